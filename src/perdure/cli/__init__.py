@@ -1,0 +1,76 @@
+"""The command `perdure`: arguments in, exit code out.
+
+Here: what can be typed, and how a failure is told at a terminal.
+Not here: what the commands do (`perdure.demo`, ...).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from perdure.version import __version__
+
+__all__ = ["main"]
+
+INTERRUPTED = 130  # 128 + SIGINT, what a shell reports
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 done, 1 failed with a message, 2 wrong arguments, 130 stopped by Ctrl-C.
+
+    Args:
+        arguments: what was typed after `perdure`; None: `sys.argv`.
+    """
+    # PerdureError lies in a light room; what a command needs is imported when it is known which one it is.
+    from perdure.errors import PerdureError
+
+    options = _parser().parse_args(arguments)
+    try:
+        return _demo(options)
+    except KeyboardInterrupt:
+        # The line that was being drawn ends here; a second Ctrl-C can't meet a half-written one.
+        print("\nStopped. What was done is saved; the same command goes on from there.", file=sys.stderr)
+        return INTERRUPTED
+    except PerdureError as error:
+        print(f"perdure: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="perdure", description="Memory that outlives the thread.")
+    parser.add_argument("--version", action="version", version=f"perdure {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    demo = commands.add_parser(
+        "demo",
+        help="listen to Hamlet: a scene is a thread, a character is a user",
+        description="Listens to Hamlet, speech by speech: a scene is a thread, a character is a user, and before each "
+        "speech it recalls what that character said in earlier scenes. Run it again: all is done, nothing is doubled.",
+    )
+    demo.add_argument("--db", type=Path, default=Path("hamlet.db"), metavar="FILE", help="default: hamlet.db")
+    demo.add_argument("--scenes", type=_count, metavar="N", help="only the first N scenes")
+    demo.add_argument(
+        "--crash-at", type=_count, metavar="N", help="kill this process at its N-th commit (SIGKILL)"
+    )
+    demo.add_argument("--quiet", action="store_true", help="no progress bar, and one line at the end")
+    demo.add_argument("--json", action="store_true", help="the summary as one JSON object")
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from perdure.demo import report, run
+
+    scenes: int | None = options.scenes
+    with report.Progress(shown=not options.quiet and sys.stderr.isatty()) as progress:
+        summary = run.listen(options.db, scenes=scenes, crash_at=options.crash_at, on_speech=progress.update)
+    print(report.as_json(summary) if options.json else report.as_text(summary, short=options.quiet))
+    return 0
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number

@@ -1,0 +1,344 @@
+"""The only place where user code runs: inline, in worker threads, or on the caller's loop.
+
+    face      due                                          runs
+    blocking  one sync task, no live mode                  inline on the caller's thread
+    blocking  several, or a live mode                      our worker threads; the driver waits on one inbox
+    async     async node                                   awaited (one), or a task of the caller's loop (several)
+    async     sync node                                    a worker thread
+
+Every attempt runs in its own copy of the caller's context. Here: attempts, retries, the set of tasks of a step.
+Not here: what is due (`plan.py`), what the results mean (`apply.py`), when they are durable (`loop.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import random
+import warnings
+from collections.abc import Callable, Coroutine, Sequence
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from perdure.channels.base import BaseChannel
+from perdure.constants import TASKS
+from perdure.current import CURRENT
+from perdure.engine.chain import Finished
+from perdure.engine.context import TaskContext, first_time
+from perdure.engine.ports import BlockingPorts, Ports, drive, in_context
+from perdure.engine.state import Live, Task
+from perdure.errors import GraphBubbleUp, GraphInterrupt, NodeCancelledError, VersionConflict
+from perdure.graph.spec import Branch, Call, Write
+from perdure.types import RetryPolicy
+from perdure.types.policies import retries
+
+if TYPE_CHECKING:
+    from perdure.engine.run import Run
+
+CONFLICT_ATTEMPTS = 3  # of a task whose guarded write met another writer
+_RECORD_AFTER = 0.002  # seconds without news from the step until what is finished is recorded
+_jitter = random.Random()  # noqa: S311 - spreads retries, guards nothing
+_COPIED = (list, dict, set)
+_BLOCKING = BlockingPorts()
+
+
+# -- a node's input ------------------------------------------------------------------------------------------------
+
+
+def read_state(run: Run, read: tuple[str, ...] | str, channels: Any) -> Any:
+    """The value of one channel, or a dict of those that have one; built-in containers as copies of their own."""
+    if isinstance(read, str):
+        return _own(channels[read].get()) if channels[read].is_available() else None
+    state: dict[str, Any] = {}
+    managed = run.spec.managed
+    for name in read:
+        if name in managed:
+            state[name] = managed[name].get(run.stop - run.step)
+            continue
+        channel: BaseChannel[Any, Any, Any] = channels[name]
+        if channel.is_available():
+            value = channel.get()
+            state[name] = value.copy() if type(value) in _COPIED else value
+    return state
+
+
+def _own(value: Any) -> Any:
+    return value.copy() if type(value) in _COPIED else value
+
+
+def task_input(run: Run, task: Task) -> Any:
+    """What the task's node gets: the `Send`'s argument as it is, or its view of the state."""
+    if task.index is not None:
+        return task.arg
+    node = task.node
+    state = read_state(run, node.read, run.live.channels)
+    return state if node.build is None else node.build(state)
+
+
+class _Fresh:
+    """The channels with a task's own writes applied, for its branches."""
+
+    def __init__(self, live: Live, writes: Sequence[Write]) -> None:
+        self._live = live
+        self._writes = writes
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        made = self._made.get(name)
+        if made is None:
+            made = self._live.channels[name]
+            values = [value for channel, value in self._writes if channel == name]
+            if values:
+                made = made.copy()
+                made.update(values)
+            self._made[name] = made
+        return made
+
+
+# -- one task ------------------------------------------------------------------------------------------------------
+
+
+async def attempts(run: Run, task: Task, base: contextvars.Context, ports: Ports) -> Finished:
+    """What the task left, after as many attempts as its retry policies allow. Raises what ends a run at once."""
+    record = task.record
+    answers = list(record.answers) if record is not None else []
+    first_at = first_time()
+    attempt = 1
+    while True:
+        context = TaskContext(run, task, attempt, answers, first_at)
+        run.active.add(context)
+        own = base.copy()
+        own.run(CURRENT.set, context)
+        try:
+            writes = await _attempt(run, task, context, own, ports)
+        except GraphInterrupt as question:
+            return Finished(task, interrupts=question.interrupts, answers=answers)
+        except GraphBubbleUp as signal:
+            return Finished(task, error=signal, answers=answers)
+        except Exception as error:  # noqa: BLE001 - user code's; the policy decides
+            pause = pause_after(task, error, attempt)
+            if pause is None:
+                return Finished(task, error=error, answers=answers)
+        else:
+            if context.interrupted is not None:
+                _warn_swallowed(task, context)
+            return Finished(task, writes, context.layer.operations, answers=answers)
+        finally:
+            context.closed = True
+            run.active.discard(context)
+        attempt += 1
+        await ports.pause(pause)
+
+
+async def _attempt(run: Run, task: Task, context: TaskContext, own: contextvars.Context, ports: Ports) -> list[Write]:
+    node = task.node
+    result = await _call(node.call, task_input(run, task), context, own, ports)
+    writes = node.writes(result)
+    if node.edges:
+        writes = [*writes, *node.edges]
+    for branch in node.branches:
+        writes = [*writes, *await _route(run, task, branch, writes, context, own, ports)]
+    return writes
+
+
+async def _route(
+    run: Run, task: Task, branch: Branch, writes: Sequence[Write], context: TaskContext, own: contextvars.Context, ports: Ports
+) -> list[Write]:
+    fresh = _Fresh(run.live, writes)
+    state = read_state(run, branch.read if branch.read is not None else task.node.read, fresh)
+    build = branch.build if branch.read is not None else task.node.build
+    if build is not None:
+        state = build(state)
+    answer = await _call(branch.path, state, context, own, ports)
+    found = branch.route(answer)
+    return [(f"branch:to:{to}", None) if isinstance(to, str) else (TASKS, to) for to in found]
+
+
+async def _call(call: Call, state: Any, context: TaskContext, own: contextvars.Context, ports: Ports) -> Any:
+    wants = call.wants
+    given = {name: context.wanted(what) for name, what in wants.items()} if wants else {}
+    if ports.blocking:
+        if call.sync is None:
+            raise async_only(call)
+        result = own.run(call.sync, state, **given)
+        if type(result) is CoroutineType:
+            result.close()
+            raise async_only(call)
+        return result
+    if call.asynchronous is not None:
+        made: Any = own.run(call.asynchronous, state, **given)
+        if type(made) is not CoroutineType:
+            made = _awaited(made)
+        return await _guarded(run_name(context), in_context(own, made))
+    assert call.sync is not None  # noqa: S101 - a call has one of the two
+    result = own.run(call.sync, state, **given)
+    if inspect.isawaitable(result):
+        return await in_context(own, _awaited(result))
+    return result
+
+
+async def _awaited(made: Any) -> Any:
+    return await made
+
+
+def run_name(context: TaskContext) -> str:
+    """The node's name."""
+    return context.task.name
+
+
+async def _guarded(node: str, body: Any) -> Any:
+    """A node's own CancelledError is its failure; a cancellation from outside is one of the run."""
+    try:
+        return await body
+    except asyncio.CancelledError as error:
+        current = asyncio.current_task()
+        if current is not None and current.cancelling() == 0:
+            raise NodeCancelledError(node) from error
+        raise
+
+
+def async_only(call: Call) -> TypeError:
+    """The error for an async node in a blocking run."""
+    return TypeError(
+        f"{call.name} is async, and this is a blocking call. Use `await graph.ainvoke(...)` or `graph.astream(...)`,"
+        " or give the node a sync function as well."
+    )
+
+
+def pause_after(task: Task, error: Exception, attempt: int) -> float | None:
+    """Seconds until the next attempt; None: there is none."""
+    for policy in task.node.retry:
+        if retries(policy, error):
+            return None if attempt >= policy.max_attempts else pause_of(policy, attempt)
+    if isinstance(error, VersionConflict) and attempt < CONFLICT_ATTEMPTS:
+        return 0.01 * _jitter.random()
+    return None
+
+
+def pause_of(policy: RetryPolicy, attempt: int) -> float:
+    """Seconds before the attempt after `attempt`."""
+    pause = min(policy.max_interval, policy.initial_interval * policy.backoff_factor ** (attempt - 1))
+    return pause + _jitter.random() if policy.jitter else pause
+
+
+def _warn_swallowed(task: Task, context: TaskContext) -> None:
+    question = context.interrupted
+    where = ""
+    at = question.__traceback__ if question is not None else None
+    while at is not None:
+        where = f", line {at.tb_lineno} of {at.tb_frame.f_code.co_filename}"
+        at = at.tb_next if at.tb_next is not None and "perdure" not in at.tb_next.tb_frame.f_code.co_filename else None
+    warnings.warn(
+        f"Node {task.name!r} asked a question with interrupt() and swallowed the signal{where}: nobody was asked, the"
+        " node counts as finished. Let GraphInterrupt pass: `except Exception` in the node is too wide.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
+# -- the tasks of a step -------------------------------------------------------------------------------------------
+
+
+async def execute(run: Run, tasks: Sequence[Task]) -> list[Finished]:
+    """What each task left, in the order of `tasks`. Finished ones are recorded while others take their time."""
+    base = contextvars.copy_context()
+    if len(tasks) == 1 and not run.live_modes and runs_here(tasks[0], run.ports):
+        finished = await attempts(run, tasks[0], base, run.ports)
+        await run.on_finished(finished)
+        return [finished]
+    return await _Together(run, tasks, base).all()
+
+
+def runs_here(task: Task, ports: Ports) -> bool:
+    """Whether the task needs neither a thread nor a task of the loop."""
+    return ports.blocking or task.node.call.asynchronous is not None
+
+
+class _Together:
+    """Several tasks of a step at once."""
+
+    def __init__(self, run: Run, tasks: Sequence[Task], base: contextvars.Context) -> None:
+        self._run = run
+        self._tasks = tasks
+        self._base = base
+        self._waiting = list(reversed(tasks))
+        self._running: dict[Task, Callable[[], object] | None] = {}
+        self._left: dict[Task, Finished] = {}
+        self._unrecorded: list[Finished] = []
+        self._failed = False
+
+    async def all(self) -> list[Finished]:
+        """What each task left, in order; tasks that were never started are left out."""
+        run = self._run
+        try:
+            self._start()
+            while self._running:
+                event = await run.ports.next_event(_RECORD_AFTER if self._unrecorded and run.records_early else None)
+                if event is None:
+                    await self._record()
+                elif event[0] is None:
+                    await run.emit("custom", event[1])
+                else:
+                    await self._finished(*event)
+        except BaseException:
+            self._abandon()
+            raise
+        return [self._left[task] for task in self._tasks if task in self._left]
+
+    def _start(self) -> None:
+        limit = self._run.settings.max_concurrency
+        while self._waiting and not self._failed and (limit is None or len(self._running) < limit):
+            task = self._waiting.pop()
+            run, ports = self._run, self._run.ports
+            if not ports.blocking and task.node.call.asynchronous is not None:
+                coro: Coroutine[Any, Any, Finished] = attempts(run, task, self._base, ports)
+                self._running[task] = None
+                self._running[task] = ports.start_async(task, coro)
+            else:
+                self._running[task] = None
+                ports.start_thread(_job(run, task, self._base))
+
+    async def _finished(self, task: Task, outcome: Any) -> None:
+        del self._running[task]
+        if isinstance(outcome, Finished):
+            finished = outcome
+        elif isinstance(outcome, asyncio.CancelledError):
+            finished = Finished(task, error=outcome)
+        elif isinstance(outcome, Exception):
+            finished = Finished(task, error=outcome)
+        else:
+            raise outcome
+        self._left[task] = finished
+        if finished.error is not None and not self._failed:
+            self._failed = True
+            for cancel in self._running.values():
+                if cancel is not None:
+                    cancel()
+        await self._run.on_finished(finished)
+        if self._running or self._waiting:
+            if finished.writes is not None:
+                self._unrecorded.append(finished)
+            self._start()
+
+    async def _record(self) -> None:
+        batch, self._unrecorded = self._unrecorded, []
+        await self._run.record(batch)
+
+    def _abandon(self) -> None:
+        """The run is over: gates shut, async tasks cancelled; threads end by themselves, unheard."""
+        for context in list(self._run.active):
+            context.close()
+        for cancel in self._running.values():
+            if cancel is not None:
+                cancel()
+
+
+def _job(run: Run, task: Task, base: contextvars.Context) -> Callable[[], tuple[Any, Any]]:
+    def job() -> tuple[Any, Any]:
+        try:
+            return task, drive(attempts(run, task, base, _BLOCKING))
+        except BaseException as error:  # noqa: BLE001 - the driver raises it
+            return task, error
+
+    return job

@@ -1,0 +1,69 @@
+"""Decoded heads of recently used threads, so that a turn of a long thread does not decode all of it again.
+
+An entry counts only while the stored head is the same checkpoint, and only if its values still equal their shadows:
+user code shares the deeper objects and may have changed them in place since.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Final
+
+from perdure.channels.base import MISSING
+from perdure.errors import PerdureError
+from perdure.storage.chains import Head, Pieces, aad
+from perdure.storage.contract import Backend
+
+LIMIT: Final = 128
+
+_Key = tuple[str, str, str]
+
+
+class HeadCache:
+    """A bounded, least-recently-used map. Safe from any thread; an entry is taken out while a run uses it."""
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self._limit = limit
+        self._heads: OrderedDict[_Key, Head] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<HeadCache {len(self._heads)} of {self._limit}>"
+
+    def take(self, backend: Backend, thread: str, ns: str) -> Head | None:
+        """The entry, which is nobody else's from now on; None."""
+        with self._lock:
+            return self._heads.pop((backend.identity, thread, ns), None)
+
+    def put(self, backend: Backend, head: Head) -> None:
+        """The head may be taken by the next run on its chain."""
+        with self._lock:
+            self._heads[backend.identity, head.thread, head.ns] = head
+            self._heads.move_to_end((backend.identity, head.thread, head.ns))
+            while len(self._heads) > self._limit:
+                self._heads.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forgets all."""
+        with self._lock:
+            self._heads.clear()
+
+
+def intact(head: Head, pieces: Pieces) -> bool:
+    """Whether the decoded values are still what is stored; small ones are simply decoded again."""
+    for name, stored in head.stored.items():
+        at = stored.at
+        if at is None:
+            head.values.pop(name, None)
+        elif isinstance(at, bytes):
+            try:
+                head.values[name] = pieces.decode(at, aad=aad(head.thread, "inline", name))
+            except PerdureError:
+                return False
+        elif stored.shadow is None or head.values.get(name, MISSING) != stored.shadow.copy:
+            return False
+    return True
+
+
+HEADS: Final = HeadCache()

@@ -1,0 +1,132 @@
+"""Where a run's memory writes go, and how its staged operations become rows of a commit.
+
+Here: `Memory` (the store of a run as the engine sees it), `resolve` (operations to rows, with their expectations).
+Not here: staging (`staged.py`), the transaction of a step (`commit.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from perdure import clock
+from perdure.engine.ports import Ports
+from perdure.errors import VersionConflict
+from perdure.storage.contract import Backend, Commit, ItemIs, Namespace, PutItem, Snapshot
+from perdure.storage.staging import ANY, Operation, conflict
+from perdure.store.base import PutOp
+
+TRIES = 1000  # of a commit that computes values anew when somebody else was first
+_jitter = random.Random()  # noqa: S311 - spreads retries, guards nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A run's store: ours (`backend` and `codec`), somebody else's (`store` alone), or none."""
+
+    store: Any = None  # the object that the user gave
+    backend: Backend | None = None
+    codec: Any = None  # ItemCodec
+
+    @property
+    def foreign(self) -> bool:
+        """Whether writes can only go through the store's own methods."""
+        return self.store is not None and self.backend is None
+
+
+NO_MEMORY = Memory()
+
+
+class Resolved(NamedTuple):
+    """Rows of a commit, what it expects, and whether trying again can help when that does not hold."""
+
+    items: list[PutItem]
+    versions: list[ItemIs]
+    computed: set[tuple[Namespace, str]]  # keys whose expectation comes from a computed value only
+
+
+def needs_answer(operations: Sequence[Operation]) -> bool:
+    """Whether the commit must be waited for: something is expected, or computed from what stands."""
+    return any(op.guard is not ANY or op.change is not None for op in operations)
+
+
+def resolve(snapshot: Snapshot | None, operations: Sequence[Operation]) -> Resolved:
+    """The rows for `operations`, in order; computed values are computed from what stands now.
+
+    `snapshot` may be None where `needs_answer` is false. Raises VersionConflict for a guard that cannot hold any more.
+    """
+    items: list[PutItem] = []
+    expected: dict[tuple[Namespace, str], int | None] = {}
+    guarded: set[tuple[Namespace, str]] = set()
+    values: dict[tuple[Namespace, str], bytes | None] = {}
+    for op in operations:
+        where = (op.namespace, op.key)
+        value = op.value
+        if snapshot is not None and (op.change is not None or op.guard is not ANY):
+            if where not in values:
+                row = snapshot.item(op.namespace, op.key)
+                values[where] = row.value if row else None
+                expected[where] = row.version if row else None
+            elif op.guard is not ANY:
+                raise conflict(op, -1)  # an earlier task of the step wrote it
+            if op.guard is not ANY:
+                if expected.get(where) != op.guard:
+                    raise conflict(op, expected.get(where))
+                guarded.add(where)
+            if op.change is not None:
+                value = op.change(values[where])
+        values[where] = value
+        items.append(PutItem(op.namespace, op.key, value, op.origin))
+    versions = [ItemIs(namespace, key, version) for (namespace, key), version in expected.items()]
+    return Resolved(items, versions, set(expected) - guarded)
+
+
+def can_repeat(error: VersionConflict, resolved: Resolved) -> bool:
+    """Whether only computed values are concerned: they are computed anew, nobody's guard failed."""
+    return all(tuple(where) in resolved.computed for where in error.keys)
+
+
+def pause_before(attempt: int) -> float:
+    """Seconds to wait before the next try: short, growing, spread."""
+    return min(0.05, 0.0002 * 2 ** min(attempt, 8)) * _jitter.random()
+
+
+async def write_memory(memory: Memory, ports: Ports, operations: Sequence[Operation]) -> None:
+    """Commits memory by itself: for a store that does not share a database with the saver, or a run without one."""
+    backend = memory.backend
+    if backend is None:
+        await _write_foreign(memory.store, ports, operations)
+        return
+    if not needs_answer(operations):
+        await ports.commit(backend, items_commit(resolve(None, operations)))
+        return
+    for attempt in range(TRIES):
+        with backend.read() as snapshot:
+            resolved = resolve(snapshot, operations)
+        try:
+            await ports.commit(backend, items_commit(resolved))
+        except VersionConflict as error:
+            if not can_repeat(error, resolved) or attempt == TRIES - 1:
+                raise
+            await ports.pause(pause_before(attempt))
+        else:
+            return
+
+
+async def _write_foreign(store: Any, ports: Ports, operations: Sequence[Operation]) -> None:
+    """Through the store's own `batch` or `abatch`, in order."""
+    puts = [PutOp(op.namespace, op.key, None if op.value is None else json.loads(op.value)) for op in operations]
+    if ports.blocking:
+        store.batch(puts)
+    else:
+        await store.abatch(puts)
+
+
+def items_commit(resolved: Resolved) -> Commit:
+    """A commit of memory alone."""
+    return Commit(
+        id=clock.uuid6().bytes, at=clock.micros(), versions=resolved.versions, items=resolved.items
+    )

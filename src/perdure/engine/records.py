@@ -1,0 +1,129 @@
+"""What is written down of a step that is not done: finished tasks with their memory, questions, errors, answers.
+
+Here: rows from what tasks left, and back. Not here: when they are written (`loop.py`), the commit (`commit.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from perdure.constants import ERROR, INTERRUPT, NO_WRITES, RESUME
+from perdure.engine.chain import Finished, Loaded
+from perdure.engine.state import Record
+from perdure.graph.spec import Write
+from perdure.storage.chains import Head, Pieces, aad
+from perdure.storage.contract import Origin, Snapshot, StagedRow, WriteRow
+from perdure.storage.ids import NO_TASK
+from perdure.storage.staging import ANY, Operation
+
+_AT = {ERROR: -1, INTERRUPT: -3, RESUME: -4}
+
+
+def record_rows(
+    pieces: Pieces, thread: str, ns: str, checkpoint: str, finished: Sequence[Finished]
+) -> tuple[list[WriteRow], list[StagedRow]]:
+    """The rows for what these tasks left."""
+    writes: list[WriteRow] = []
+    staged: list[StagedRow] = []
+    for left in finished:
+        task = left.task
+
+        def row(index: int, channel: str, value: Any, task: Any = task) -> WriteRow:
+            place = aad(thread, "write", checkpoint, task.id, index)
+            path = f"the update of {channel} (node {task.name!r})"
+            payload = pieces.encode(value, path=path, aad=place)
+            return WriteRow(thread, ns, checkpoint, task.id, index, task.path_text, channel, payload)
+
+        if left.writes is not None:
+            writes += [row(index, channel, value) for index, (channel, value) in enumerate(left.writes)]
+            if not left.writes:
+                writes.append(row(0, NO_WRITES, None))
+            staged += _staged_rows(pieces, thread, ns, checkpoint, task.id, left.operations)
+        if left.error is not None:
+            writes.append(row(_AT[ERROR], ERROR, repr(left.error)))
+        if left.interrupts:
+            writes.append(row(_AT[INTERRUPT], INTERRUPT, list(left.interrupts)))
+        if left.answers:
+            writes.append(row(_AT[RESUME], RESUME, left.answers))
+    return writes, staged
+
+
+def _staged_rows(
+    pieces: Pieces, thread: str, ns: str, checkpoint: str, task: str, operations: Sequence[Operation]
+) -> list[StagedRow]:
+    rows: list[StagedRow] = []
+    for index, op in enumerate(operations):
+        guard = [op.guard] if op.guard is not ANY else []
+        base = [op.base] if op.change is not None else []
+        content = [op.value, op.at, guard, base, op.origin.node, op.created_at]
+        payload = pieces.encode(content, path=f"memory {op.key!r}", aad=aad(thread, "staged", checkpoint, task, index))
+        rows.append(StagedRow(thread, ns, checkpoint, task, index, op.namespace, op.key, payload))
+    return rows
+
+
+def answer_rows(
+    pieces: Pieces, thread: str, ns: str, checkpoint: str, answers: dict[str, Any], updates: Sequence[Write], known: int
+) -> list[WriteRow]:
+    """The rows for what the run's callers said: answers by interrupt id, and updates behind the `known` ones."""
+
+    def row(index: int, channel: str, value: Any, path: str) -> WriteRow:
+        payload = pieces.encode(value, path=path, aad=aad(thread, "write", checkpoint, NO_TASK, index))
+        return WriteRow(thread, ns, checkpoint, NO_TASK, index, "", channel, payload)
+
+    rows = [row(known + index, channel, value, f"the update of {channel}") for index, (channel, value) in enumerate(updates)]
+    if answers:
+        rows.append(row(_AT[RESUME], RESUME, answers, "the resume value"))
+    return rows
+
+
+def read_records(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded) -> None:
+    """Fills `loaded` with what is durable of the step after `head`."""
+    for row in snapshot.writes(head.thread, head.ns, head.id):
+        value = pieces.decode(row.payload, aad=aad(row.thread, "write", row.checkpoint, row.task, row.index))
+        if row.task == NO_TASK:
+            if row.index >= 0:
+                loaded.updates.append((row.channel, value))
+            else:
+                loaded.answers = value
+            continue
+        record = loaded.records.setdefault(row.task, Record())
+        if row.index >= 0:
+            record.writes = record.writes or []
+            if row.channel != NO_WRITES:
+                record.writes.append((row.channel, value))
+        elif row.channel == ERROR:
+            record.error = value
+        elif row.channel == INTERRUPT:
+            record.interrupts = tuple(value)
+        elif row.channel == RESUME:
+            record.answers = list(value)
+    if loaded.records:
+        _read_staged(snapshot, pieces, head, loaded)
+
+
+def _read_staged(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded) -> None:
+    touched: dict[Any, str] = {}  # which task wrote it
+    order = {row.task: row.path for row in snapshot.writes(head.thread, head.ns, head.id)}
+    rows = sorted(snapshot.staged(head.thread, head.ns, head.id), key=lambda row: order.get(row.task, ""))
+    lost: set[str] = set()
+    for row in rows:
+        content = pieces.decode(row.payload, aad=aad(row.thread, "staged", row.checkpoint, row.task, row.index))
+        value, at, guard, base, node, created = content
+        where = (row.namespace, row.key)
+        if base:
+            # A computed value: good only while what it was computed from still stands and no task before changes it.
+            live = snapshot.item(row.namespace, row.key)
+            if touched.get(where, row.task) != row.task or (
+                where not in touched and (live.version if live else None) != base[0]
+            ):
+                lost.add(row.task)
+        expected = ANY if where in touched else guard[0] if guard else base[0] if base else ANY
+        touched[where] = row.task
+        operation = Operation(
+            row.namespace, row.key, value, at, expected, origin=Origin(row.thread, row.checkpoint, node), created_at=created,
+        )  # fmt: skip
+        loaded.operations.setdefault(row.task, []).append(operation)
+    for task in lost:  # it counts as unfinished and runs again
+        loaded.records[task].writes = None
+        loaded.operations.pop(task, None)

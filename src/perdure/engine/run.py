@@ -1,0 +1,317 @@
+"""One run of a graph on a thread: load, then plan, execute, apply, commit, publish until nothing is due.
+
+The only loop; both colours drive it. Here: the order of things. Not here: what each of them does (see the package's
+docstring), what a config means (`settings.py`), what an input means (`entry.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from perdure.engine import events
+from perdure.engine.answers import Book
+from perdure.engine.apply import Applied, apply, count_up
+from perdure.engine.chain import Chain, Finished, Loaded, Step
+from perdure.engine.context import TaskContext
+from perdure.engine.entry import enter
+from perdure.engine.execute import CONFLICT_ATTEMPTS, execute, read_state
+from perdure.engine.memory import Memory, needs_answer
+from perdure.engine.plan import next_tasks
+from perdure.engine.ports import Item, Ports
+from perdure.engine.settings import Settings
+from perdure.engine.state import Live, Task
+from perdure.errors import (
+    ErrorCode,
+    GraphBubbleUp,
+    GraphDrained,
+    GraphInterrupt,
+    GraphRecursionError,
+    VersionConflict,
+    create_error_message,
+)
+from perdure.graph.spec import GraphSpec
+from perdure.runtime import RunControl
+from perdure.storage.staging import Layer
+from perdure.types import Interrupt
+
+LIVE_MODES: Final = frozenset({"custom", "messages", "tools"})
+NOTHING: Final[frozenset[str]] = frozenset()
+
+
+class Run:
+    """A run, from its input to its end, an interrupt or an error."""
+
+    def __init__(
+        self,
+        spec: GraphSpec,
+        settings: Settings,
+        ports: Ports,
+        chain: Chain,
+        memory: Memory,
+        *,
+        durability: str,
+        context: Any = None,
+        control: RunControl | None = None,
+        modes: frozenset[str] = NOTHING,
+        interrupt_before: Sequence[str] | str = (),
+        interrupt_after: Sequence[str] | str = (),
+        output_keys: tuple[str, ...] | str | None = None,
+        next_version: Callable[[Any], Any] = count_up,
+        debug: bool = False,
+    ) -> None:
+        self.spec = spec
+        self.settings = settings
+        self.ports = ports
+        self.chain = chain
+        self.memory = memory
+        self.durability = durability
+        self.context = context
+        self.control = control
+        self.modes = modes
+        self.live_modes = not modes.isdisjoint(LIVE_MODES)
+        self.interrupt_before = interrupt_before
+        self.interrupt_after = interrupt_after
+        self.output_keys = spec.output_keys if output_keys is None else output_keys
+        self.stream_keys = spec.state_keys if output_keys is None else output_keys
+        self.next_version = next_version
+        self.debug = debug
+        self.parent = settings.parent
+        self.book: Book = self.parent.run.book if self.parent is not None else Book()
+        self.active: set[TaskContext] = set()
+        self.live: Live
+        self.loaded = Loaded(None, None)
+        self.step = -1
+        self.stop = 0
+        self.carried: set[str] = set()  # channels changed since the last checkpoint, by a Command's update
+        self.interrupts: tuple[Interrupt[Any], ...] = ()
+        self.interrupted_writes: list[Finished] = []
+        self.stopping = False
+        self.records_early = chain.saved and durability != "exit"
+        self.passing = False  # a resume passes the breakpoint once
+        self._merged = not chain.saved  # of a nested run without a chain
+
+    # -- the loop ----------------------------------------------------------------------------------------------------
+
+    async def go(self, given: Any) -> None:
+        """Runs to rest. Afterwards `output()` and `interrupts` say how it ended."""
+        try:
+            self.loaded = await self.chain.load(self.settings.checkpoint)
+            await enter(self, given)
+            await self._loop()
+            await self.chain.finish()
+        except BaseException:
+            await self._wind_up()
+            raise
+
+    async def _wind_up(self) -> None:
+        """After an error or a cancellation: what was kept for the end is written, what is on its way awaited."""
+        for context in list(self.active):
+            context.close()
+        try:
+            await self.chain.finish()
+        except Exception as error:  # noqa: BLE001 - the first error is on its way already
+            events.log.debug("while a run of %s ended: %s", self.spec.name, error)
+
+    async def _loop(self) -> None:
+        while True:
+            self._check_limits()
+            tasks = self.plan()
+            if not tasks or self.stopping:
+                return
+            if self._breaks(self.interrupt_before, tasks) and not self.passing:
+                await events.breakpoint_reached(self)
+                return
+            self.passing = False
+            if self.control is not None and self.control.drain_requested:
+                raise GraphDrained(self.control.drain_reason or "shutdown")
+            finished = await self._execute(tasks)
+            if finished is None:
+                return
+            if self._breaks(self.interrupt_after, tasks):
+                await events.breakpoint_reached(self)
+                return
+
+    def plan(self) -> list[Task]:
+        """The tasks that are due, with what is already durable of them."""
+        tasks = next_tasks(self.live, self.spec, self.chain.at, self.chain.ns)
+        if self.loaded.records:
+            for task in tasks:
+                task.record = self.loaded.records.get(task.id)
+        return tasks
+
+    def _check_limits(self) -> None:
+        if self.step > self.stop:
+            limit = self.settings.recursion_limit
+            raise GraphRecursionError(
+                create_error_message(
+                    message=f"Recursion limit of {limit} reached without hitting a stop condition. You can increase the"
+                    " limit by setting the `recursion_limit` config key; the state is saved and can be continued.",
+                    error_code=ErrorCode.GRAPH_RECURSION_LIMIT,
+                )
+            )
+
+    @staticmethod
+    def _breaks(nodes: Sequence[str] | str, tasks: Sequence[Task]) -> bool:
+        if not nodes:
+            return False
+        if nodes == "*":
+            return any(not task.node.hidden for task in tasks)
+        return any(task.name in nodes for task in tasks)
+
+    # -- a step ------------------------------------------------------------------------------------------------------
+
+    async def _execute(self, tasks: list[Task]) -> list[Finished] | None:
+        """Runs the tasks and commits the step; None: the run ended here, with questions."""
+        known = [self._recorded(task) for task in tasks]
+        due = [task for task, left in zip(tasks, known, strict=True) if left is None]
+        if self.modes:
+            await events.tasks_started(self, due)
+            for left in known:
+                if left is not None and left.writes is not None:
+                    await events.task_replayed(self, left)
+        conflicts = 0
+        while True:
+            fresh = await execute(self, due) if due else []
+            by_task = {left.task: left for left in known if left is not None} | {left.task: left for left in fresh}
+            finished = [by_task[task] for task in tasks if task in by_task]
+            if not await self._all_done(finished):
+                return None
+            try:
+                await self._commit(finished)
+            except VersionConflict as error:
+                conflicts += 1
+                due = self._in_conflict(finished, error) if conflicts < CONFLICT_ATTEMPTS else []
+                if not due:
+                    await self.record([left for left in finished if not left.recorded])
+                    raise
+                known = [left for left in finished if left.task not in due]
+            else:
+                return finished
+
+    def _recorded(self, task: Task) -> Finished | None:
+        record = task.record
+        if record is None:
+            return None
+        if record.writes is not None:
+            operations = self.loaded.operations.get(task.id, [])
+            return Finished(task, record.writes, operations, answers=record.answers, recorded=True)
+        if record.interrupts and self.book.by_id and all(asked.id not in self.book.by_id for asked in record.interrupts):
+            return Finished(task, interrupts=record.interrupts, answers=record.answers, recorded=True)  # waits on
+        return None
+
+    async def _all_done(self, finished: Sequence[Finished]) -> bool:
+        """Whether the step is complete; else its tasks are recorded, and an error or signal is raised."""
+        failed = next((left for left in finished if left.error is not None and not _cancelled(left.error)), None)
+        failed = failed or next((left for left in finished if left.error is not None), None)
+        asked = [question for left in finished for question in left.interrupts]
+        if failed is None and not asked:
+            return True
+        await self.record([left for left in finished if not left.recorded and _worth_recording(left)])
+        if failed is not None:
+            error = failed.error
+            assert error is not None  # noqa: S101 - chosen for it
+            if not isinstance(error, GraphBubbleUp):
+                error.add_note(f"During task with name '{failed.task.name}' and id '{failed.task.id}'")
+            raise error
+        self.interrupts = tuple(asked)
+        self.interrupted_writes = [left for left in finished if left.writes is not None]
+        await events.interrupted(self)
+        if self.parent is not None:
+            raise GraphInterrupt(self.interrupts)
+        return False
+
+    async def _commit(self, finished: list[Finished]) -> None:
+        operations = [operation for left in finished for operation in left.operations]
+        backup = self.live.copy() if operations and needs_answer(operations) else None
+        applied = self._apply(finished)
+        step = Step(self.live, applied, self.step, "loop", finished, operations)
+        try:
+            await self._step(step)
+        except VersionConflict:
+            if backup is not None:
+                self.live = backup
+            raise
+        self.loaded.records.clear()
+        self.loaded.operations.clear()
+        await events.step_done(self, applied, "loop", finished)
+        self.step += 1
+
+    def _apply(self, finished: Sequence[Finished]) -> Applied:
+        done = [(left.task, left.writes or ()) for left in finished]
+        applied = apply(self.live, self.spec, done, self.next_version)
+        if self.carried:
+            applied.changed.update(self.carried)
+            self.carried.clear()
+        return applied
+
+    async def _step(self, step: Step) -> None:
+        parent = self.parent
+        if self._merged and parent is not None and self.memory.backend is not None:
+            with parent.lock:  # a nested run without a chain of its own: its memory joins its parent task's
+                parent.layer.extend(step.operations)
+            step.operations = ()
+        await self.chain.step(step)
+
+    def _in_conflict(self, finished: Sequence[Finished], error: VersionConflict) -> list[Task]:
+        keys = {(tuple(namespace), key) for namespace, key in error.keys}
+        return [
+            left.task
+            for left in finished
+            if any((op.namespace, op.key) in keys and op.guard is not None for op in left.operations)
+        ]
+
+    async def record(self, finished: Sequence[Finished]) -> None:
+        """What these tasks left is durable, though their step is not done."""
+        new = [left for left in finished if not left.recorded]
+        if new and self.chain.saved:
+            await self.chain.record(new)
+            for left in new:
+                left.recorded = True
+
+    # -- what tasks and streams ask for ------------------------------------------------------------------------------
+
+    def layers(self) -> list[Layer]:
+        """Memory that is not committed yet and that this run's tasks see, outermost first."""
+        outer = list(self.parent.layers()) if self.parent is not None else []
+        return [*outer, *self.chain.layers()]
+
+    def write_custom(self, item: Any) -> None:
+        """An item for the `custom` stream, from any thread; the nearest run that streams it takes it."""
+        if "custom" in self.modes:
+            self.ports.post((None, item))
+        elif self.parent is not None:
+            self.parent.run.write_custom(item)
+
+    async def on_finished(self, finished: Finished) -> None:
+        """A task ended."""
+        if self.modes:
+            await events.task_finished(self, finished)
+
+    async def emit(self, mode: str, payload: Any) -> None:
+        """Hands an item to whoever reads the stream."""
+        await Item((mode, payload))
+
+    def output(self) -> Any:
+        """What `invoke` returns: the output keys, finished siblings of a question applied."""
+        live = self.live
+        if self.interrupted_writes:
+            live = live.copy()
+            apply(live, self.spec, [(left.task, left.writes or ()) for left in self.interrupted_writes])
+        return read_values(self, live, self.output_keys)
+
+
+def read_values(run: Run, live: Live, keys: tuple[str, ...] | str) -> Any:
+    """The keys that have a value; a bare value for a single key; None if there is nothing at all."""
+    if isinstance(keys, str):
+        return read_state(run, keys, live.channels)
+    names = tuple(name for name in keys if name in live.channels)
+    return read_state(run, names, live.channels) or None
+
+
+def _cancelled(error: BaseException) -> bool:
+    return type(error).__name__ == "CancelledError"
+
+
+def _worth_recording(left: Finished) -> bool:
+    return left.writes is not None or left.error is not None or bool(left.interrupts)

@@ -1,0 +1,105 @@
+"""The store as a task sees it: what it writes is staged, and it reads its own writes over the committed state.
+
+Here: `TaskStore`, bound to one attempt of one task. Not here: layers and their reads (`storage/staging.py`), commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from perdure import clock
+from perdure.errors import PerdureError
+from perdure.storage.contract import Namespace, Origin, Snapshot
+from perdure.storage.item_store import FaceHandle, ItemStore
+from perdure.storage.staging import ANY, Layer, Operation, check_guard, read_item, staged
+from perdure.store.base import Item
+
+if TYPE_CHECKING:
+    from perdure.engine.context import TaskContext
+
+
+class TaskStore(ItemStore):
+    """Memory inside a task. Writes become visible to others when the step commits, and never if it does not."""
+
+    def __init__(self, task: TaskContext) -> None:
+        memory = task.run.memory
+        super().__init__(memory.codec)
+        assert memory.backend is not None  # noqa: S101 - made for our stores only
+        self._backend = memory.backend
+        self._task = task
+        self._origin: Origin | None = None
+
+    def __repr__(self) -> str:
+        return f"<TaskStore of node {self._task.task.name!r}, {len(self._task.layer.operations)} writes staged>"
+
+    @property
+    def __perdure_backend__(self) -> FaceHandle:
+        """Whose data this is."""
+        return FaceHandle(self._backend, self._codec)
+
+    def _read(self) -> AbstractContextManager[Snapshot]:
+        self._check()
+        return self._backend.read()
+
+    def _layers(self) -> Sequence[Layer]:
+        return self._task.layers()
+
+    def _check(self) -> None:
+        if self._task.closed:
+            raise PerdureError(
+                f"the store of node {self._task.task.name!r} was used after the node had ended (attempt"
+                f" {self._task.attempt}). Nothing was written: its step may be committed or dropped already."
+                " Use the store that you compiled the graph with, outside of nodes."
+            )
+
+    def _write(self, operations: list[Operation]) -> None:
+        self._check()
+        with self._task.lock, self._backend.read() as snapshot:
+            layers = self._layers()
+            layer = self._task.layer
+            for operation in operations:
+                check_guard(snapshot, layers, operation)
+            for operation in operations:
+                self._stage(snapshot, layers, layer, operation)
+
+    def _stage(self, snapshot: Snapshot, layers: Sequence[Layer], layer: Layer, operation: Operation) -> None:
+        before = read_item(snapshot, layers, operation.namespace, operation.key)
+        if before is not None:
+            operation.created_at = before.created_at
+        if (operation.namespace, operation.key) in layer.index:
+            operation.guard = ANY  # its own earlier write stands there, which was checked
+        if self._origin is None:
+            task = self._task
+            self._origin = Origin(task.run.chain.thread, task.run.chain.at or None, task.task.name)
+        operation.origin = self._origin
+        layer.add(operation)
+
+    def update(
+        self, namespace: Namespace, key: str, fn: Callable[[dict[str, Any] | None], dict[str, Any] | None]
+    ) -> Item | None:
+        """The item as `fn` makes it of what this task sees; computed anew at commit from what then stands.
+
+        `fn` gets the value (None: there is no item) and gives the new one (None: delete it). It may be called several
+        times, by the thread that commits: it should depend on its argument alone, and be quick.
+        """
+        namespace, key = self._checked(namespace, key)
+        codec = self._codec
+
+        def change(data: bytes | None) -> bytes | None:
+            value = fn(None if data is None else codec.decode(namespace, key, data))
+            return None if value is None else codec.encode(namespace, key, value)
+
+        with self._task.lock, self._read() as snapshot:
+            layers, layer = self._layers(), self._task.layer
+            before = read_item(snapshot, layers, namespace, key)
+            known = staged(layers, namespace, key)
+            base = snapshot.item(namespace, key) if known is not None else before
+            operation = Operation(
+                namespace, key, change(before.value if before else None), clock.micros(), change=change,
+                base=base.version if base else None,
+            )  # fmt: skip
+            self._stage(snapshot, layers, layer, operation)
+            row = operation.row()
+        return None if row is None else self._item(row)

@@ -1,0 +1,56 @@
+"""Which saver and store a graph was given: ours, which commit together, or somebody else's.
+
+A face counts as ours only if its class overrides none of the methods that the atomic path bypasses: a subclass that does
+is somebody's own class, and its code runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from perdure.engine.memory import NO_MEMORY, Memory
+from perdure.storage.chains import Pieces
+from perdure.storage.contract import Backend
+
+_SAVER_METHODS: Final = ("put", "put_writes", "get_tuple", "get_next_version", "aput", "aput_writes", "aget_tuple", "list")
+_STORE_METHODS: Final = ("batch", "abatch", "get", "put", "search", "delete", "aget", "aput", "asearch", "adelete")
+
+
+@dataclass(frozen=True, slots=True)
+class Saver:
+    """A saver of ours: its database, and how values become bytes."""
+
+    backend: Backend
+    pieces: Pieces
+
+
+def own_saver(checkpointer: Any, types: tuple[Any, ...]) -> Saver | None:
+    """What the engine commits to, if the saver is ours; the graph's own types may be saved from then on."""
+    handle = _handle(checkpointer, _SAVER_METHODS)
+    if handle is None:
+        return None
+    pieces = handle.pieces
+    registry = getattr(pieces, "registry", None)
+    if registry is not None and types:
+        registry.add_types(types)
+    return Saver(handle.backend, pieces)
+
+
+def memory_of(store: Any) -> Memory:
+    """The store as the engine sees it."""
+    if store is None:
+        return NO_MEMORY
+    handle = _handle(store, _STORE_METHODS)
+    return Memory(store) if handle is None else Memory(store, handle.backend, handle.codec)
+
+
+def _handle(face: Any, methods: tuple[str, ...]) -> Any:
+    handle = getattr(face, "__perdure_backend__", None)
+    if handle is None:
+        return None
+    for name in methods:
+        method = getattr(type(face), name, None)
+        if method is not None and not str(getattr(method, "__module__", "")).startswith("perdure."):
+            return None
+    return handle

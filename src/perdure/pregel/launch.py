@@ -1,0 +1,269 @@
+"""How a call becomes a run: config, thread, chain, memory, and whether another run of this thread is at work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import ormsgpack
+
+from perdure import clock
+from perdure.current import CURRENT
+from perdure.engine.commit import OwnChain
+from perdure.engine.context import TaskContext
+from perdure.engine.foreign import ForeignChain
+from perdure.engine.memory import Memory
+from perdure.engine.ports import Ports
+from perdure.engine.run import Run
+from perdure.engine.settings import Settings, merge_configs, read_settings
+from perdure.engine.unsaved import NoChain
+from perdure.errors import Conflict, PerdureError
+from perdure.pregel.faces import Saver, memory_of, own_saver
+from perdure.runtime import RunControl
+from perdure.storage.contract import RunRow, check_thread_id
+from perdure.storage.ids import child_ns
+
+if TYPE_CHECKING:
+    from perdure.pregel.compiled import CompiledGraph
+
+DURABILITIES: Final = ("sync", "async", "exit")
+_busy: set[tuple[str, str]] = set()
+_busy_lock = threading.Lock()
+
+
+def settings_of(graph: CompiledGraph[Any, Any, Any, Any], config: Mapping[str, Any] | None) -> Settings:
+    """The settings of a call: bound config, then the call's own; inside a task the task's config comes first."""
+    inside = _enclosing(config)
+    outer = inside.config() if inside is not None else None
+    merged = merge_configs(outer, graph.config, config)
+    settings = read_settings(merged)
+    if inside is None:
+        return replace(settings, parent=None) if settings.parent is not None else settings
+    call = inside.next_call()
+    ns = child_ns(inside.task.ns, inside.task.name, inside.task.id, call)
+    return replace(settings, parent=inside, ns=ns, checkpoint=None)
+
+
+def _enclosing(config: Mapping[str, Any] | None) -> TaskContext | None:
+    """The task that calls, unless the call names a thread of its own."""
+    from perdure.engine.settings import TASK_KEY
+
+    configurable: Mapping[str, Any] = (config or {}).get("configurable") or {}
+    given = configurable.get(TASK_KEY)
+    inside = given if isinstance(given, TaskContext) else CURRENT.get()
+    if not isinstance(inside, TaskContext):
+        return None
+    thread = configurable.get("thread_id")
+    if thread is not None and str(thread) != inside.run.chain.thread:
+        return None
+    return inside
+
+
+def launch(
+    graph: CompiledGraph[Any, Any, Any, Any],
+    config: Mapping[str, Any] | None,
+    ports: Ports,
+    *,
+    context: Any = None,
+    durability: str | None = None,
+    control: RunControl | None = None,
+    modes: frozenset[str] = frozenset(),
+    interrupt_before: Sequence[str] | str | None = None,
+    interrupt_after: Sequence[str] | str | None = None,
+    output_keys: tuple[str, ...] | str | None = None,
+) -> Run:
+    """A run that has not begun yet."""
+    settings = settings_of(graph, config)
+    parent = settings.parent.run if settings.parent is not None else None
+    memory = parent.memory if parent is not None and parent.memory.store is not None else memory_of(graph.store)
+    durability = _durability(durability, parent, graph, settings)
+    chain = _chain(graph, settings, parent, memory, ports, durability)
+    if context is None and parent is not None:
+        context = parent.context
+    before, after = interrupt_before, interrupt_after
+    return Run(
+        graph.spec,
+        settings,
+        ports,
+        chain,
+        memory,
+        durability=durability,
+        context=coerced_context(graph.spec.context_schema, context),
+        control=control if control is not None or parent is None else parent.control,
+        modes=modes,
+        interrupt_before=graph.spec.interrupt_before if before is None else before,
+        interrupt_after=graph.spec.interrupt_after if after is None else after,
+        output_keys=output_keys,
+        next_version=getattr(chain, "next_version", None) or _count_up(),
+        debug=graph.debug,
+    )
+
+
+def _count_up() -> Any:
+    from perdure.engine.apply import count_up
+
+    return count_up
+
+
+def _durability(given: str | None, parent: Run | None, graph: CompiledGraph[Any, Any, Any, Any], settings: Settings) -> str:
+    if given is not None and given not in DURABILITIES:
+        raise ValueError(f"durability={given!r}: it is one of {', '.join(map(repr, DURABILITIES))}.")
+    if parent is not None:
+        return parent.durability
+    if given is not None and not graph.checkpointer:
+        import warnings
+
+        warnings.warn(
+            f"durability={given!r} has no effect: the graph was compiled without a checkpointer.", UserWarning, stacklevel=4
+        )
+    return given or settings.configurable.get("__durability__") or "async"
+
+
+def _chain(
+    graph: CompiledGraph[Any, Any, Any, Any],
+    settings: Settings,
+    parent: Run | None,
+    memory: Memory,
+    ports: Ports,
+    durability: str,
+) -> Any:
+    checkpointer = graph.checkpointer
+    if parent is not None:
+        return _nested_chain(graph, settings, parent, memory, ports, durability)
+    if checkpointer is True:
+        raise RuntimeError(
+            "compile(checkpointer=True) is for a graph that another one calls: it keeps its state in the caller's saver."
+            " A graph that is called directly needs a saver of its own."
+        )
+    if checkpointer is None or checkpointer is False:
+        return NoChain(memory, ports, thread=settings.thread, ns=settings.ns)
+    thread = required_thread(settings)
+    saver = own_saver(checkpointer, graph.spec.types)
+    if saver is None:
+        return ForeignChain(checkpointer, memory, ports, graph.spec, thread=thread, settings=settings, durability=durability)
+    return own_chain(graph, saver, settings, thread, memory, ports, durability)
+
+
+def own_chain(
+    graph: CompiledGraph[Any, Any, Any, Any],
+    saver: Saver,
+    settings: Settings,
+    thread: str,
+    memory: Memory,
+    ports: Ports,
+    durability: str,
+    enclosing: Sequence[OwnChain] = (),
+    parents: Mapping[str, str] | None = None,
+) -> OwnChain:
+    """A chain in a database of ours."""
+    metadata = settings.saved_metadata()
+    if parents:
+        metadata["parents"] = dict(parents)
+    row = None
+    if metadata:
+        run_id = str(clock.uuid6())
+        row = RunRow(thread, run_id, clock.micros(), packed_metadata(metadata))
+    return OwnChain(
+        saver.backend, saver.pieces, memory, ports, graph.spec,
+        thread=thread, ns=settings.ns, durability=durability, run=row, enclosing=enclosing,
+    )  # fmt: skip
+
+
+def packed_metadata(metadata: Mapping[str, Any]) -> bytes:
+    """A run's shared metadata. NUL characters are left out, as the contract has it; lone surrogates become `?`."""
+    try:
+        return ormsgpack.packb(_clean(metadata))
+    except TypeError:  # an integer beyond 64 bits, or the like
+        return ormsgpack.packb({key: str(value) for key, value in _clean(metadata).items()})
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "").encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {_clean(key): _clean(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+def _nested_chain(
+    graph: CompiledGraph[Any, Any, Any, Any],
+    settings: Settings,
+    parent: Run,
+    memory: Memory,
+    ports: Ports,
+    durability: str,
+) -> Any:
+    if graph.checkpointer is True:
+        raise PerdureError(
+            f"graph {graph.name!r} was compiled with checkpointer=True: keeping a nested graph's state across runs arrives"
+            " with a later release (see docs/reference/status.md). Compile it without, or with checkpointer=False."
+        )
+    outer = parent.chain
+    if graph.checkpointer is False or not isinstance(outer, OwnChain):
+        return NoChain(memory, ports, thread=outer.thread, ns=settings.ns)
+    saver = own_saver_of(outer, graph.spec.types)
+    parents = {chain.ns: chain.at for chain in (*outer.enclosing, outer)}
+    return own_chain(
+        graph, saver, settings, outer.thread, memory, ports, durability, (*outer.enclosing, outer), parents
+    )
+
+
+def own_saver_of(chain: OwnChain, types: tuple[Any, ...]) -> Saver:
+    """The saver of the chain around, which learns the nested graph's types."""
+    registry = getattr(chain.pieces, "registry", None)
+    if registry is not None and types:
+        registry.add_types(types)
+    return Saver(chain.backend, chain.pieces)
+
+
+def required_thread(settings: Settings) -> str:
+    """The thread's id; raises ValueError if there is none, or it cannot be one."""
+    if settings.thread is not None:
+        return check_thread_id(settings.thread)
+    if not settings.given_thread:
+        raise ValueError(
+            "Checkpointer requires one or more of the following 'configurable' keys: thread_id, checkpoint_ns,"
+            " checkpoint_id. Call with config={'configurable': {'thread_id': '...'}}."
+        )
+    raise ValueError(
+        "'configurable' has no thread_id (or it is None), and the graph has a checkpointer: it does not know which"
+        " conversation this is. Call with config={'configurable': {'thread_id': '...'}}."
+    )
+
+
+def coerced_context(schema: Any, context: Any) -> Any:
+    """A dict as the graph's context schema, where that is a dataclass or a pydantic model."""
+    if not isinstance(context, dict) or schema is None or not isinstance(schema, type):
+        return context  # pyright: ignore[reportUnknownVariableType] - a user's value
+    if hasattr(schema, "__dataclass_fields__") or hasattr(schema, "model_fields"):
+        return schema(**context)
+    return context  # pyright: ignore[reportUnknownVariableType] - a user's value
+
+
+class occupied:  # noqa: N801 - used as a statement
+    """While a run is at work on a thread, no other run of this process begins there."""
+
+    def __init__(self, run: Run) -> None:
+        chain = run.chain
+        self._key: tuple[str, str] | None = None
+        if isinstance(chain, OwnChain) and run.parent is None:
+            self._key = (chain.backend.identity, chain.thread)
+
+    def __enter__(self) -> None:
+        if self._key is None:
+            return
+        with _busy_lock:
+            if self._key in _busy:
+                raise Conflict(
+                    f"thread {self._key[1]!r} is at work: another call of this process runs on it. Nothing was run or"
+                    " written. Wait for that call, or use another thread_id."
+                )
+            _busy.add(self._key)
+
+    def __exit__(self, *_: object) -> None:
+        if self._key is not None:
+            with _busy_lock, suppress(KeyError):
+                _busy.remove(self._key)

@@ -1,0 +1,405 @@
+"""Between a checkpoint and its rows: which channel stands where, written as small changes, read back exactly.
+
+A checkpoint's `state` is a packed map: for every changed channel a *code* that says where its value is. A row that is
+not `whole` holds the changes to its parent only; every 32nd row, every fork and every first row is whole.
+
+    code            the channel's value
+    None            none (cleared)
+    bytes           these bytes, decoded
+    int             in the same log as before, up to this length
+    [log, length]   in this log; a third item 1: *frozen*, a writer goes on in a new log (the log's end is another branch's)
+    {key: slice}    a dict put together from slices of other channels' logs (the input of a step)
+
+Here: `Head` (a checkpoint in memory), reading it, the rows of its successor. Pure but for the snapshot it is given.
+Not here: what a step means, the transaction, channels' behaviour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import ormsgpack
+
+from perdure.channels.base import MISSING
+from perdure.errors import EncodingError, StorageError
+from perdure.storage.contract import CheckpointRow, SegmentRow, Snapshot
+from perdure.storage.deltas import APPEND, BASE, FROM, PATCH, Change, Shadow, apply_patch, change_of
+
+INLINE_BYTES: Final = 96  # a value up to this size stands in the checkpoint's own row
+RESULT_BYTES: Final = 512  # a task's result up to this size, too
+WHOLE_EVERY: Final = 32
+PATCHES: Final = 64  # then a new base
+
+_PACK = ormsgpack.OPT_NON_STR_KEYS
+
+
+class Pieces(Protocol):
+    """Values to bytes and back; `perdure.codec.Codec` is one."""
+
+    def encode(self, value: object, *, path: str = "value", aad: bytes = b"") -> bytes: ...
+    def decode(self, data: bytes, *, aad: bytes = b"") -> Any: ...
+
+
+@dataclass(slots=True)
+class Ref:
+    """Where a value stands: the first `length` positions of `log`."""
+
+    log: int
+    length: int
+    frozen: bool = False
+    patches: int = 0  # since the base, through `FROM`
+    live: int = 0  # bytes of the base and of appended items
+    dead: int = 0  # bytes of patches
+
+
+@dataclass(slots=True)
+class Stored:
+    """A channel as it is in the database: cleared (None), inline bytes, a Ref or slices; its shadow once known."""
+
+    at: Ref | bytes | dict[str, Any] | None
+    shadow: Shadow | None = None
+
+
+@dataclass(slots=True)
+class Head:
+    """A checkpoint in memory, complete. `values` holds what channels gave to be saved (`channel.checkpoint()`)."""
+
+    thread: str
+    ns: str
+    id: str
+    parent_ns: str | None
+    parent: str | None
+    step: int
+    source: str
+    at: int
+    run: str | None
+    versions: dict[str, Any]
+    seen: dict[str, dict[str, Any]]
+    stored: dict[str, Stored]
+    values: dict[str, Any] = field(default_factory=dict[str, Any])
+    updated: list[str] | None = None  # channels that this very checkpoint changed, if it is not whole
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    results: list[Any] = field(default_factory=list[Any])
+    since_whole: int = 0
+
+
+# -- reading -------------------------------------------------------------------------------------------------------
+
+
+def read_head(snapshot: Snapshot, pieces: Pieces, thread: str, ns: str, id: str, *, shadows: bool = False) -> Head | None:
+    """The checkpoint with its values, or None. `shadows`: also what writing its successor needs."""
+    head = read_map(snapshot, thread, ns, id)
+    if head is not None:
+        read_values(snapshot, pieces, head, shadows=shadows)
+    return head
+
+
+def read_map(snapshot: Snapshot, thread: str, ns: str, id: str) -> Head | None:
+    """The checkpoint without its values: versions and places. Reads small rows only."""
+    rows = snapshot.lineage(thread, ns, id)
+    return fold(rows) if rows else None
+
+
+def fold(rows: Sequence[CheckpointRow]) -> Head:
+    """The head that `rows` (newest first, the last one whole) describe."""
+    newest = rows[0]
+    head = Head(
+        newest.thread, newest.ns, newest.id, newest.parent_ns, newest.parent, newest.step, newest.source, newest.at,
+        newest.run, {}, {}, {}, since_whole=len(rows) - 1,
+    )  # fmt: skip
+    for row in reversed(rows):
+        _apply_row(head, row)
+    return head
+
+
+def _apply_row(head: Head, row: CheckpointRow) -> None:
+    state = unpack(row)
+    version, codes, seen, results = state
+    if row.whole:
+        for channel, (at, code) in codes.items():
+            head.versions[channel] = at
+            head.stored[channel] = _stored(None, code)
+        head.seen.update(seen)
+        head.updated = version
+    else:
+        for channel, code in codes.items():
+            head.versions[channel] = version
+            head.stored[channel] = _stored(head.stored.get(channel), code)
+        for node, versions in seen.items():
+            head.seen.setdefault(node, {}).update(versions)
+        head.updated = list(codes)
+    head.results = results
+
+
+def unpack(row: CheckpointRow) -> tuple[Any, dict[str, Any], dict[str, Any], list[Any]]:
+    """(version, codes, seen, results) of a row. Raises StorageError when they cannot be read."""
+    try:
+        state = ormsgpack.unpackb(row.state, option=_PACK)
+        return state[0], _texts(state[1]), {_text(k): _texts(v) for k, v in state[2].items()}, state[3]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise StorageError(f"checkpoint {row.id} of thread {row.thread!r} cannot be read: its row is damaged.") from error
+
+
+def _text(name: str | bytes) -> str:
+    return name if isinstance(name, str) else name.decode("utf-8", "surrogatepass")
+
+
+def _texts(mapping: dict[Any, Any]) -> dict[str, Any]:
+    return {_text(key): value for key, value in mapping.items()} if mapping else {}
+
+
+def _stored(before: Stored | None, code: Any) -> Stored:
+    if code is None or isinstance(code, bytes):
+        return Stored(code)
+    if isinstance(code, int):
+        if before is None or not isinstance(before.at, Ref):
+            raise StorageError("a checkpoint's row continues a log that its parent does not name: the chain is damaged.")
+        return Stored(Ref(before.at.log, code, before.at.frozen))
+    if isinstance(code, dict):
+        return Stored(code)
+    return Stored(Ref(code[0], code[1], len(code) > 2 and bool(code[2])))
+
+
+def read_values(
+    snapshot: Snapshot, pieces: Pieces, head: Head, *, shadows: bool = False, logs: Logs | None = None
+) -> None:
+    """Fills `head.values` from the logs."""
+    logs = logs or Logs(snapshot, pieces, head.thread)
+    for channel, stored in head.stored.items():
+        at = stored.at
+        if at is None:
+            continue
+        if isinstance(at, bytes):
+            value = logs.inline(at, head.id, channel)
+        elif isinstance(at, dict):
+            value = {_text(key): logs.part(code) for key, code in at.items()}
+        else:
+            value = logs.value(at)
+        head.values[channel] = value
+        if shadows:
+            stored.shadow = Shadow(value)
+
+
+class Logs:
+    """Reads values of one thread; what several checkpoints share is fetched and decoded once."""
+
+    def __init__(self, snapshot: Snapshot, pieces: Pieces, thread: str) -> None:
+        self._snapshot = snapshot
+        self._pieces = pieces
+        self._thread = thread
+        self._rows: dict[int, tuple[int, list[SegmentRow]]] = {}
+        self._decoded: dict[tuple[int, int], Any] = {}
+
+    def inline(self, data: bytes, checkpoint: str, channel: str) -> Any:
+        """The value of a channel that stands in its checkpoint's row."""
+        return self._pieces.decode(data, aad=aad(self._thread, "inline", channel))
+
+    def value(self, at: Ref) -> Any:
+        """The value at a ref, new containers at every call; `at` learns its counts."""
+        value: Any = MISSING
+        at.patches = at.live = at.dead = 0
+        for row in self._segments(at.log, at.length):
+            if row.kind == PATCH:
+                at.patches += 1
+                at.dead += len(row.payload)
+                value = apply_patch(value, self._piece(row, fresh=True))
+                continue
+            if row.kind == FROM:
+                log, length = self._piece(row, fresh=False)
+                other = Ref(log, length)
+                value = self.value(other)
+                at.patches, at.live, at.dead = other.patches + 1, other.live, other.dead
+            elif row.kind == APPEND:
+                at.live += len(row.payload)
+                items = self._piece(row, fresh=True)
+                if row.start + row.count > at.length:
+                    items = items[: at.length - row.start]
+                value = items if value is MISSING else [*value, *items] if type(value) is not list else _extend(value, items)
+            else:
+                at.live += len(row.payload)
+                value = self._piece(row, fresh=True)
+        if value is MISSING:
+            raise StorageError(f"log {at.log} of thread {self._thread!r} is missing from the database.")
+        return value
+
+    def part(self, code: Any) -> Any:
+        """A slice [log, start, end] of appended items, as a list; other codes are whole values."""
+        if isinstance(code, bytes):
+            return self._pieces.decode(code, aad=aad(self._thread, "part", ""))
+        log, start, end = code
+        if end < 0:
+            return self.value(Ref(log, start))
+        found: list[Any] = []
+        for row in self._segments(log, end):
+            if row.start + row.count > start and row.kind == APPEND:
+                items = self._piece(row, fresh=True)
+                found += items[max(0, start - row.start) : end - row.start]
+        if len(found) != end - start:
+            raise StorageError(f"log {log} of thread {self._thread!r} is missing a part of the database.")
+        return found
+
+    def _segments(self, log: int, below: int) -> list[SegmentRow]:
+        known = self._rows.get(log)
+        if known is None or known[0] < below:
+            known = self._rows[log] = (below, self._snapshot.segments(self._thread, log, below))
+        return known[1] if known[0] == below else [row for row in known[1] if row.start < below]
+
+    def _piece(self, row: SegmentRow, *, fresh: bool) -> Any:
+        return self._pieces.decode(row.payload, aad=aad(row.thread, row.log, row.start))
+
+
+def _extend(value: list[Any], items: list[Any]) -> list[Any]:
+    value.extend(items)
+    return value
+
+
+def aad(thread: str, *where: object) -> bytes:
+    """The place of a piece, for authenticated encryption: bytes moved to another place do not decrypt."""
+    return "\0".join(["perdure", thread, *map(str, where)]).encode("utf-8", "surrogatepass")
+
+
+# -- writing -------------------------------------------------------------------------------------------------------
+
+
+class Writer:
+    """Collects the segments of one commit for one thread, and the codes that go into the checkpoint's row."""
+
+    __slots__ = ("_new_log", "_pieces", "appended", "segments", "thread")
+
+    def __init__(self, thread: str, pieces: Pieces, new_log: Callable[[], int]) -> None:
+        self.thread = thread
+        self._pieces = pieces
+        self._new_log = new_log
+        self.segments: list[SegmentRow] = []
+        self.appended: dict[str, tuple[int, int, list[Any]]] = {}  # channel -> (log, start, items) of this checkpoint
+
+    def encode(self, value: object, path: str, *where: object) -> bytes:
+        """The bytes of a piece that stands at `where` in this thread."""
+        return self._pieces.encode(value, path=path, aad=aad(self.thread, *where))
+
+    def channel(self, name: str, before: Stored | None, value: Any) -> tuple[Any, Stored]:
+        """(code, what is stored) for a channel that now has `value` (MISSING: none)."""
+        if value is MISSING:
+            return None, Stored(None)
+        at = before.at if before else None
+        if isinstance(at, Ref) and before and before.shadow is not None:
+            change = change_of(before.shadow, value)
+            if change is None:
+                return (at.length if not at.frozen else [at.log, at.length, 1]), before
+            if change.kind != BASE and at.patches < PATCHES and at.dead <= at.live + 4096:
+                return self._extended(name, before, at, change, value)
+        return self._begun(name, value)
+
+    def _begun(self, name: str, value: Any) -> tuple[Any, Stored]:
+        data = self.encode(value, f"state.{name}", "inline", name)
+        if len(data) <= INLINE_BYTES:
+            return data, Stored(data)
+        log = self._new_log()
+        if type(value) is list:
+            count: int = len(value)  # pyright: ignore[reportUnknownArgumentType] - any list
+            self.appended[name] = (log, 0, value)
+            live = self._segment(log, 0, count, APPEND, value, f"state.{name}")
+        else:
+            count = 1
+            live = self._segment(log, 0, 1, BASE, value, f"state.{name}")
+        return [log, count], Stored(Ref(log, count, live=live), Shadow(value))
+
+    def _extended(self, name: str, before: Stored, at: Ref, change: Change, value: Any) -> tuple[Any, Stored]:
+        ref = Ref(at.log, at.length, False, at.patches, at.live, at.dead)
+        if at.frozen:  # another branch may have gone on in that log
+            ref.log, ref.length, ref.patches = self._new_log(), 1, at.patches + 1
+            self._segment(ref.log, 0, 1, FROM, [at.log, at.length], f"state.{name}")
+        size = self._segment(ref.log, ref.length, change.count, change.kind, change.piece, f"state.{name}")
+        if change.kind == APPEND:
+            self.appended[name] = (ref.log, ref.length, change.piece)
+            ref.live += size
+        else:
+            ref.patches += 1
+            ref.dead += size
+        ref.length += change.count
+        assert before.shadow is not None  # noqa: S101 - the caller looked
+        before.shadow.absorb(change, value)
+        return (ref.length if ref.log == at.log else [ref.log, ref.length]), Stored(ref, before.shadow)
+
+    def _segment(self, log: int, start: int, count: int, kind: int, piece: Any, path: str) -> int:
+        payload = self._pieces.encode(piece, path=path, aad=aad(self.thread, log, start))
+        self.segments.append(SegmentRow(self.thread, log, start, count, kind, payload))
+        return len(payload)
+
+    def result(self, channel: str, value: Any, taken: dict[str, int], after: Mapping[str, Any]) -> Any:
+        """The code of what a task wrote: a slice of this checkpoint's appended items where those are its very bytes,
+        the number 2 where it is the channel's value after the step, else the value itself."""
+        appended = self.appended.get(channel)
+        if appended is not None and type(value) is list:
+            log, start, items = appended
+            first = taken.get(channel, 0)
+            last = first + len(value)  # pyright: ignore[reportUnknownArgumentType] - any list
+            if last <= len(items) and all(a is b for a, b in zip(items[first:last], value, strict=True)):
+                taken[channel] = last
+                return [log, start + first, start + last]
+        data = self.encode(value, f"the update of {channel}", "part", "")
+        if len(data) <= INLINE_BYTES:
+            return data
+        if after.get(channel, MISSING) is value:
+            return 2
+        if len(data) <= RESULT_BYTES:
+            return data
+        log = self._new_log()
+        self._segment(log, 0, 1, BASE, value, f"the update of {channel}")
+        return [log, 1, -1]
+
+
+def pack_changes(version: Any, codes: Mapping[str, Any], seen: Mapping[str, Any], results: Iterable[Any]) -> bytes:
+    """The `state` of a row that holds changes: all of them under one version."""
+    return packed([version, codes, seen, list(results)])
+
+
+def pack_whole(head: Head, results: Iterable[Any]) -> bytes:
+    """The `state` of a row that stands alone."""
+    codes = {name: [head.versions[name], code_of(stored)] for name, stored in head.stored.items() if name in head.versions}
+    return packed([head.updated, codes, head.seen, list(results)])
+
+
+def code_of(stored: Stored) -> Any:
+    """The code that gives the channel without looking at a parent."""
+    at = stored.at
+    if isinstance(at, Ref):
+        return [at.log, at.length, 1] if at.frozen else [at.log, at.length]
+    return at
+
+
+def packed(state: list[Any]) -> bytes:
+    """A row's `state`: [version or changed channels, codes, seen, results]."""
+    try:
+        return ormsgpack.packb(state, option=_PACK)
+    except (TypeError, ValueError):  # names with lone surrogates, versions beyond 64 bits
+        try:
+            return ormsgpack.packb(_packable(state), option=_PACK)
+        except (TypeError, ValueError) as error:
+            raise EncodingError(f"a checkpoint's versions cannot be saved: {error}", path="versions") from error
+
+
+def _packable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_name(k): _packable(v) for k, v in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list):
+        return [_packable(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+def _name(text: Any) -> Any:
+    if isinstance(text, str):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return text.encode("utf-8", "surrogatepass")
+    return text
+
+
+def freeze(head: Head) -> None:
+    """From now on every log of the head is another branch's: writers begin new ones."""
+    for stored in head.stored.values():
+        if isinstance(stored.at, Ref):
+            stored.at.frozen = True

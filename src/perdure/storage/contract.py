@@ -1,0 +1,431 @@
+"""What a database promises to the rest of Perdure, and the rows that cross this line.
+
+Writes are data: `Backend.commit` takes one frozen `Commit` (expectations and rows) and does all of it or nothing.
+Reads are snapshots: `Backend.read()` answers any number of questions about one moment.
+
+Nobody outside a backend holds a write transaction: no user code, no embedding call, no engine code runs inside one.
+Payloads are bytes that the backend stores and never interprets. All text is any Python `str`, NUL and lone surrogates
+included (thread ids excepted, see `check_thread_id`), and comes back equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+from perdure.errors import StaleThread, VersionConflict
+
+Namespace: TypeAlias = tuple[str, ...]
+
+THREAD_ID_BYTES: Final = 1024
+
+
+class Revision(NamedTuple):
+    """An opaque, ordered mark of one commit. Greater means later, within one database."""
+
+    epoch: int
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.seq}"
+
+    @classmethod
+    def parse(cls, text: str) -> Revision:
+        """The revision that `str()` printed. Raises ValueError for anything else."""
+        epoch, _, seq = text.partition(".")
+        return cls(int(epoch), int(seq))
+
+
+class RunRow(NamedTuple):
+    """What is equal for a whole run, stored once. Its checkpoints name it by (thread, id)."""
+
+    thread: str
+    id: str
+    at: int  # microseconds since 1970, UTC
+    metadata: bytes
+
+
+class CheckpointRow(NamedTuple):
+    """One checkpoint: a small row; the values hang on logs of segments that `state` refers to."""
+
+    thread: str
+    ns: str  # public form of the chain's namespace, "" at the root
+    id: str
+    parent_ns: str | None  # None exactly when `parent` is; may differ from `ns`
+    parent: str | None  # may be missing from the table (pruned)
+    step: int
+    source: str  # input | loop | update | fork, or what a caller of `saver.put` says
+    at: int  # microseconds since 1970, UTC
+    run: str | None  # RunRow.id
+    whole: bool  # True: `state` stands alone; False: it is a change to the parent's, in the same namespace
+    state: bytes
+    metadata: bytes | None  # what this checkpoint has beyond its run's metadata
+    revision: Revision | None = None  # filled in by reads
+
+
+class SegmentRow(NamedTuple):
+    """A piece of a log. Segments of a log are ordered by `start`; (thread, log, start) is unique."""
+
+    thread: str
+    log: int  # 63 bits, unique within the thread
+    start: int
+    count: int  # positions it covers: the number of appended items, or 1
+    kind: int  # what `payload` is; see `deltas.py`
+    payload: bytes
+
+
+class WriteRow(NamedTuple):
+    """A pending write: what a task of an unfinished step wrote, or its error, interrupt, answers.
+
+    Unique by (thread, ns, checkpoint, task, index). The same again: the first stands where `index >= 0`, the last
+    where it is negative.
+    """
+
+    thread: str
+    ns: str
+    checkpoint: str
+    task: str
+    index: int
+    path: str
+    channel: str
+    payload: bytes
+
+
+class StagedRow(NamedTuple):
+    """A memory operation of a finished task in an unfinished step: durable, visible to nobody.
+
+    Unique by (thread, ns, checkpoint, task, index); the first stands.
+    """
+
+    thread: str
+    ns: str
+    checkpoint: str
+    task: str
+    index: int
+    namespace: Namespace
+    key: str
+    payload: bytes
+
+
+class Origin(NamedTuple):
+    """Who wrote a version of an item. Every part may be unknown."""
+
+    thread: str | None = None
+    checkpoint: str | None = None  # the checkpoint that the writing step started from
+    node: str | None = None
+    actor: str | None = None
+
+
+class PutItem(NamedTuple):
+    """The item has this value from this commit on; `value=None`: it is gone. Each one is a version of its own."""
+
+    namespace: Namespace
+    key: str
+    value: bytes | None
+    origin: Origin = Origin()
+
+
+class ItemRow(NamedTuple):
+    """A version of an item, as reads give it."""
+
+    namespace: Namespace
+    key: str
+    value: bytes | None  # None: a deletion, seen in `changes` only
+    created_at: int  # microseconds; kept over replacements, begun anew after a deletion
+    updated_at: int  # never before the item's earlier versions, wherever the clock stands
+    version: int  # from the database's one sequence; grows with every write; never reused
+    revision: Revision
+    origin: Origin
+
+
+class HeadIs(NamedTuple):
+    """Expectation: the greatest checkpoint id of this chain is `checkpoint`; None: the chain has none."""
+
+    thread: str
+    ns: str
+    checkpoint: str | None
+
+
+class ItemIs(NamedTuple):
+    """Expectation: the item's version before this commit; None: there is no item."""
+
+    namespace: Namespace
+    key: str
+    version: int | None
+
+
+class RemoveThread(NamedTuple):
+    """Everything of the thread goes: chains, runs, segments, writes, staged memory. Not items it wrote."""
+
+    thread: str
+
+
+class RemoveCheckpoint(NamedTuple):
+    """The checkpoint goes, with its pending writes and staged memory; its segments stay (`RemoveSegments`)."""
+
+    thread: str
+    ns: str
+    id: str
+
+
+class RemoveSegments(NamedTuple):
+    """Segments of `log` with `start >= start` go."""
+
+    thread: str
+    log: int
+    start: int = 0
+
+
+class RemoveStaged(NamedTuple):
+    """The staged memory of a checkpoint's tasks goes; the commit that says so carries it as `items`, or drops it."""
+
+    thread: str
+    ns: str
+    checkpoint: str
+
+
+class RemoveWrites(NamedTuple):
+    """The ordinary pending writes (`index >= 0`) of a checkpoint go: its step is done and holds their values."""
+
+    thread: str
+    ns: str
+    checkpoint: str
+
+
+class PruneHistory(NamedTuple):
+    """Versions replaced or deleted before `before` (microseconds) go, at most `limit`, first ended first; live ones stay."""
+
+    before: int
+    limit: int = 1000
+
+
+Removal: TypeAlias = (
+    RemoveThread | RemoveCheckpoint | RemoveSegments | RemoveStaged | RemoveWrites | PruneHistory
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One all-or-nothing unit.
+
+    Order of effects: `removals`, then rows, then `items` in their order. A checkpoint row whose (thread, ns, id) exists
+    replaces it; a segment that exists is a StorageError (two writers of one log: a bug, nothing is written).
+    """
+
+    id: bytes  # 16 bytes, made by the caller, ordered by time; how an unknown outcome is asked for
+    at: int  # microseconds since 1970, UTC
+    heads: Sequence[HeadIs] = ()
+    versions: Sequence[ItemIs] = ()
+    removals: Sequence[Removal] = ()
+    runs: Sequence[RunRow] = ()
+    checkpoints: Sequence[CheckpointRow] = ()
+    segments: Sequence[SegmentRow] = ()
+    writes: Sequence[WriteRow] = ()
+    staged: Sequence[StagedRow] = ()
+    items: Sequence[PutItem] = ()
+
+
+Outcome: TypeAlias = "Revision | BaseException"
+
+
+class Snapshot(Protocol):
+    """Answers about one moment. Lists are complete and detached: using them later needs no open snapshot."""
+
+    def revision(self) -> Revision:
+        """The newest commit that this snapshot sees; `Revision(epoch, 0)` before the first."""
+        ...
+
+    def committed(self, commit_id: bytes) -> Revision | None:
+        """The revision of the commit with this id, None when it was never applied."""
+        ...
+
+    def head(self, thread: str, ns: str) -> str | None:
+        """The greatest checkpoint id of the chain. One seek."""
+        ...
+
+    def heads(self, thread: str) -> list[tuple[str, str]]:
+        """(ns, head) of every chain of the thread, by ns."""
+        ...
+
+    def threads(self, after: str | None, limit: int) -> list[str]:
+        """Thread ids in byte order of their UTF-8, from behind `after`."""
+        ...
+
+    def checkpoint(self, thread: str, ns: str, id: str) -> CheckpointRow | None:
+        """The row, or None."""
+        ...
+
+    def following(self, thread: str, ns: str, id: str) -> CheckpointRow | None:
+        """The row with the next greater id in the chain, or None. One seek."""
+        ...
+
+    def lineage(self, thread: str, ns: str, id: str) -> list[CheckpointRow]:
+        """The checkpoint and its ancestors within the namespace, newest first, up to and with the first `whole` one.
+
+        Empty when `id` is unknown. Raises StorageError when an ancestor that is needed is missing.
+        """
+        ...
+
+    def checkpoints(
+        self, thread: str | None, ns: str | None, before: str | None, limit: int | None
+    ) -> list[CheckpointRow]:
+        """Rows by id, greatest first (ties by thread, ns); `before` is exclusive; None: any thread, any namespace."""
+        ...
+
+    def run(self, thread: str, id: str) -> RunRow | None:
+        """The run's row, or None."""
+        ...
+
+    def segments(self, thread: str, log: int, below: int) -> list[SegmentRow]:
+        """The segments with `start < below`, in order. One range."""
+        ...
+
+    def logs(self, thread: str) -> list[tuple[int, int]]:
+        """(log, end) of every log of the thread: what pruning and copying need."""
+        ...
+
+    def writes(self, thread: str, ns: str, checkpoint: str) -> list[WriteRow]:
+        """The checkpoint's pending writes, ordered by (path, task, index)."""
+        ...
+
+    def staged(self, thread: str, ns: str, checkpoint: str) -> list[StagedRow]:
+        """The checkpoint's staged memory, ordered by (task, index)."""
+        ...
+
+    def item(self, namespace: Namespace, key: str) -> ItemRow | None:
+        """The live item, or None. One seek."""
+        ...
+
+    def items(self, prefix: Namespace, before: int | None, limit: int) -> list[ItemRow]:
+        """Live items of the subtree, greatest version first, `before` (a version) exclusive."""
+        ...
+
+    def namespaces(self, prefix: Namespace) -> list[Namespace]:
+        """Namespaces of the subtree that hold a live item, in tuple order."""
+        ...
+
+    def changes(self, after: Revision | None, limit: int) -> list[ItemRow]:
+        """Versions written after `after`, deletions included, by version; whole commits (so a bit over `limit`)."""
+        ...
+
+    def count(self, table: str) -> int:
+        """Rows of `checkpoints | segments | writes | staged | items | history | runs`: for tests and `db stats`."""
+        ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A database. Safe from any thread. Errors of the driver never cross this line (`StorageError` and below)."""
+
+    @property
+    def identity(self) -> str:
+        """Equal for two backends on one database, however it was spelt."""
+        ...
+
+    def commit(self, commit: Commit, /) -> Revision:
+        """All of `commit`, durably, or an error and nothing of it.
+
+        Raises:
+            StaleThread: a `HeadIs` does not hold.
+            VersionConflict: an `ItemIs` does not hold; `keys` lists them.
+            Unavailable: no answer in time; the message says whether it was written.
+            StorageError: the database refused.
+        """
+        ...
+
+    def commit_group(self, commits: Sequence[Commit], /) -> list[Outcome]:
+        """One outcome a commit, in order, as if each had been committed alone, at the price of about one."""
+        ...
+
+    def commit_soon(self, commit: Commit, done: Callable[[Outcome], Any], /) -> None:
+        """Queues the commit and returns; `done(outcome)` is called once, from any thread (or before this returns)."""
+        ...
+
+    def read(self) -> AbstractContextManager[Snapshot]:
+        """A consistent snapshot: it sees all of a commit or nothing, and nothing that comes later."""
+        ...
+
+    def change_token(self) -> object:
+        """Differs after any commit by anybody that this backend could see; cheap. Caches compare it."""
+        ...
+
+    def vacuum(self) -> None:
+        """Gives free space back to the system, where there is any."""
+        ...
+
+    def close(self) -> None:
+        """Waits for queued commits, then lets go. Again: nothing. Later calls raise StorageError."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        ...
+
+
+@runtime_checkable
+class GroupBackend(Backend, Protocol):
+    """A backend whose commits an event loop can gather and make on its own thread, while they are short."""
+
+    def enqueue(self, commit: Commit, done: Callable[[Outcome], Any], /) -> None:
+        """As `commit_soon`, but nobody is called to work: the caller calls `lead_now` soon, once for all it queued."""
+        ...
+
+    def lead_now(self) -> bool:
+        """Commits all that is queued, on the calling thread; the `done` of each is called before this returns.
+
+        False: somebody else does it (another thread commits already, or recent commits took long, or another process
+        holds the lock); then the `done` are called from there. Never waits for a lock.
+        """
+        ...
+
+
+def stale_thread(expected: HeadIs, found: str | None) -> StaleThread:
+    """The error for a head that moved: every backend says the same."""
+    where = f"thread {expected.thread!r}" + (f", namespace {expected.ns!r}" if expected.ns else "")
+    return StaleThread(
+        f"{where} moved on: this run expected its head to be {expected.checkpoint}, now it is {found}. Somebody else"
+        " runs on the thread, or a worker was replaced. Nothing was written. Load the state and run again.",
+        thread=expected.thread,
+        namespace=expected.ns,
+        expected=expected.checkpoint,
+        found=found,
+    )
+
+
+def version_conflict(failed: Sequence[tuple[ItemIs, int | None]]) -> VersionConflict:
+    """The error for items that have another version than expected: (expectation, version found), at least one."""
+    first, found = failed[0]
+    more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+    return VersionConflict(
+        f"item {first.key!r} in {first.namespace!r}{more} moved on: expected version {first.version}, found {found}."
+        " Nothing was written. Read it again and repeat.",
+        namespace=first.namespace,
+        key=first.key,
+        expected=first.version,
+        found=found,
+        keys=[(want.namespace, want.key) for want, _ in failed],
+    )
+
+
+def check_thread_id(thread: str) -> str:
+    """The same id, if a database can hold it. Raises ValueError: empty, NUL, lone surrogates, over 1,024 bytes."""
+    if not thread:
+        raise ValueError("thread_id is an empty string. Give every conversation an id of at least one character.")
+    try:
+        size = len(thread.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise ValueError(f"thread_id {thread[:40]!r} holds a lone surrogate, which no database can index.") from None
+    if "\0" in thread:
+        raise ValueError(f"thread_id {thread[:40]!r} holds a NUL character, which no database can index.")
+    if size > THREAD_ID_BYTES:
+        raise ValueError(f"thread_id {thread[:40]!r}... has {size} bytes; the limit is {THREAD_ID_BYTES}.")
+    return thread
+
+
+def chunks(rows: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """The rows in pieces of at most `size`."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]

@@ -1,0 +1,423 @@
+"""The reference backend: plain dicts under one lock. What it answers is what every other backend must answer.
+
+Here: the contract, as simply as it can be said. Not here: durability (the data ends with the process).
+A snapshot holds the lock, so it is exact and short: nobody runs user code inside one.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+from perdure.errors import Conflict, StorageError
+from perdure.storage.contract import (
+    CheckpointRow,
+    Commit,
+    ItemRow,
+    Namespace,
+    Origin,
+    Outcome,
+    PruneHistory,
+    RemoveCheckpoint,
+    RemoveSegments,
+    RemoveStaged,
+    RemoveThread,
+    RemoveWrites,
+    Revision,
+    RunRow,
+    SegmentRow,
+    Snapshot,
+    StagedRow,
+    WriteRow,
+    stale_thread,
+    version_conflict,
+)
+
+_names = count(1)
+_REMOVALS = (RemoveThread, RemoveCheckpoint, RemoveSegments, RemoveStaged, RemoveWrites, PruneHistory)
+
+
+class _Chain:
+    """Checkpoints of one (thread, ns): rows by id, ids in order."""
+
+    __slots__ = ("ids", "rows", "staged", "writes")
+
+    def __init__(self) -> None:
+        self.rows: dict[str, CheckpointRow] = {}
+        self.ids: list[str] = []
+        self.writes: dict[str, dict[tuple[str, int], WriteRow]] = {}
+        self.staged: dict[str, dict[tuple[str, int], StagedRow]] = {}
+
+
+class _Thread:
+    __slots__ = ("chains", "logs", "runs")
+
+    def __init__(self) -> None:
+        self.chains: dict[str, _Chain] = {}
+        self.logs: dict[int, list[SegmentRow]] = {}
+        self.runs: dict[str, RunRow] = {}
+
+
+class MemoryBackend:
+    """A database that lives as long as this object, in this process only."""
+
+    def __init__(self, name: str | None = None) -> None:
+        self._identity = f"memory:{name if name is not None else next(_names)}"
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._seq = 0
+        self._versions = 0
+        self._commits: dict[bytes, Revision] = {}
+        self._threads: dict[str, _Thread] = {}
+        self._items: dict[Namespace, dict[str, ItemRow]] = {}
+        self._history: list[tuple[int, ItemRow]] = []  # (version, row) in order, live versions too
+        self._ended: dict[int, int] = {}  # version -> when it was replaced or deleted
+        self._deleted: dict[tuple[Namespace, str], ItemRow] = {}  # the deletions of items that are gone, while kept
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        items = sum(map(len, self._items.values()))
+        return f"<MemoryBackend {self._identity} {state}, {len(self._threads)} threads, {items} items>"
+
+    @property
+    def identity(self) -> str:
+        """This object's own name: two memory backends are never one database."""
+        return self._identity
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def close(self) -> None:
+        """Later calls raise StorageError."""
+        with self._lock:
+            self._closed = True
+
+    def vacuum(self) -> None:
+        """Nothing to give back: freed rows are the interpreter's business."""
+
+    def change_token(self) -> object:
+        """The number of commits so far."""
+        return self._seq
+
+    def commit(self, commit: Commit, /) -> Revision:
+        """All of it or an error: see the contract."""
+        with self._lock:
+            self._check_open()
+            self._check(commit)
+            return self._apply(commit)
+
+    def commit_group(self, commits: Sequence[Commit], /) -> list[Outcome]:
+        """One outcome a commit, in order."""
+        outcomes: list[Outcome] = []
+        for commit in commits:
+            try:
+                outcomes.append(self.commit(commit))
+            except (Conflict, StorageError) as error:
+                outcomes.append(error)
+        return outcomes
+
+    def commit_soon(self, commit: Commit, done: Callable[[Outcome], Any], /) -> None:
+        """Commits at once: there is nothing to wait for."""
+        done(self.commit_group([commit])[0])
+
+    @contextmanager
+    def read(self) -> Iterator[Snapshot]:
+        """A snapshot; it holds the lock."""
+        with self._lock:
+            self._check_open()
+            yield _MemorySnapshot(self)
+
+    # -- inside the lock ---------------------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StorageError(f"{self._identity} is closed; nothing was written. Open it again before using it.")
+        if self._pid != os.getpid():
+            raise StorageError(
+                f"{self._identity} was made in process {self._pid} and this is its fork {os.getpid()}: memory is not"
+                " shared between processes, so what is written here would be lost. Use connect('sqlite:///FILE')."
+            )
+
+    def _head(self, thread: str, ns: str) -> str | None:
+        known = self._threads.get(thread)
+        chain = known.chains.get(ns) if known else None
+        return chain.ids[-1] if chain and chain.ids else None
+
+    def _check(self, commit: Commit) -> None:
+        for head in commit.heads:
+            if self._head(head.thread, head.ns) != head.checkpoint:
+                raise stale_thread(head, self._head(head.thread, head.ns))
+        found = [(want, self._version(want.namespace, want.key)) for want in commit.versions]
+        failed = [(want, version) for want, version in found if version != want.version]
+        if failed:
+            raise version_conflict(failed)
+        for removal in commit.removals:
+            if not isinstance(removal, _REMOVALS):
+                raise StorageError(f"this backend does not know the removal {removal!r}; nothing was written.")
+        seen: set[tuple[str, int, int]] = set()
+        for row in commit.segments:
+            log = self._threads[row.thread].logs.get(row.log, []) if row.thread in self._threads else []
+            at = bisect_left(log, row.start, key=lambda have: have.start)
+            taken = at < len(log) and log[at].start == row.start and not _replaced(row, commit)
+            if taken or row[:3] in seen:
+                raise StorageError(f"segment {row.log}/{row.start} of thread {row.thread!r} exists; nothing was written.")
+            seen.add((row.thread, row.log, row.start))
+
+    def _version(self, namespace: Namespace, key: str) -> int | None:
+        row = self._items.get(namespace, {}).get(key)
+        return row.version if row else None
+
+    def _apply(self, commit: Commit) -> Revision:
+        self._seq += 1
+        revision = Revision(0, self._seq)
+        self._commits[commit.id] = revision
+        for removal in commit.removals:
+            self._remove(removal)
+        for run in commit.runs:
+            self._thread(run.thread).runs.setdefault(run.id, run)
+        for row in commit.checkpoints:
+            chain = self._chain(row.thread, row.ns)
+            if row.id not in chain.rows:
+                insort(chain.ids, row.id)
+            chain.rows[row.id] = row._replace(revision=revision)
+        for segment in commit.segments:
+            insort(self._thread(segment.thread).logs.setdefault(segment.log, []), segment)
+        for write in commit.writes:
+            kept = self._chain(write.thread, write.ns).writes.setdefault(write.checkpoint, {})
+            if write.index < 0 or (write.task, write.index) not in kept:
+                kept[write.task, write.index] = write
+        for staged in commit.staged:
+            chain = self._chain(staged.thread, staged.ns)
+            chain.staged.setdefault(staged.checkpoint, {}).setdefault((staged.task, staged.index), staged)
+        for item in commit.items:
+            self._put(item.namespace, item.key, item.value, commit.at, revision, item.origin)
+        return revision
+
+    def _put(self, namespace: Namespace, key: str, value: bytes | None, at: int, revision: Revision, origin: Origin) -> None:
+        live = self._items.get(namespace, {}).get(key)
+        if live is None and value is None:
+            return  # deleting what isn't there changes nothing
+        self._versions += 1
+        before = live or self._deleted.pop((namespace, key), None)
+        updated = max(at, before.updated_at) if before else at
+        row = ItemRow(
+            namespace, key, value, live.created_at if live else updated, updated, self._versions, revision, origin
+        )
+        if live:
+            self._ended[live.version] = updated
+        self._history.append((row.version, row))
+        if value is None:
+            self._ended[row.version] = updated
+            self._deleted[namespace, key] = row
+            del self._items[namespace][key]
+            if not self._items[namespace]:
+                del self._items[namespace]
+        else:
+            self._items.setdefault(namespace, {})[key] = row
+
+    def _thread(self, thread: str) -> _Thread:
+        return self._threads.setdefault(thread, _Thread())
+
+    def _chain(self, thread: str, ns: str) -> _Chain:
+        return self._thread(thread).chains.setdefault(ns, _Chain())
+
+    def _remove(self, removal: object) -> None:
+        match removal:
+            case RemoveThread(thread):
+                self._threads.pop(thread, None)
+            case RemoveCheckpoint(thread, ns, id):
+                chain = self._chain(thread, ns)
+                if chain.rows.pop(id, None):
+                    chain.ids.remove(id)
+                chain.writes.pop(id, None)
+                chain.staged.pop(id, None)
+            case RemoveSegments(thread, log, start):
+                logs = self._thread(thread).logs
+                logs[log] = [row for row in logs.get(log, []) if row.start < start]
+                if not logs[log]:
+                    del logs[log]
+            case RemoveStaged(thread, ns, checkpoint):
+                self._chain(thread, ns).staged.pop(checkpoint, None)
+            case RemoveWrites(thread, ns, checkpoint):
+                kept = self._chain(thread, ns).writes.get(checkpoint, {})
+                for at in [at for at in kept if at[1] >= 0]:
+                    del kept[at]
+            case PruneHistory(before, limit):
+                ended = sorted((self._ended[v], v, row) for v, row in self._history if v in self._ended)
+                gone = {v: row for at, v, row in ended[: max(limit, 0)] if at < before}
+                self._history = [(v, row) for v, row in self._history if v not in gone]
+                for version, row in gone.items():
+                    del self._ended[version]
+                    if self._deleted.get((row.namespace, row.key)) is row:
+                        del self._deleted[row.namespace, row.key]
+            case _:  # `_check` let no unknown one in
+                raise AssertionError(removal)
+
+
+def commit_together(*parts: tuple[MemoryBackend, Commit]) -> None:
+    """Commits to several memory backends, all or nothing: saver and store of one program, made apart."""
+    locks = sorted({id(backend): backend._lock for backend, _ in parts}.items())  # pyright: ignore[reportPrivateUsage]
+    for _, lock in locks:
+        lock.acquire()
+    try:
+        for backend, commit in parts:
+            backend._check_open()  # pyright: ignore[reportPrivateUsage] - one file
+            backend._check(commit)  # pyright: ignore[reportPrivateUsage] - one file
+        for backend, commit in parts:
+            backend._apply(commit)  # pyright: ignore[reportPrivateUsage] - one file
+    finally:
+        for _, lock in reversed(locks):
+            lock.release()
+
+
+class _MemorySnapshot:
+    def __init__(self, backend: MemoryBackend) -> None:
+        self._db = backend
+
+    def _find(self, thread: str, ns: str) -> _Chain:
+        known = self._db._threads.get(thread)  # pyright: ignore[reportPrivateUsage] - one file, two classes
+        return (known.chains.get(ns) if known else None) or _Chain()
+
+    def revision(self) -> Revision:
+        return Revision(0, self._db._seq)  # pyright: ignore[reportPrivateUsage]
+
+    def committed(self, commit_id: bytes) -> Revision | None:
+        return self._db._commits.get(commit_id)  # pyright: ignore[reportPrivateUsage]
+
+    def head(self, thread: str, ns: str) -> str | None:
+        return self._db._head(thread, ns)  # pyright: ignore[reportPrivateUsage]
+
+    def heads(self, thread: str) -> list[tuple[str, str]]:
+        known = self._db._threads.get(thread)  # pyright: ignore[reportPrivateUsage]
+        return sorted((ns, chain.ids[-1]) for ns, chain in known.chains.items() if chain.ids) if known else []
+
+    def threads(self, after: str | None, limit: int) -> list[str]:
+        names = sorted(t for t, known in self._all() if any(c.ids for c in known.chains.values()))
+        return names[0 if after is None else bisect_right(names, after) :][:limit]
+
+    def _all(self) -> list[tuple[str, _Thread]]:
+        return list(self._db._threads.items())  # pyright: ignore[reportPrivateUsage]
+
+    def checkpoint(self, thread: str, ns: str, id: str) -> CheckpointRow | None:
+        return self._find(thread, ns).rows.get(id)
+
+    def following(self, thread: str, ns: str, id: str) -> CheckpointRow | None:
+        chain = self._find(thread, ns)
+        at = bisect_right(chain.ids, id)
+        return chain.rows[chain.ids[at]] if at < len(chain.ids) else None
+
+    def lineage(self, thread: str, ns: str, id: str) -> list[CheckpointRow]:
+        rows = self._find(thread, ns).rows
+        found: list[CheckpointRow] = []
+        at: str | None = id
+        while at is not None and (row := rows.get(at)) is not None:
+            found.append(row)
+            if row.whole:
+                return found
+            at = row.parent
+        if found:
+            raise StorageError(f"checkpoint {id} of thread {thread!r} rests on {at}, which is missing from the database.")
+        return found
+
+    def checkpoints(
+        self, thread: str | None, ns: str | None, before: str | None, limit: int | None
+    ) -> list[CheckpointRow]:
+        found: list[CheckpointRow] = []
+        for name, known in self._all():
+            if thread is None or name == thread:
+                for space, chain in known.chains.items():
+                    if ns is None or space == ns:
+                        end = len(chain.ids) if before is None else bisect_left(chain.ids, before)
+                        first = 0 if limit is None else max(0, end - limit)
+                        found += [chain.rows[id] for id in chain.ids[first:end]]
+        found.sort(key=lambda row: (row.thread, row.ns))
+        found.sort(key=lambda row: row.id, reverse=True)
+        return found if limit is None else found[:limit]
+
+    def run(self, thread: str, id: str) -> RunRow | None:
+        known = self._db._threads.get(thread)  # pyright: ignore[reportPrivateUsage]
+        return known.runs.get(id) if known else None
+
+    def segments(self, thread: str, log: int, below: int) -> list[SegmentRow]:
+        known = self._db._threads.get(thread)  # pyright: ignore[reportPrivateUsage]
+        rows = known.logs.get(log, []) if known else []
+        return [row for row in rows if row.start < below]
+
+    def logs(self, thread: str) -> list[tuple[int, int]]:
+        known = self._db._threads.get(thread)  # pyright: ignore[reportPrivateUsage]
+        return sorted((log, rows[-1].start + rows[-1].count) for log, rows in known.logs.items()) if known else []
+
+    def writes(self, thread: str, ns: str, checkpoint: str) -> list[WriteRow]:
+        rows = self._find(thread, ns).writes.get(checkpoint, {}).values()
+        return sorted(rows, key=lambda row: (row.path, row.task, row.index))
+
+    def staged(self, thread: str, ns: str, checkpoint: str) -> list[StagedRow]:
+        rows = self._find(thread, ns).staged.get(checkpoint, {}).values()
+        return sorted(rows, key=lambda row: (row.task, row.index))
+
+    def item(self, namespace: Namespace, key: str) -> ItemRow | None:
+        return self._db._items.get(namespace, {}).get(key)  # pyright: ignore[reportPrivateUsage]
+
+    def items(self, prefix: Namespace, before: int | None, limit: int) -> list[ItemRow]:
+        found = [
+            row
+            for namespace, rows in self._db._items.items()  # pyright: ignore[reportPrivateUsage]
+            if namespace[: len(prefix)] == prefix
+            for row in rows.values()
+            if before is None or row.version < before
+        ]
+        return sorted(found, key=lambda row: -row.version)[:limit]
+
+    def namespaces(self, prefix: Namespace) -> list[Namespace]:
+        return sorted(n for n in self._db._items if n[: len(prefix)] == prefix)  # pyright: ignore[reportPrivateUsage]
+
+    def changes(self, after: Revision | None, limit: int) -> list[ItemRow]:
+        found: list[ItemRow] = []
+        for _, row in self._db._history:  # pyright: ignore[reportPrivateUsage]
+            if after is None or row.revision > after:
+                if len(found) >= limit and row.revision != found[-1].revision:
+                    break
+                found.append(row)
+        return found
+
+    def count(self, table: str) -> int:
+        threads = [known for _, known in self._all()]
+        chains = [chain for known in threads for chain in known.chains.values()]
+        match table:
+            case "checkpoints":
+                return sum(len(chain.rows) for chain in chains)
+            case "writes":
+                return sum(len(rows) for chain in chains for rows in chain.writes.values())
+            case "staged":
+                return sum(len(rows) for chain in chains for rows in chain.staged.values())
+            case "segments":
+                return sum(len(rows) for known in threads for rows in known.logs.values())
+            case "runs":
+                return sum(len(known.runs) for known in threads)
+            case "items":
+                return sum(map(len, self._db._items.values()))  # pyright: ignore[reportPrivateUsage]
+            case "history":
+                return len(self._db._history)  # pyright: ignore[reportPrivateUsage]
+            case _:
+                raise ValueError(f"unknown table {table!r}")
+
+
+def _replaced(row: SegmentRow, commit: Commit) -> bool:
+    """Whether the commit itself removes the segment that `row` replaces (sealing, pruning)."""
+    for removal in commit.removals:
+        match removal:
+            case RemoveSegments(row.thread, row.log, start) if start <= row.start:
+                return True
+            case RemoveThread(row.thread):
+                return True
+            case _:
+                continue
+    return False

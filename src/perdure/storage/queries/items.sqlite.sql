@@ -1,0 +1,144 @@
+-- Memory across threads: items, their versions, namespaces. SQLite.
+-- Values are numbered (?1) or in order (?): sequences are bound faster than names, and order is stated per block.
+-- Each block seeks; where one scans, its comment says `Scan:` and what. A test runs EXPLAIN QUERY PLAN on all of them.
+
+-- name: item
+-- ?1 namespace, ?2 key. The live version. One seek a table.
+SELECT v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value
+  FROM perdure_namespaces n
+  JOIN perdure_items i ON i.id >> 32 = n.no AND i.key = ?2
+  JOIN perdure_versions v ON v.version = i.version
+ WHERE n.name = ?1
+   AND i.alive = 1;
+
+-- name: count_namespaces
+-- ?1 first, ?2 end, ?3 limit. Whether a subtree has many namespaces: how `items` is asked. One range, at most `limit` rows.
+SELECT count(*)
+  FROM (SELECT 1 FROM perdure_namespaces n WHERE n.name >= ?1 AND n.name < ?2 LIMIT ?3);
+
+-- name: items_of_few
+-- ?1 first namespace, ?2 end, ?3 before (a version), ?4 limit. Live items, greatest version first. At most `limit` rows of
+-- each namespace are read, then sorted: for subtrees of few namespaces.
+SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value
+  FROM perdure_namespaces n
+  JOIN perdure_items i
+    ON i.id IN (
+         SELECT m.id
+           FROM perdure_items m
+          WHERE m.id >> 32 = n.no
+            AND m.alive = 1
+            AND m.version < ?3
+          ORDER BY m.version DESC
+          LIMIT ?4)
+  JOIN perdure_versions v ON v.version = i.version
+ WHERE n.name >= ?1
+   AND n.name < ?2
+ ORDER BY i.version DESC
+ LIMIT ?4;
+
+-- name: items_of_many
+-- As `items_of_few`, for subtrees of many namespaces: versions downwards, those that are live and inside, until `limit`.
+-- One range of versions, one seek a table for each.
+SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value
+  FROM perdure_versions v
+ CROSS JOIN perdure_items i ON i.id = v.item AND i.version = v.version AND i.alive = 1
+ CROSS JOIN perdure_namespaces n ON n.no = i.id >> 32 AND n.name >= ?1 AND n.name < ?2
+ WHERE v.version < ?3
+   AND v.ended IS NULL
+ ORDER BY v.version DESC
+ LIMIT ?4;
+
+-- name: namespaces
+-- ?1 first, ?2 end. Namespaces that hold a live item, in order. One range, one seek each.
+SELECT n.name
+  FROM perdure_namespaces n
+ WHERE n.name >= ?1
+   AND n.name < ?2
+   AND EXISTS (SELECT 1 FROM perdure_items i WHERE i.id >> 32 = n.no AND i.alive = 1)
+ ORDER BY n.name;
+
+-- name: changes
+-- ?1 first version, ?2 end. All versions in between, deletions too, in order. One range.
+SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value
+  FROM perdure_versions v
+  JOIN perdure_items i ON i.id = v.item
+  JOIN perdure_namespaces n ON n.no = v.item >> 32
+ WHERE v.version >= ?1
+   AND v.version < ?2
+ ORDER BY v.version;
+
+-- name: nth_version
+-- ?1 first version, ?2 n from 0. The version that many rows on, or no row. One range.
+SELECT version
+  FROM perdure_versions
+ WHERE version >= ?1
+ ORDER BY version
+ LIMIT 1 OFFSET ?2;
+
+-- ---- what the writer needs to know
+
+-- name: find_namespaces
+-- Rows of (namespace). The numbers of those that exist, and the greatest n of an item in each. One seek a row and table.
+WITH wanted (name) AS (VALUES
+    (?) -- repeat
+)
+SELECT n.name, n.no,
+       (SELECT max(i.id) & 4294967295 FROM perdure_items i WHERE i.id BETWEEN n.no << 32 AND (n.no << 32) | 4294967295)
+  FROM wanted
+  JOIN perdure_namespaces n ON n.name = wanted.name;
+
+-- name: find_items
+-- Rows of (namespace's number, key). The items that exist, deleted ones included. One seek a row and table.
+WITH wanted (namespace, key) AS (VALUES
+    (?, ?) -- repeat
+)
+SELECT wanted.namespace, i.key, i.id, i.version, i.alive, coalesce(v.created, v.updated), v.updated
+  FROM wanted
+  JOIN perdure_items i ON i.id >> 32 = wanted.namespace AND i.key = wanted.key
+  JOIN perdure_versions v ON v.version = i.version;
+
+-- ---- rows in and out
+
+-- name: add_namespace
+-- no, name.
+INSERT INTO perdure_namespaces (no, name) VALUES (?, ?);
+
+-- name: add_item
+-- id, key, version, alive.
+INSERT INTO perdure_items (id, key, version, alive) VALUES (?, ?, ?, ?);
+
+-- name: set_item
+-- version, alive, id. One seek.
+UPDATE perdure_items SET version = ?, alive = ? WHERE id = ?;
+
+-- name: add_version
+-- version, item, before, created, updated, ended, thread, checkpoint, node, actor, value.
+INSERT INTO perdure_versions
+       (version, item, before, created, updated, ended, thread, checkpoint, node, actor, value)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: end_version
+-- ended, version. One seek.
+UPDATE perdure_versions SET ended = ? WHERE version = ?;
+
+-- name: ended_versions
+-- ?1 before (microseconds), ?2 limit. Versions to prune, those that ended first first. One range of perdure_versions_by_end.
+SELECT version, item
+  FROM perdure_versions
+ WHERE ended < ?1
+ ORDER BY ended, version
+ LIMIT ?2;
+
+-- name: remove_version
+-- version. One seek.
+DELETE FROM perdure_versions WHERE version = ?;
+
+-- name: remove_deleted_item
+-- id, version. Only if that version, which goes, is the item's newest: then it is a deletion. One seek.
+DELETE FROM perdure_items WHERE id = ? AND version = ? AND alive = 0;
+
+-- name: remove_empty_namespace
+-- ?1 no. If it holds no item, living or deleted. One seek.
+DELETE FROM perdure_namespaces
+ WHERE no = ?1
+   AND NOT EXISTS (SELECT 1 FROM perdure_items i WHERE i.id BETWEEN ?1 << 32 AND (?1 << 32) | 4294967295);

@@ -1,0 +1,285 @@
+"""Group commit by leader and follower: many callers, one transaction, one sync of the disk.
+
+The interpreter's lock is given back at every statement, so a commit made by a thread of its own would wait for busy
+threads again and again. Instead whoever comes and finds nobody at work leads: it commits, on its own thread, all that is
+queued. Others queue and sleep; when the leader is done it wakes them, and hands the lead to one of them if more came.
+An event loop leads through `lead_now`, while commits are short; else a small thread does it.
+
+Here: who leads, who waits, who is told. Not here: SQL (`writer.py`), connections (`backend.py`). Knows no database.
+Method: one writer that takes along all who wait, as in LevelDB's and bbolt's batches; "flat combining", Hendler et
+al., SPAA 2010.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from perdure import clock
+from perdure.storage.contract import Outcome
+
+_M = TypeVar("_M")
+_M_contra = TypeVar("_M_contra", contravariant=True)
+
+log = logging.getLogger("perdure.storage")
+
+_MOST_AT_ONCE: Final = 1000  # members of a group: bounds how long one transaction is
+_SHORT_SECONDS: Final = 0.001
+_IDLE_SECONDS: Final = 10.0
+
+
+class Work(Protocol[_M_contra]):
+    """What the leader calls: never two at once, from any thread."""
+
+    def write(self, members: Sequence[_M_contra], outcomes: list[Outcome], *, wait: bool) -> bool:
+        """Fills in one outcome a member. False, and nothing done: `wait` is False and it would have to wait.
+
+        May raise only what is no error of a member (KeyboardInterrupt); then `outcomes` is empty or complete.
+        """
+        ...
+
+    def tidy(self) -> bool:
+        """Does what may be done between groups."""
+        ...
+
+    def untidy(self) -> bool:
+        """Whether `tidy` has something to do."""
+        ...
+
+
+class _Entry(Generic[_M]):
+    """Commits of one caller, who sleeps on `waiter`, or is told through `done`."""
+
+    __slots__ = ("done", "leads", "members", "outcomes", "waiter")
+
+    def __init__(self, members: Sequence[_M], done: Callable[[Outcome], Any] | None = None) -> None:
+        self.members = members
+        self.done = done
+        self.outcomes: list[Outcome] | None = None
+        self.waiter: threading.Lock | None = None
+        self.leads = False
+
+
+class GroupQueue(Generic[_M]):
+    """The queue before one writer. Safe from any thread; nothing is called while its lock is held."""
+
+    def __init__(self, work: Work[_M], closed: Callable[[], Exception]) -> None:
+        self._work = work
+        self._closed_error = closed
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._queue: deque[_Entry[_M]] = deque()
+        self._leading = False
+        self._closed = False
+        self._recent: deque[float] = deque(maxlen=9)
+        self._helper_wanted = False
+        self._helper: threading.Thread | None = None
+        self._call_helper = threading.Condition(self._lock)
+
+    @property
+    def waiting(self) -> int:
+        """How many callers are queued."""
+        return len(self._queue)
+
+    def after_fork(self) -> None:
+        """In the child: nobody waits, nobody leads; the parent keeps what was queued."""
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._call_helper = threading.Condition(self._lock)
+        self._queue = deque()
+        self._leading = self._helper_wanted = False
+        self._helper = None
+
+    # -- callers -----------------------------------------------------------------------------------------------------
+
+    def commit(self, members: Sequence[_M]) -> list[Outcome]:
+        """One outcome a member; sleeps or leads until they are known."""
+        entry = _Entry(members)
+        with self._lock:
+            if self._closed:
+                raise self._closed_error()
+            if self._leading:
+                entry.waiter = threading.Lock()
+                entry.waiter.acquire()
+            self._queue.append(entry)
+            mine = not self._leading
+            self._leading = True
+        if not mine:
+            self._sleep(entry)
+            if entry.outcomes is None:  # handed over: it is our turn to lead
+                self._lead(entry)
+        else:
+            self._lead(entry)
+        assert entry.outcomes is not None  # noqa: S101 - a leader takes its own entry along, or raises
+        return entry.outcomes
+
+    def _sleep(self, entry: _Entry[_M]) -> None:
+        assert entry.waiter is not None  # noqa: S101 - set by the caller
+        try:
+            entry.waiter.acquire()
+        except BaseException:  # a signal: leave the queue, and let nobody wait for us
+            with self._lock:
+                if entry in self._queue:
+                    self._queue.remove(entry)
+                leads = entry.leads
+            if leads:
+                self._pass_on()
+            raise
+
+    def enqueue(self, member: _M, done: Callable[[Outcome], Any]) -> None:
+        """Queues; somebody must call `lead_now`, or commit, afterwards."""
+        with self._lock:
+            if self._closed:
+                raise self._closed_error()
+            self._queue.append(_Entry((member,), done))
+
+    def commit_soon(self, member: _M, done: Callable[[Outcome], Any]) -> None:
+        """Queues, and calls the helper if nobody leads."""
+        with self._lock:
+            if self._closed:
+                raise self._closed_error()
+            self._queue.append(_Entry((member,), done))
+            if not self._leading:
+                self._call()
+
+    def lead_now(self) -> bool:
+        """Commits all that is queued on this thread, if that is quick; False: somebody else does it."""
+        with self._lock:
+            if not self._queue:
+                return True
+            if self._leading:
+                return False
+            if self._recent and median(self._recent) > _SHORT_SECONDS:
+                self._call()
+                return False
+            self._leading = True
+        while self._group(None, wait=False):
+            with self._lock:
+                if not self._queue and not self._work.untidy():
+                    self._rest()
+                    return True
+                if not self._queue:
+                    self._call()  # what may be done between groups is not for an event loop's thread
+                    return True
+        with self._lock:
+            self._call()
+        return False
+
+    def close(self) -> None:
+        """Nobody may come any more; returns when all who came are served."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            while self._leading or self._queue:
+                if self._leading:
+                    self._idle.wait()
+                else:
+                    self._call()
+
+    # -- the leader --------------------------------------------------------------------------------------------------
+
+    def _lead(self, own: _Entry[_M] | None) -> None:
+        """Commits a group that has `own` in it, then hands the lead on."""
+        try:
+            while True:
+                self._group(own, wait=True)
+                if own is None or own.outcomes is not None:
+                    break
+            if self._work.untidy():
+                self._work.tidy()
+        finally:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """The lead goes to a sleeping caller, else to the helper, else to nobody."""
+        with self._lock:
+            for entry in self._queue:
+                if entry.waiter is not None:
+                    entry.leads = True
+                    entry.waiter.release()
+                    return
+            if self._queue:
+                self._call()
+            else:
+                self._rest()
+
+    def _rest(self) -> None:
+        self._leading = False
+        self._idle.notify_all()
+
+    def _group(self, own: _Entry[_M] | None, *, wait: bool) -> bool:
+        """One transaction for what is queued; False, and everything still queued: it would have had to wait."""
+        with self._lock:
+            entries: list[_Entry[_M]] = []
+            size = 0
+            while self._queue and size < _MOST_AT_ONCE:
+                entries.append(self._queue.popleft())
+                size += len(entries[-1].members)
+        if not entries:
+            return True
+        members = entries[0].members if len(entries) == 1 else [m for entry in entries for m in entry.members]
+        outcomes: list[Outcome] = []
+        began = clock.monotonic()
+        try:
+            ready = self._work.write(members, outcomes, wait=wait)
+        except BaseException:
+            self._give_back(entries, own, outcomes)
+            raise
+        if not ready:
+            with self._lock:
+                self._queue.extendleft(reversed(entries))
+            return False
+        self._recent.append(clock.monotonic() - began)
+        self._hand_out(entries, own, outcomes)
+        return True
+
+    def _give_back(self, entries: list[_Entry[_M]], own: _Entry[_M] | None, outcomes: list[Outcome]) -> None:
+        """After a signal in the middle: those that were committed are told, the others wait for the next leader."""
+        if outcomes:
+            self._hand_out(entries, own, outcomes)
+            return
+        with self._lock:
+            self._queue.extendleft(entry for entry in reversed(entries) if entry is not own)
+
+    def _hand_out(self, entries: list[_Entry[_M]], own: _Entry[_M] | None, outcomes: list[Outcome]) -> None:
+        start = 0
+        told: list[tuple[Callable[[Outcome], Any], Outcome]] = []
+        for entry in entries:
+            entry.outcomes = outcomes[start : start + len(entry.members)]
+            start += len(entry.members)
+            if entry.waiter is not None and entry is not own:
+                entry.waiter.release()
+            if entry.done is not None:
+                told.append((entry.done, entry.outcomes[0]))
+        for done, outcome in told:
+            try:
+                done(outcome)
+            except Exception:  # noqa: BLE001 - one caller's mistake must not keep the others from being told
+                log.exception("a callback of commit_soon failed")
+
+    # -- the helper --------------------------------------------------------------------------------------------------
+
+    def _call(self) -> None:
+        """The helper leads from now on. Called with the lock held."""
+        self._leading = self._helper_wanted = True
+        if self._helper is None:
+            self._helper = threading.Thread(target=self._help, name="perdure-commits", daemon=True)
+            self._helper.start()
+        else:
+            self._call_helper.notify()
+
+    def _help(self) -> None:
+        while True:
+            with self._lock:
+                if not self._helper_wanted and not self._call_helper.wait_for(
+                    lambda: self._helper_wanted, _IDLE_SECONDS
+                ):
+                    self._helper = None
+                    return
+                self._helper_wanted = False
+            self._lead(None)

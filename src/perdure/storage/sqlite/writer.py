@@ -1,0 +1,446 @@
+"""A group of commits into one open transaction: who may, what rows, one `executemany` a table.
+
+What the writer knows of the database (numbers of threads, chains, logs, namespaces; heads) is kept between groups in
+`Known`, and is exact as long as `PRAGMA data_version` says that no other connection committed. So in the common case a
+group asks nothing at all before it writes.
+
+Here: the order of effects within a commit and within a group. Not here: BEGIN and COMMIT, who leads (`backend.py`,
+`group.py`). The expectations of a member are checked before it leaves any trace, so leaving it out undoes nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from perdure.codec import text_to_bytes
+from perdure.errors import PerdureError, StorageError
+from perdure.storage.contract import (
+    ItemIs,
+    Outcome,
+    PruneHistory,
+    RemoveCheckpoint,
+    RemoveSegments,
+    RemoveStaged,
+    RemoveThread,
+    RemoveWrites,
+    Revision,
+    stale_thread,
+    version_conflict,
+)
+from perdure.storage.sql import Queries
+from perdure.storage.sqlite.packing import pack_id, unpack_id
+from perdure.storage.sqlite.rows import Chain, Key, Prepared, Put, Version
+
+Q: Final = Queries("queries/threads.sqlite.sql", "queries/items.sqlite.sql")
+
+_REMEMBERED: Final = 20_000  # chains, logs, namespaces: some 5 MB
+_ASKED_AT_ONCE: Final = 64
+_ITEMS_A_COMMIT: Final = 1 << 20
+_LOW: Final = (1 << 32) - 1
+
+# The statements of every commit, looked up once.
+_ADD_COMMIT = Q["add_commit"]
+_ADD_THREAD = Q["add_thread"]
+_ADD_CHAIN = Q["add_chain"]
+_ADD_LOG = Q["add_log"]
+_ADD_RUN = Q["add_run"]
+_ADD_CHECKPOINT = Q["add_checkpoint"]
+_ADD_SEGMENT = Q["add_segment"]
+_ADD_WRITE = Q["add_write"]
+_ADD_STAGED = Q["add_staged"]
+_ADD_NAMESPACE = Q["add_namespace"]
+_ADD_ITEM = Q["add_item"]
+_SET_ITEM = Q["set_item"]
+_ADD_VERSION = Q["add_version"]
+_END_VERSION = Q["end_version"]
+_REMOVE_WRITES = Q["remove_writes"]
+_REMOVE_STAGED = Q["remove_staged"]
+
+# The order of effects at the end of a stretch: removals of finished steps, names, rows, items.
+_STATEMENTS: Final = (
+    _REMOVE_WRITES,
+    _REMOVE_STAGED,
+    _ADD_COMMIT,
+    _ADD_THREAD,
+    _ADD_CHAIN,
+    _ADD_LOG,
+    _ADD_RUN,
+    _ADD_CHECKPOINT,
+    _ADD_SEGMENT,
+    _ADD_WRITE,
+    _ADD_STAGED,
+    _ADD_NAMESPACE,
+    _ADD_ITEM,
+    _ADD_VERSION,
+    _END_VERSION,
+    _SET_ITEM,
+)
+
+
+class _ChainState(NamedTuple):
+    """Numbers of thread and chain (0: none yet), and the head."""
+
+    thread: int
+    chain: int
+    head: bytes | None
+
+
+class _ItemState(NamedTuple):
+    """An item as the group has left it so far. `alive` False: deleted, its history still kept."""
+
+    id: int
+    version: int
+    alive: bool
+    created: int
+    updated: int
+
+
+class Known:
+    """What one connection knows of the database. Dropped whenever it may no longer be true."""
+
+    def __init__(self) -> None:
+        self.data_version = -1
+        self.forget()
+
+    def forget(self) -> None:
+        """Nothing is known from now on."""
+        self.seq = -1
+        self.threads: dict[bytes, int] = {}
+        self.chains: dict[Chain, _ChainState] = {}
+        self.logs: dict[tuple[int, int], int] = {}
+        self.namespaces: dict[bytes, tuple[int, int]] = {}  # number, greatest n of an item
+        self.last: list[int] | None = None  # greatest numbers of threads, chains, logs, namespaces
+
+    def trim(self) -> None:
+        """Forgets when there is too much to remember."""
+        if len(self.chains) + len(self.logs) + len(self.namespaces) > _REMEMBERED:
+            self.forget()
+
+
+class GroupWriter:
+    """One group within one transaction. `outcome(member)` adds its rows or says why not; `finish()` writes them."""
+
+    def __init__(self, connection: sqlite3.Connection, known: Known) -> None:
+        self._db = connection
+        self._known = known
+        self._rows: dict[str, list[tuple[Any, ...]]] = {}
+        self._touched: set[bytes] = set()  # threads with rows that are not written yet
+        self._items: dict[Key, _ItemState] = {}
+        self._set_items: dict[int, tuple[int, int, int]] = {}  # id -> version, alive, id
+        self._removed = False
+
+    def write(self, members: Sequence[Prepared]) -> list[Outcome]:
+        """One outcome a member; the rows of those that may are in the transaction.
+
+        Raises:
+            sqlite3.Error: the database refused; nothing in the transaction may be kept.
+        """
+        if self._known.seq < 0:
+            ((self._known.seq,),) = self._ask("newest_seq")
+        self._learn(members)
+        outcomes: list[Outcome] = []
+        for member in members:
+            if self._removed:
+                self._learn((member,))
+            try:
+                outcomes.append(self._member(member))
+            except PerdureError as error:
+                outcomes.append(error)
+        self._flush()
+        if self._removed:
+            self._known.forget()
+        return outcomes
+
+    # -- knowing -----------------------------------------------------------------------------------------------------
+
+    def _ask(self, name: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self._db.execute(Q[name], values).fetchall()
+
+    def _ask_many(self, name: str, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Answers about many rows of values, in few questions. Padded, so that few texts of the block are ever compiled."""
+        found: list[tuple[Any, ...]] = []
+        wanted = list(rows)
+        for start in range(0, len(wanted), _ASKED_AT_ONCE):
+            part = wanted[start : start + _ASKED_AT_ONCE]
+            size = next(size for size in (1, 2, 8, _ASKED_AT_ONCE) if size >= len(part))
+            padded = part + [part[-1]] * (size - len(part))
+            text = Q.repeated(name, size)
+            found += self._db.execute(text, [value for row in padded for value in row]).fetchall()
+        return found
+
+    def _learn(self, members: Sequence[Prepared]) -> None:
+        known = self._known
+        chains = {chain for member in members for chain in member.chains if chain not in known.chains}
+        threads = {name for member in members for name in member.threads if name not in known.threads}
+        chains |= {(name, b"") for name in threads}
+        if chains:
+            for name, ns, thread, chain, head in self._ask_many("find_chains", chains):
+                known.chains[name, ns] = _ChainState(thread or 0, chain or 0, head)
+                if thread:
+                    known.threads[name] = thread
+        logs = {
+            (known.threads[segment[0]], segment[1])
+            for member in members
+            for segment in member.segments
+            if segment[0] in known.threads
+        }
+        logs = {log for log in logs if log not in known.logs}
+        if logs:
+            for thread, log, number in self._ask_many("find_logs", logs):
+                known.logs[thread, log] = number
+        keys = {key for member in members for key in member.known_items if key not in self._items}
+        if keys:
+            self._learn_items(keys)
+
+    def _learn_items(self, keys: set[Key]) -> None:
+        spaces = {space for space, _ in keys if space not in self._known.namespaces}
+        for name, number, most in self._ask_many("find_namespaces", [(space,) for space in spaces]):
+            self._known.namespaces[name] = (number, most or 0)
+        wanted = {
+            (self._known.namespaces[space][0], key): (space, key)
+            for space, key in keys
+            if space in self._known.namespaces
+        }
+        for number, key, *state in self._ask_many("find_items", wanted):
+            id, version, alive, created, updated = state
+            self._items[wanted[number, key]] = _ItemState(id, version, alive == 1, created, updated)
+
+    def _next(self, kind: int) -> int:
+        """The next number of a thread (0), chain (1), log (2) or namespace (3)."""
+        if self._known.last is None:
+            self._known.last = list(self._ask("greatest_numbers")[0])
+        self._known.last[kind] += 1
+        return self._known.last[kind]
+
+    def _thread(self, name: bytes) -> int:
+        number = self._known.threads.get(name)
+        if number is None:
+            number = self._known.threads[name] = self._next(0)
+            self._add(_ADD_THREAD, (number, name))
+        return number
+
+    def _chain(self, chain: Chain) -> _ChainState:
+        """The chain's state, with numbers."""
+        state = self._known.chains[chain]
+        if not state.chain:
+            thread = self._thread(chain[0])
+            state = self._known.chains[chain] = _ChainState(thread, self._next(1), None)
+            self._add(_ADD_CHAIN, (state.chain, thread, chain[1]))
+        return state
+
+    def _log(self, thread: int, log: int) -> int:
+        number = self._known.logs.get((thread, log))
+        if number is None:
+            number = self._known.logs[thread, log] = self._next(2)
+            self._add(_ADD_LOG, (thread, log, number))
+        return number
+
+    # -- one member --------------------------------------------------------------------------------------------------
+
+    def _member(self, member: Prepared) -> Outcome:
+        for chain, id, said in member.heads:
+            found = self._known.chains[chain].head
+            if found != id:
+                raise stale_thread(said, None if found is None else unpack_id(found))
+        if member.versions:
+            self._check_versions(member.versions)
+        if len(member.items) > _ITEMS_A_COMMIT:
+            raise StorageError(f"a commit of {len(member.items)} items; at most {_ITEMS_A_COMMIT}. Nothing was written.")
+        if member.removals:
+            self._remove(member)
+        self._known.seq += 1
+        seq = self._known.seq
+        self._add(_ADD_COMMIT, (seq, member.id, member.at))
+        for name, *run in member.runs:
+            self._add(_ADD_RUN, (self._thread(name), *run))
+        for row in member.checkpoints:
+            self._checkpoint(row, seq)
+        for name, log, start, count, kind, payload in member.segments:
+            place = self._log(self._thread(name), log) << 32 | start
+            self._add(_ADD_SEGMENT, (place, count, kind, payload))
+        for chain, *write in member.writes:
+            self._add(_ADD_WRITE, (self._chain(chain).chain, *write))
+        for chain, *staged in member.staged:
+            self._add(_ADD_STAGED, (self._chain(chain).chain, *staged))
+        version = seq << 20
+        for put in member.items:
+            version = self._put(put, version, member.at)
+        self._touched |= member.threads
+        self._touched.update(chain[0] for chain in member.chains)
+        return Revision(0, seq)
+
+    def _check_versions(self, wanted: list[Version]) -> None:
+        failed: list[tuple[ItemIs, int | None]] = []
+        for item, version, said in wanted:
+            state = self._items.get(item)
+            found = state.version if state and state.alive else None
+            if found != version:
+                failed.append((said, found))
+        if failed:
+            raise version_conflict(failed)
+
+    def _checkpoint(self, row: tuple[Any, ...], seq: int) -> None:
+        chain, id, parent, parent_ns, step, source, at, run, whole, metadata, state = row
+        number, head = self._chain(chain)[1:]
+        if head is None or id > head:
+            self._known.chains[chain] = self._known.chains[chain]._replace(head=id)
+            if parent is not None and parent == head and parent_ns is None:
+                parent = b""
+        elif id != head:  # between others: whoever said "the one before me" must say which
+            self._flush()
+            self._ask("name_parent_of_following", number, id)
+        self._add(_ADD_CHECKPOINT, (number, id, parent, parent_ns, step, source, at, run, whole, seq, metadata, state))
+
+    def _put(self, put: Put, version: int, at: int) -> int:
+        """Adds one version of an item; the next free version."""
+        state = self._items.get(put.item)
+        alive = state is not None and state.alive
+        if put.value is None and not alive:
+            return version  # deleting what isn't there changes nothing
+        updated = at if state is None else max(at, state.updated)
+        created = state.created if state and alive else updated
+        if state is None:
+            id = self._new_item_id(put.item[0])
+            self._add(_ADD_ITEM, (id, put.item[1], version, 1))
+        else:
+            id = state.id
+            self._set_items[id] = (version, 0 if put.value is None else 1, id)
+        if state and alive:
+            self._add(_END_VERSION, (updated, state.version))
+        self._add(
+            _ADD_VERSION,
+            (
+                version,
+                id,
+                state.version if state else None,
+                None if created == updated else created,
+                updated,
+                updated if put.value is None else None,
+                *put.origin,
+                put.value,
+            ),
+        )
+        self._items[put.item] = _ItemState(id, version, put.value is not None, created, updated)
+        return version + 1
+
+    def _new_item_id(self, space: bytes) -> int:
+        number, most = self._known.namespaces.get(space, (0, 0))
+        if not number:
+            number = self._next(3)
+            self._add(_ADD_NAMESPACE, (number, space))
+        if most >= _LOW:
+            raise StorageError("a namespace holds 4,294,967,295 items, which is its limit. Nothing was written.")
+        self._known.namespaces[space] = (number, most + 1)
+        return number << 32 | (most + 1)
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
+    def _add(self, statement: str, row: tuple[Any, ...]) -> None:
+        rows = self._rows.get(statement)
+        if rows is None:
+            self._rows[statement] = [row]
+        else:
+            rows.append(row)
+
+    def _flush(self) -> None:
+        """Writes what was gathered, in the order of effects."""
+        rows = self._rows
+        if self._set_items:
+            rows[_SET_ITEM] = list(self._set_items.values())
+            self._set_items = {}
+        for statement in _STATEMENTS:
+            gathered = rows.get(statement)
+            if not gathered:
+                continue
+            if len(gathered) == 1:
+                self._db.execute(statement, gathered[0])
+            else:
+                self._db.executemany(statement, gathered)
+        self._rows = {}
+        self._touched = set()
+
+    # -- removals ----------------------------------------------------------------------------------------------------
+
+    def _remove(self, member: Prepared) -> None:
+        for removal in member.removals:
+            match removal:
+                case RemoveWrites(thread, ns, checkpoint):
+                    self._remove_step(_REMOVE_WRITES, thread, ns, checkpoint)
+                case RemoveStaged(thread, ns, checkpoint):
+                    self._remove_step(_REMOVE_STAGED, thread, ns, checkpoint)
+                case _:
+                    self._remove_now(removal, member)
+
+    def _remove_step(self, statement: str, thread: str, ns: str, checkpoint: str) -> None:
+        """What a finished step leaves behind: gathered, as these come with nearly every commit."""
+        name = text_to_bytes(thread)
+        if name in self._touched:
+            self._flush()  # an earlier member of this group wrote to the thread: its rows come first
+        number = self._number_of(name, text_to_bytes(ns))
+        if number:
+            self._add(statement, (number, pack_id(checkpoint)))
+
+    def _number_of(self, thread: bytes, ns: bytes) -> int:
+        if (thread, ns) not in self._known.chains:
+            for _, _, number, chain, head in self._ask_many("find_chains", [(thread, ns)]):
+                self._known.chains[thread, ns] = _ChainState(number or 0, chain or 0, head)
+                if number:
+                    self._known.threads[thread] = number
+        return self._known.chains[thread, ns].chain
+
+    def _remove_now(self, removal: object, member: Prepared) -> None:
+        """The rare ones: written at once, after all that came before; what was known is asked for again."""
+        self._flush()
+        self._removed = True
+        match removal:
+            case RemoveThread(thread):
+                self._remove_thread(text_to_bytes(thread))
+            case RemoveCheckpoint(thread, ns, id):
+                self._remove_checkpoint(text_to_bytes(thread), text_to_bytes(ns), pack_id(id))
+            case RemoveSegments(thread, log, start):
+                self._remove_segments(text_to_bytes(thread), log, start)
+            case PruneHistory(before, limit):
+                self._prune(before, limit)
+            case _:  # the others are gathered; `Prepared` let no unknown one in
+                raise AssertionError(removal)
+        seq, last = self._known.seq, self._known.last
+        self._known.forget()
+        self._known.seq, self._known.last = seq, last  # only grew, so still free
+        self._items = {}
+        self._learn([member])
+
+    def _remove_thread(self, name: bytes) -> None:
+        self._number_of(name, b"")
+        number = self._known.threads.get(name)
+        if number is None:
+            return
+        for statement in ("checkpoints", "writes", "staged", "segments", "logs", "runs", "chains"):
+            self._ask(f"remove_thread_{statement}", number)
+        self._ask("remove_thread", number)
+
+    def _remove_checkpoint(self, thread: bytes, ns: bytes, id: bytes) -> None:
+        chain = self._number_of(thread, ns)
+        if not chain:
+            return
+        self._ask("name_parent_of_following", chain, id)
+        self._ask("remove_checkpoint", chain, id)
+        self._ask("remove_all_writes", chain, id)
+        self._ask("remove_staged", chain, id)
+
+    def _remove_segments(self, thread: bytes, log: int, start: int) -> None:
+        self._number_of(thread, b"")
+        number = self._known.threads.get(thread)
+        if number is None:
+            return
+        for _, _, place in self._ask_many("find_logs", [(number, log)]):
+            self._ask("remove_segments", (place << 32) + min(max(start, 0), _LOW + 1), (place + 1) << 32)
+            self._ask("remove_empty_log", number, log, place)
+
+    def _prune(self, before: int, limit: int) -> None:
+        gone = self._ask("ended_versions", before, max(limit, 0))
+        self._db.executemany(Q["remove_version"], [(version,) for version, _ in gone])
+        self._db.executemany(Q["remove_deleted_item"], [(item, version) for version, item in gone])
+        self._db.executemany(Q["remove_empty_namespace"], [(space,) for space in {item >> 32 for _, item in gone}])
+

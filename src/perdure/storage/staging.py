@@ -1,0 +1,163 @@
+"""Memory writes that are not committed yet, and how reads see them: layers over a snapshot.
+
+A layer holds operations in the order they were made. A view is a stack of layers over the committed items: commits in
+flight, the enclosing tasks, the task itself; the nearest layer that knows an item wins. Everything staged counts as
+newer than everything committed, and later staged as newer than earlier staged.
+
+Here: `Operation`, `Layer`, and the reads of a stack. Not here: when a layer is committed (`engine`), values' encoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, TypeAlias
+
+from perdure.errors import VersionConflict
+from perdure.storage.contract import ItemRow, Namespace, Origin, Revision, Snapshot
+
+
+class NoGuard(Enum):
+    """The sentinel for "whatever stands there"."""
+
+    ANY = "any"
+
+
+ANY: Final = NoGuard.ANY
+Guard: TypeAlias = "int | None | NoGuard"  # the version that must stand; None: no item may stand
+
+STAGED_VERSION: Final = -1  # of an item that is read back before its commit
+_UNKNOWN: Final = Revision(0, 0)
+
+
+@dataclass(slots=True)
+class Operation:
+    """One memory write. `value` None: the item goes. `change` set: computed anew at commit, `value` is today's answer."""
+
+    namespace: Namespace
+    key: str
+    value: bytes | None
+    at: int  # microseconds
+    guard: Guard = ANY
+    change: Callable[[bytes | None], bytes | None] | None = None
+    base: int | None = None  # with `change`: the committed version it was computed from
+    origin: Origin = Origin()
+    created_at: int | None = None  # of the item it replaces, if one was seen
+
+    def row(self) -> ItemRow | None:
+        """The item as a reader of the layer sees it; None: there is none."""
+        if self.value is None:
+            return None
+        created = self.at if self.created_at is None else self.created_at
+        return ItemRow(
+            self.namespace, self.key, self.value, created, max(self.at, created), STAGED_VERSION, _UNKNOWN, self.origin
+        )
+
+
+class Layer:
+    """Staged operations of one task, one run or one commit in flight. Append-only; safe to read while another writes."""
+
+    __slots__ = ("index", "operations")
+
+    def __init__(self) -> None:
+        self.operations: list[Operation] = []
+        self.index: dict[tuple[Namespace, str], Operation] = {}
+
+    def add(self, operation: Operation) -> None:
+        """The operation is the newest of the layer."""
+        self.operations.append(operation)
+        self.index.pop((operation.namespace, operation.key), None)  # so that the index is in order of the last write
+        self.index[operation.namespace, operation.key] = operation
+
+    def extend(self, operations: Sequence[Operation]) -> None:
+        """All of them, in order."""
+        for operation in operations:
+            self.add(operation)
+
+    def __bool__(self) -> bool:
+        return bool(self.operations)
+
+
+Layers: TypeAlias = Sequence[Layer]  # outermost first
+
+
+def staged(layers: Layers, namespace: Namespace, key: str) -> Operation | None:
+    """The nearest layer's last word on the item, or None."""
+    for layer in reversed(layers):
+        found = layer.index.get((namespace, key))
+        if found is not None:
+            return found
+    return None
+
+
+def read_item(snapshot: Snapshot, layers: Layers, namespace: Namespace, key: str) -> ItemRow | None:
+    """The item as the stack shows it."""
+    operation = staged(layers, namespace, key)
+    return snapshot.item(namespace, key) if operation is None else operation.row()
+
+
+def read_items(snapshot: Snapshot, layers: Layers, prefix: Namespace, page: int) -> Iterator[ItemRow]:
+    """Live items of the subtree, newest first; fetched by pages, so stop when you have enough (inside the snapshot)."""
+    hidden: set[tuple[Namespace, str]] = set()
+    size = len(prefix)
+    for layer in reversed(layers):
+        for where, operation in reversed(list(layer.index.items())):
+            if where not in hidden and where[0][:size] == prefix:
+                hidden.add(where)
+                row = operation.row()
+                if row is not None:
+                    yield row
+    before: int | None = None
+    while True:
+        rows = snapshot.items(prefix, before, page)
+        for row in rows:
+            if (row.namespace, row.key) not in hidden:
+                yield row
+        if len(rows) < page:
+            return
+        before = rows[-1].version
+
+
+def read_namespaces(snapshot: Snapshot, layers: Layers, prefix: Namespace) -> list[Namespace]:
+    """Namespaces of the subtree that hold a live item, in tuple order."""
+    found = set(snapshot.namespaces(prefix))
+    touched = {where[0] for layer in layers for where in layer.index if where[0][: len(prefix)] == prefix}
+    for namespace in touched:
+        if _holds(snapshot, layers, namespace):
+            found.add(namespace)
+        else:
+            found.discard(namespace)
+    return sorted(found)
+
+
+def _holds(snapshot: Snapshot, layers: Layers, namespace: Namespace) -> bool:
+    return any(row.namespace == namespace for row in read_items(snapshot, layers, namespace, 64))
+
+
+def check_guard(snapshot: Snapshot, layers: Layers, operation: Operation) -> None:
+    """Raises VersionConflict if what the stack shows is not what the operation's guard wants."""
+    if operation.guard is ANY:
+        return
+    row = read_item(snapshot, layers, operation.namespace, operation.key)
+    found = row.version if row else None
+    if found != operation.guard:
+        raise conflict(operation, found)
+
+
+def conflict(operation: Operation, found: int | None) -> VersionConflict:
+    """The error for a guard that does not hold."""
+    expected: Any = operation.guard
+    if expected is None:
+        wanted = "no item to be there"
+    else:
+        wanted = f"version {expected}"
+    now = "there is none" if found is None else "it is staged by this task" if found < 0 else f"it has version {found}"
+    return VersionConflict(
+        f"{operation.key!r} in {operation.namespace!r}: the write expected {wanted}, now {now}. Nothing was written."
+        " Read the item again and repeat, or use store.update(namespace, key, fn).",
+        namespace=operation.namespace,
+        key=operation.key,
+        expected=expected,
+        found=found,
+    )

@@ -1,0 +1,256 @@
+"""The abstract store: two methods to write, all others follow from them.
+
+Here: the conveniences over `batch` and `abatch`. Not here: namespaces' rules (`ops.py`), anything about databases.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, cast
+
+from perdure.store.base.items import Item, SearchItem
+from perdure.store.base.ops import (
+    NOT_PROVIDED,
+    GetOp,
+    ListNamespacesOp,
+    MatchCondition,
+    NamespacePath,
+    NotProvided,
+    NotSupported,
+    Op,
+    PutOp,
+    Result,
+    SearchOp,
+    TTLConfig,
+    check_labels,
+    check_namespace,
+)
+
+__all__ = ["BaseStore"]
+
+
+class BaseStore(ABC):
+    """Memory across threads: JSON objects, each at a namespace and a key.
+
+    A subclass writes `batch` and `abatch`.
+
+    Attributes:
+        supports_ttl: whether items can be put for a time only.
+        ttl_config: how long items live unless their put says otherwise.
+    """
+
+    supports_ttl: bool = False
+    ttl_config: TTLConfig | None = None
+
+    @abstractmethod
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        """The results of all operations, in their order.
+
+        Reads see the state before the batch's writes. Of several puts to one place the last wins. Puts give None.
+        """
+
+    @abstractmethod
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """As `batch`."""
+
+    def get(self, namespace: tuple[str, ...], key: str, *, refresh_ttl: bool | None = None) -> Item | None:
+        """The item, or None.
+
+        Args:
+            namespace: where it is filed.
+            key: its name there; made a `str`.
+            refresh_ttl: whether its time starts anew; None: as the store is configured.
+
+        Raises:
+            InvalidNamespaceError: no item can be filed there.
+        """
+        return cast("Item | None", self.batch([self._get_op(namespace, key, refresh_ttl)])[0])
+
+    def search(
+        self,
+        namespace_prefix: tuple[str, ...],
+        /,
+        *,
+        query: str | None = None,
+        filter: dict[str, Any] | None = None,
+        limit: int = 10,
+        offset: int = 0,
+        refresh_ttl: bool | None = None,
+    ) -> list[SearchItem]:
+        """Items whose namespace begins with the prefix, most recently updated first.
+
+        Args:
+            namespace_prefix: whole labels, compared literally; `()` is everything.
+            query: words to rank by; `""` is none.
+            filter: fields with the value they must have, or with operators: `{"age": {"$gte": 18}}`.
+            limit: at most so many.
+            offset: skipping so many.
+            refresh_ttl: whether their time starts anew; None: as the store is configured.
+
+        Raises:
+            InvalidNamespaceError: no item can be filed there.
+            ValueError: a filter or a number that cannot be right.
+        """
+        op = self._search_op(namespace_prefix, query, filter, limit, offset, refresh_ttl)
+        return cast("list[SearchItem]", self.batch([op])[0])
+
+    def put(
+        self,
+        namespace: tuple[str, ...],
+        key: str,
+        value: Mapping[str, Any],
+        index: Literal[False] | list[str] | None = None,
+        *,
+        ttl: float | NotProvided | None = NOT_PROVIDED,
+    ) -> None:
+        """The item has this value from now on, the whole of it.
+
+        Args:
+            namespace: at least one label.
+            key: made a `str`.
+            value: a JSON object.
+            index: paths of the value to search by; False: none; None: as the store is configured.
+            ttl: minutes to live; None: for ever.
+
+        Raises:
+            InvalidNamespaceError: no item can be filed there.
+            NotImplementedError: a `ttl` for a store without.
+        """
+        self.batch([self._put_op(namespace, key, value, index, ttl)])
+
+    def delete(self, namespace: tuple[str, ...], key: str) -> None:
+        """There is no such item from now on; fine if there was none.
+
+        Raises:
+            InvalidNamespaceError: no item can be filed there.
+        """
+        self.batch([PutOp(check_labels(namespace), str(key), None)])
+
+    def list_namespaces(
+        self,
+        *,
+        prefix: NamespacePath | None = None,
+        suffix: NamespacePath | None = None,
+        max_depth: int | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[tuple[str, ...]]:
+        """Namespaces that hold an item, in order.
+
+        Args:
+            prefix: labels they begin with; `"*"` is any one label.
+            suffix: labels they end with, likewise.
+            max_depth: they are cut to so many labels, and each comes once.
+            limit: at most so many.
+            offset: skipping so many.
+
+        Raises:
+            InvalidNamespaceError: a label that no namespace has.
+            ValueError: a number that cannot be right.
+        """
+        op = self._list_op(prefix, suffix, max_depth, limit, offset)
+        return cast("list[tuple[str, ...]]", self.batch([op])[0])
+
+    async def aget(
+        self, namespace: tuple[str, ...], key: str, *, refresh_ttl: bool | None = None
+    ) -> Item | None:
+        """As `get`."""
+        return cast("Item | None", (await self.abatch([self._get_op(namespace, key, refresh_ttl)]))[0])
+
+    async def asearch(
+        self,
+        namespace_prefix: tuple[str, ...],
+        /,
+        *,
+        query: str | None = None,
+        filter: dict[str, Any] | None = None,
+        limit: int = 10,
+        offset: int = 0,
+        refresh_ttl: bool | None = None,
+    ) -> list[SearchItem]:
+        """As `search`."""
+        op = self._search_op(namespace_prefix, query, filter, limit, offset, refresh_ttl)
+        return cast("list[SearchItem]", (await self.abatch([op]))[0])
+
+    async def aput(
+        self,
+        namespace: tuple[str, ...],
+        key: str,
+        value: Mapping[str, Any],
+        index: Literal[False] | list[str] | None = None,
+        *,
+        ttl: float | NotProvided | None = NOT_PROVIDED,
+    ) -> None:
+        """As `put`."""
+        await self.abatch([self._put_op(namespace, key, value, index, ttl)])
+
+    async def adelete(self, namespace: tuple[str, ...], key: str) -> None:
+        """As `delete`."""
+        await self.abatch([PutOp(check_labels(namespace), str(key), None)])
+
+    async def alist_namespaces(
+        self,
+        *,
+        prefix: NamespacePath | None = None,
+        suffix: NamespacePath | None = None,
+        max_depth: int | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[tuple[str, ...]]:
+        """As `list_namespaces`."""
+        op = self._list_op(prefix, suffix, max_depth, limit, offset)
+        return cast("list[tuple[str, ...]]", (await self.abatch([op]))[0])
+
+    # Arguments to operations, once for both colours.
+
+    def _refresh(self, refresh_ttl: bool | None) -> bool:
+        if refresh_ttl is not None:
+            return refresh_ttl
+        return True if self.ttl_config is None else self.ttl_config.get("refresh_on_read", True)
+
+    def _get_op(self, namespace: tuple[str, ...], key: str, refresh_ttl: bool | None) -> GetOp:
+        return GetOp(check_labels(namespace), str(key), self._refresh(refresh_ttl))
+
+    def _search_op(
+        self,
+        prefix: tuple[str, ...],
+        query: str | None,
+        filter: dict[str, Any] | None,
+        limit: int,
+        offset: int,
+        refresh_ttl: bool | None,
+    ) -> SearchOp:
+        return SearchOp(check_labels(prefix), filter, limit, offset, query, self._refresh(refresh_ttl))
+
+    def _put_op(
+        self,
+        namespace: tuple[str, ...],
+        key: str,
+        value: Mapping[str, Any],
+        index: Literal[False] | list[str] | None,
+        ttl: float | NotProvided | None,
+    ) -> PutOp:
+        if ttl is NotProvided.NOT_GIVEN:
+            ttl = None if self.ttl_config is None else self.ttl_config.get("default_ttl")
+        elif ttl is not None and not self.supports_ttl:
+            raise NotSupported(
+                f"ttl={ttl!r}: {type(self).__name__} keeps items for ever. Nothing was written. Leave ttl out, or take "
+                "a store that supports it."
+            )
+        return PutOp(check_namespace(namespace), str(key), value, index, ttl)
+
+    def _list_op(
+        self,
+        prefix: NamespacePath | None,
+        suffix: NamespacePath | None,
+        max_depth: int | None,
+        limit: int,
+        offset: int,
+    ) -> ListNamespacesOp:
+        conditions: list[MatchCondition] = []
+        if prefix:
+            conditions.append(MatchCondition("prefix", check_labels(prefix)))
+        if suffix:
+            conditions.append(MatchCondition("suffix", check_labels(suffix)))
+        return ListNamespacesOp(tuple(conditions) or None, max_depth, limit, offset)

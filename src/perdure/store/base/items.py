@@ -1,0 +1,121 @@
+"""What reads of a store give: `Item`, and `SearchItem` with its score.
+
+Plain values, detached from the database: changing one changes nothing but itself.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+__all__ = ["Item", "SearchItem"]
+
+
+class Item:
+    """One memory: a JSON object with its place and its times.
+
+    Two items are equal if place, value and times are; marks of the database (`version`, `revision`) are not compared,
+    so that answers of two databases can be.
+
+    Attributes:
+        value: the JSON object, a copy of its own.
+        key: unique in its namespace.
+        namespace: the path it is filed under.
+        created_at: when the key was first written; kept over replacements, begun anew after a deletion.
+        updated_at: when this value was written; not before `created_at`.
+        version: mark for `put(..., if_version=)`, never reused; negative: written by this very task and not committed
+            yet; None: not known.
+        revision: opaque mark of the commit that wrote it; None: not known.
+    """
+
+    __slots__ = ("created_at", "key", "namespace", "revision", "updated_at", "value", "version")
+
+    def __init__(
+        self,
+        *,
+        value: dict[str, Any],
+        key: str,
+        namespace: tuple[str, ...],
+        created_at: datetime,
+        updated_at: datetime,
+        version: int | None = None,
+        revision: str | None = None,
+    ) -> None:
+        """Times may be ISO 8601 text and the namespace a list, as they are in JSON."""
+        self.value = value
+        self.key = key
+        self.namespace = tuple(namespace)
+        self.created_at = _moment(created_at)
+        self.updated_at = _moment(updated_at)
+        self.version = version
+        self.revision = revision
+
+    def dict(self) -> dict[str, Any]:
+        """The item as JSON has it: the namespace as a list, times as ISO 8601 text. Without version and revision."""
+        return {
+            "namespace": list(self.namespace),
+            "key": self.key,
+            "value": self.value,
+            "created_at": self.created_at.isoformat(),
+            "updated_at": self.updated_at.isoformat(),
+        }
+
+    def _facts(self) -> tuple[object, ...]:
+        return (self.namespace, self.key, self.value, self.created_at, self.updated_at)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Item):
+            return NotImplemented
+        return self._facts() == other._facts()
+
+    def __hash__(self) -> int:
+        return hash((self.namespace, self.key))
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{name}={value!r}" for name, value in self.dict().items())
+        return f"{type(self).__name__}({facts})"
+
+
+class SearchItem(Item):
+    """An item found by a search.
+
+    Attributes:
+        score: how well it fits the query, greater is better; None where nothing was ranked.
+    """
+
+    __slots__ = ("score",)
+
+    def __init__(
+        self,
+        namespace: tuple[str, ...],
+        key: str,
+        value: dict[str, Any],
+        created_at: datetime,
+        updated_at: datetime,
+        score: float | None = None,
+        *,
+        version: int | None = None,
+        revision: str | None = None,
+    ) -> None:
+        """As an `Item`, by position or by name."""
+        super().__init__(
+            value=value,
+            key=key,
+            namespace=namespace,
+            created_at=created_at,
+            updated_at=updated_at,
+            version=version,
+            revision=revision,
+        )
+        self.score = score
+
+    def dict(self) -> dict[str, Any]:
+        """The item as JSON has it, with its score."""
+        return {**super().dict(), "score": self.score}
+
+    def _facts(self) -> tuple[object, ...]:
+        return (*super()._facts(), self.score)
+
+
+def _moment(given: datetime | str) -> datetime:
+    return datetime.fromisoformat(given) if isinstance(given, str) else given

@@ -1,0 +1,249 @@
+"""A store that commits: what the public stores of every database have in common.
+
+Here: writes as commits of their own, `update` as compare and set, finding the running task's store, closing.
+Not here: how a database is opened (`memory.py`, `sqlite/`), reading and checking (`storage/item_store.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import cache
+from types import TracebackType
+from typing import Any, Final, Self
+
+from perdure import clock
+from perdure.current import CURRENT
+from perdure.errors import PerdureError, StorageError, VersionConflict
+from perdure.storage.contract import Backend, Commit, ItemIs, Namespace, Outcome, PutItem, Revision, Snapshot
+from perdure.storage.item_codec import ItemCodec
+from perdure.storage.item_store import Change, FaceHandle, ItemStore
+from perdure.storage.staging import ANY, Operation, read_item
+from perdure.store.base import Item
+
+__all__ = ["BackendStore", "refuse_index"]
+
+
+TRIES: Final = 1000
+"""How often `update` begins again when somebody else was first."""
+_jitter = random.SystemRandom()  # not the user's generator, and no two processes draw alike
+_BYPASSED: Final = tuple(
+    prefix + name
+    for name in ("batch", "get", "search", "put", "delete", "list_namespaces", "update")
+    for prefix in ("", "a")
+)
+"""What the engine does past the store when it commits a step; who overrides one of them wants it called."""
+
+
+class BackendStore(ItemStore):
+    """A store over one backend. Outside a task, what was written is durable on return.
+
+    Inside a task of a graph that was compiled with a store of the same database, everything is asked of that task's
+    view instead, so that a store held in a global variable is staged like the one that the node was handed. `direct`
+    is the way out.
+
+    Args:
+        backend: where the items are.
+        codec: the encoding of their values.
+        let_go: called once by `close`.
+    """
+
+    def __init__(
+        self, backend: Backend, codec: ItemCodec | None = None, *, let_go: Callable[[], object] | None = None
+    ) -> None:
+        """Over an open backend."""
+        super().__init__(codec or ItemCodec())
+        self._opened = backend
+        self._let_go = let_go
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed or self._opened.closed else "open"
+        return f"<{type(self).__name__} {self._opened.identity} {state}>"
+
+    @property
+    def __perdure_backend__(self) -> FaceHandle | None:
+        """What the engine commits with. None for a subclass with methods of its own, which must be called instead."""
+        return FaceHandle(self._backend(), self._codec) if _is_ours(type(self)) else None
+
+    @property
+    def direct(self) -> ItemStore:
+        """This store, past any running task: its writes are durable and visible at once, whatever becomes of the task.
+
+        They are not undone when the task fails, and made again when it is run again.
+        """
+        return _Direct(self)
+
+    def close(self) -> None:
+        """Lets go of the database. Again: nothing. Later calls raise StorageError."""
+        if not self._closed:
+            self._closed = True
+            if self._let_go is not None:
+                self._let_go()
+
+    async def aclose(self) -> None:
+        """As `close`, from an event loop."""
+        await self._aside(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    # The hooks of ItemStore.
+
+    def _backend(self) -> Backend:
+        if self._closed:
+            raise StorageError(
+                f"This {type(self).__name__} of {self._opened.identity} is closed; nothing was written. Open it again "
+                "before using it."
+            )
+        return self._opened
+
+    def _here(self) -> ItemStore:
+        task = CURRENT.get()
+        if task is None:
+            return self
+        store: object = task.store
+        if store is self or not isinstance(store, ItemStore):
+            return self
+        handle: object = getattr(store, "__perdure_backend__", None)
+        if isinstance(handle, FaceHandle) and handle.backend.identity == self._backend().identity:
+            return store
+        return self
+
+    def _read(self) -> AbstractContextManager[Snapshot]:
+        return self._backend().read()
+
+    def _write(self, operations: list[Operation]) -> None:
+        self._backend().commit(_commit(operations))
+
+    async def _awrite(self, operations: list[Operation]) -> None:
+        await _committed(self._backend(), _commit(operations))
+
+    def _update(self, namespace: Namespace, key: str, fn: Change) -> Item | None:
+        change = self._on_bytes(namespace, key, fn)
+        for attempt in range(TRIES):
+            with self._read() as snapshot:
+                row = read_item(snapshot, (), namespace, key)
+            value = change(None if row is None else row.value)  # user code: outside the snapshot
+            if row is None and value is None:
+                return None
+            guard = None if row is None else row.version
+            operation = Operation(namespace, key, value, clock.micros(), guard)
+            try:
+                revision = self._backend().commit(_commit([operation]))
+            except VersionConflict:
+                if attempt + 1 == TRIES:
+                    raise
+                _wait(attempt)
+            else:
+                return None if value is None else self._written(namespace, key, value, revision)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _written(self, namespace: Namespace, key: str, value: bytes, revision: Revision) -> Item:
+        """The item as this commit left it; without its version if it was replaced since."""
+        found = self._get(namespace, key)
+        if found is not None and found.revision == str(revision):
+            return found
+        now = clock.now()
+        decoded = self._codec.decode(namespace, key, value)
+        return Item(
+            value=decoded,
+            key=key,
+            namespace=namespace,
+            created_at=now,
+            updated_at=now,
+            revision=str(revision),
+        )
+
+
+class _Direct(BackendStore):
+    """A store's backend without looking for a task; open as long as the store is."""
+
+    def __init__(self, store: BackendStore) -> None:
+        super().__init__(store._opened, store._codec)
+        self._store = store
+
+    def _backend(self) -> Backend:
+        return self._store._backend()
+
+    def _here(self) -> ItemStore:
+        return self
+
+    def close(self) -> None:
+        """Nothing: it is the store's to close."""
+
+
+def refuse_index(index: object) -> None:
+    """Raises PerdureError for an index configuration: nothing would be indexed yet."""
+    if index is not None:
+        raise PerdureError(
+            "index= was given: searching by text and vectors arrives with the next release, so nothing would be indexed. "
+            "Leave it out until then; search(filter=...) works."
+        )
+
+
+def _commit(operations: list[Operation]) -> Commit:
+    return Commit(
+        id=clock.uuid6().bytes,
+        at=clock.micros(),
+        versions=[ItemIs(op.namespace, op.key, op.guard) for op in operations if op.guard is not ANY],
+        items=[PutItem(op.namespace, op.key, op.value, op.origin) for op in operations],
+    )
+
+
+async def _committed(backend: Backend, commit: Commit) -> Revision:
+    """The revision, once durable. A caller that is cancelled goes at once; the commit goes on its way."""
+    loop = asyncio.get_running_loop()
+    outcomes: list[Outcome] = []
+    told = loop.create_future()
+    here = threading.get_ident()
+
+    def done(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        if threading.get_ident() == here:
+            _wake(told)
+            return
+        try:
+            loop.call_soon_threadsafe(_wake, told)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            return
+
+    backend.commit_soon(commit, done)
+    if not outcomes:
+        await told
+    outcome = outcomes[0]
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+def _wake(told: asyncio.Future[Any]) -> None:
+    if not told.done():
+        told.set_result(None)
+
+
+def _wait(attempt: int) -> None:
+    """The first repetitions at once, then longer and longer, each time another while."""
+    if attempt >= 2:
+        threading.Event().wait(min(0.05, 0.0002 * 2 ** min(attempt, 9)) * _jitter.random())
+
+
+@cache
+def _is_ours(kind: type[BackendStore]) -> bool:
+    return all(getattr(kind, name) is getattr(ItemStore, name) for name in _BYPASSED)

@@ -1,0 +1,43 @@
+"""A store that lives as long as the process: `InMemoryStore`.
+
+Here: opening it. What it does is `face.py`'s and `storage/item_store.py`'s.
+"""
+
+from __future__ import annotations
+
+from perdure.storage.item_codec import ItemCodec
+from perdure.storage.memory import MemoryBackend
+from perdure.store.base import IndexConfig
+from perdure.store.face import BackendStore, refuse_index
+
+__all__ = ["InMemoryStore"]
+
+
+class InMemoryStore(BackendStore):
+    """A store in this process's memory: for tests, notebooks, and programs whose memory may end with them.
+
+    It answers as the durable stores do, errors included: a value that could not be saved is refused here, too.
+
+    Args:
+        index: searching by text arrives with the next release.
+        backend: the data to look at, shared with others that look at it; by default data of its own.
+        codec: the encoding of the values.
+
+    Raises:
+        PerdureError: an `index` was given.
+    """
+
+    def __init__(
+        self,
+        *,
+        index: IndexConfig | None = None,
+        backend: MemoryBackend | None = None,
+        codec: ItemCodec | None = None,
+    ) -> None:
+        """Empty, unless a backend with data is given."""
+        refuse_index(index)
+        if backend is None:
+            own = MemoryBackend()
+            super().__init__(own, codec, let_go=own.close)
+        else:
+            super().__init__(backend, codec)

@@ -1,0 +1,235 @@
+"""A user's program under pyright strict. Nothing here is run by itself: the checker must find no error and no `Unknown`.
+
+Every `# pyright: ignore[...]` stands at a mistake that the checker has to find: were it not found, the needless ignore
+would be the error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, assert_type
+
+from typing_extensions import TypedDict
+
+from perdure.constants import END, START
+from perdure.graph.builder import GraphBuilder
+from perdure.runtime import Runtime
+from perdure.types import Command, RetryPolicy, Send, StreamWriter
+
+if TYPE_CHECKING:
+    from perdure.store.base import BaseStore
+
+
+def add(left: list[str], right: list[str]) -> list[str]:
+    return left + right
+
+
+class State(TypedDict):
+    question: str
+    log: Annotated[list[str], add]
+
+
+class Secret(TypedDict):
+    note: str
+
+
+class Input(TypedDict):
+    question: str
+
+
+@dataclass
+class Result:
+    log: list[str]
+
+
+@dataclass
+class User:
+    name: str
+
+
+# ---- one node for each set of injectables
+
+
+def plain(state: State) -> State:
+    return state
+
+
+def with_config(state: State, config: dict[str, Any]) -> dict[str, Any]:
+    return {"log": [str(config)]}
+
+
+def with_store(state: State, *, store: BaseStore | None) -> dict[str, Any]:
+    return {"log": [str(store)]}
+
+
+def with_writer(state: State, writer: StreamWriter) -> None:
+    writer(state["question"])
+
+
+def with_runtime(state: State, runtime: Runtime[User]) -> dict[str, Any]:
+    return {"log": [runtime.context.name]}
+
+
+def with_config_store(state: State, config: dict[str, Any], store: BaseStore) -> dict[str, Any]:
+    return {"log": [str(config), str(store)]}
+
+
+def with_config_writer(state: State, config: dict[str, Any], *, writer: StreamWriter) -> None:
+    writer(config)
+
+
+def with_config_runtime(state: State, config: dict[str, Any], runtime: Runtime[User]) -> None: ...
+
+
+def with_store_writer(state: State, *, store: BaseStore, writer: StreamWriter) -> None: ...
+
+
+def with_store_runtime(state: State, store: BaseStore, runtime: Runtime[User]) -> None: ...
+
+
+def with_writer_runtime(state: State, writer: StreamWriter, runtime: Runtime[User]) -> None: ...
+
+
+def with_config_store_writer(
+    state: State, config: dict[str, Any], store: BaseStore, writer: StreamWriter
+) -> None: ...
+
+
+def with_config_store_runtime(
+    state: State, config: dict[str, Any], store: BaseStore, runtime: Runtime[User]
+) -> None: ...
+
+
+def with_config_writer_runtime(
+    state: State, config: dict[str, Any], writer: StreamWriter, runtime: Runtime[User]
+) -> None: ...
+
+
+def with_store_writer_runtime(
+    state: State, store: BaseStore, writer: StreamWriter, runtime: Runtime[User]
+) -> None: ...
+
+
+def with_all(
+    state: State, config: dict[str, Any], store: BaseStore, writer: StreamWriter, runtime: Runtime[User]
+) -> None: ...
+
+
+async def asynchronous(state: State, runtime: Runtime[User]) -> dict[str, Any]:
+    return {"log": [runtime.context.name]}
+
+
+def by_another_name(anything: State, /) -> dict[str, Any]:
+    return {"question": anything["question"]}
+
+
+def private(secret: Secret, *, runtime: Runtime[User]) -> dict[str, Any]:
+    return {"log": [secret["note"]]}
+
+
+def one_word(word: str) -> dict[str, Any]:
+    return {"log": [word]}
+
+
+def jumps(state: State) -> Command[Literal["plain", "private"]]:
+    return Command(update={"question": ""}, goto="plain" if state["log"] else "private")
+
+
+class Greeter:
+    def __call__(self, state: State, runtime: Runtime[User]) -> dict[str, Any]:
+        return {"log": [runtime.context.name]}
+
+    def method(self, state: State, config: dict[str, Any]) -> dict[str, Any]:
+        return {"log": [str(config)]}
+
+    async def later(self, state: State) -> dict[str, Any]:
+        return {"log": [state["question"]]}
+
+
+def drawn() -> GraphBuilder[State, User, Input, Result]:
+    builder = GraphBuilder(State, User, input_schema=Input, output_schema=Result)
+    assert_type(builder, GraphBuilder[State, User, Input, Result])
+
+    builder.add_node(plain).add_node(with_config).add_node(with_store).add_node(with_writer).add_node(
+        with_runtime
+    )
+    builder.add_node(with_config_store).add_node(with_config_writer).add_node(with_config_runtime)
+    builder.add_node(with_store_writer).add_node(with_store_runtime).add_node(with_writer_runtime)
+    builder.add_node(with_config_store_writer).add_node(with_config_store_runtime)
+    builder.add_node(with_config_writer_runtime).add_node(with_store_writer_runtime).add_node(with_all)
+    builder.add_node(asynchronous, retry_policy=RetryPolicy(max_attempts=2), metadata={"team": "green"})
+    builder.add_node(private).add_node(one_word).add_node(jumps, destinations={"plain": "again"})
+
+    builder.add_node("named", plain).add_node("a", asynchronous).add_node("all", with_all)
+    builder.add_node("positional", by_another_name).add_node("word", one_word).add_node("p", private)
+    builder.add_node("object", Greeter()).add_node("method", Greeter().method).add_node(
+        "later", Greeter().later
+    )
+    builder.add_node("seen through", plain, input_schema=State).add_node("note", private, input_schema=Secret)
+
+    return builder
+
+
+def lambdas(builder: GraphBuilder[State, User, Input, Result]) -> None:
+    # A lambda has no annotations: the types of its parameters come from the one set of injectables that fits it.
+    builder.add_node("plain lambda", lambda state: {"log": [assert_type(state, State)["question"]]})
+    builder.add_node(
+        "runtime", lambda s, runtime: {"log": [assert_type(runtime, Runtime[User]).context.name]}
+    )
+    builder.add_node("config", lambda state, config: {"log": [state["question"], assert_type(config, Any)]})
+    builder.add_node(
+        "store", lambda state, store: {"log": [state["question"], str(assert_type(store, BaseStore))]}
+    )
+    builder.add_node("writer", lambda state, writer: assert_type(writer, StreamWriter)(state["question"]))
+    builder.add_node(
+        "two", lambda s, config, runtime: {"log": [s["question"], str(config), runtime.context.name]}
+    )
+    builder.add_node(
+        "own", lambda secret: {"log": [assert_type(secret, Secret)["note"]]}, input_schema=Secret
+    )
+
+
+def edges(builder: GraphBuilder[State, User, Input, Result]) -> None:
+    def path(state: State) -> Literal["plain", "private"]:
+        return "plain" if state["log"] else "private"
+
+    async def fan_out(state: State, runtime: Runtime[User]) -> list[Send | str]:
+        return [*(Send("one_word", word) for word in state["question"].split()), END, runtime.context.name]
+
+    def by_note(secret: Secret) -> bool:
+        return bool(secret["note"])
+
+    builder.add_edge(START, "plain").add_edge(["plain", "private"], "jumps").set_finish_point("jumps")
+    builder.add_conditional_edges("plain", path).add_conditional_edges("private", fan_out, ["plain", END])
+    builder.add_conditional_edges("jumps", by_note, {True: "plain", False: END})
+    builder.add_conditional_edges("all", lambda state: assert_type(state, State)["question"])
+    builder.add_sequence([plain, ("second", private), asynchronous]).set_entry_point("plain")
+    builder.set_node_defaults(retry_policy=[RetryPolicy()]).validate(interrupt=["plain"])
+
+
+def generics() -> None:
+    # Without schemas of their own, input and output are the state, and there is no context.
+    assert_type(GraphBuilder(State), GraphBuilder[State, None, State, State])
+    assert_type(GraphBuilder(State).add_node(plain), GraphBuilder[State, None, State, State])
+
+
+def wrong(state: State, other: int) -> dict[str, Any]:
+    return {"log": [str(other)]}
+
+
+def wrong_context(state: State, runtime: Runtime[Result]) -> dict[str, Any]:
+    return {"log": runtime.context.log}
+
+
+def wrong_store(state: State, store: int) -> dict[str, Any]:
+    return {"log": [str(store)]}
+
+
+def mistakes(builder: GraphBuilder[State, User, Input, Result]) -> None:
+    builder.add_node("a", wrong)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    builder.add_node("b", wrong_context)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    builder.add_node("c", wrong_store)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    builder.add_node("d", plain, input_schema=Secret)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    builder.add_node("e", 5)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    builder.add_node("f")  # pyright: ignore[reportCallIssue, reportArgumentType]
+    builder.add_edge(START, 5)  # pyright: ignore[reportArgumentType]
