@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,10 @@ KINDS = ["memory", "sqlite-file", "sqlite-memory"]
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BackendStore]:
     match request.param:
         case "memory":
-            made: BackendStore = InMemoryStore()
+            made: AbstractContextManager[BackendStore] = InMemoryStore()
         case "sqlite-file":
-            made = SqliteStore.open(tmp_path / "store.db")
+            made = SqliteStore.from_conn_string(str(tmp_path / "store.db"))
         case _:
-            made = SqliteStore.open(":memory:")
-    with made:
-        yield made
+            made = SqliteStore.from_conn_string(":memory:")
+    with made as opened:
+        yield opened

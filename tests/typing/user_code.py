@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, assert_type
 from typing_extensions import TypedDict
 
 from perdure.constants import END, START
-from perdure.graph.builder import GraphBuilder
+from perdure.graph.state import CompiledStateGraph, StateGraph
 from perdure.runtime import Runtime
 from perdure.types import Command, RetryPolicy, Send, StreamWriter
 
@@ -146,9 +146,9 @@ class Greeter:
         return {"log": [state["question"]]}
 
 
-def drawn() -> GraphBuilder[State, User, Input, Result]:
-    builder = GraphBuilder(State, User, input_schema=Input, output_schema=Result)
-    assert_type(builder, GraphBuilder[State, User, Input, Result])
+def drawn() -> StateGraph[State, User, Input, Result]:
+    builder = StateGraph(State, User, input_schema=Input, output_schema=Result)
+    assert_type(builder, StateGraph[State, User, Input, Result])
 
     builder.add_node(plain).add_node(with_config).add_node(with_store).add_node(with_writer).add_node(
         with_runtime
@@ -170,7 +170,7 @@ def drawn() -> GraphBuilder[State, User, Input, Result]:
     return builder
 
 
-def lambdas(builder: GraphBuilder[State, User, Input, Result]) -> None:
+def lambdas(builder: StateGraph[State, User, Input, Result]) -> None:
     # A lambda has no annotations: the types of its parameters come from the one set of injectables that fits it.
     builder.add_node("plain lambda", lambda state: {"log": [assert_type(state, State)["question"]]})
     builder.add_node(
@@ -189,7 +189,7 @@ def lambdas(builder: GraphBuilder[State, User, Input, Result]) -> None:
     )
 
 
-def edges(builder: GraphBuilder[State, User, Input, Result]) -> None:
+def edges(builder: StateGraph[State, User, Input, Result]) -> None:
     def path(state: State) -> Literal["plain", "private"]:
         return "plain" if state["log"] else "private"
 
@@ -209,8 +209,23 @@ def edges(builder: GraphBuilder[State, User, Input, Result]) -> None:
 
 def generics() -> None:
     # Without schemas of their own, input and output are the state, and there is no context.
-    assert_type(GraphBuilder(State), GraphBuilder[State, None, State, State])
-    assert_type(GraphBuilder(State).add_node(plain), GraphBuilder[State, None, State, State])
+    assert_type(StateGraph(State), StateGraph[State, None, State, State])
+    assert_type(StateGraph(State).add_node(plain), StateGraph[State, None, State, State])
+
+
+def compiled(builder: StateGraph[State, User, Input, Result]) -> None:
+    graph = builder.compile(interrupt_before=["plain"], name="words")
+    assert_type(graph, CompiledStateGraph[State, User, Input, Result])
+    assert_type(graph.builder, StateGraph[State, User, Input, Result])
+
+    # A compiled graph is a node like any other, whatever its own state is.
+    inner = StateGraph(Secret).add_node(private_only).add_edge(START, "private_only").compile()
+    assert_type(inner, CompiledStateGraph[Secret, None, Secret, Secret])
+    builder.add_node("inner", inner).add_sequence([("first", plain), ("second", inner)])
+
+
+def private_only(secret: Secret) -> Secret:
+    return secret
 
 
 def wrong(state: State, other: int) -> dict[str, Any]:
@@ -225,7 +240,7 @@ def wrong_store(state: State, store: int) -> dict[str, Any]:
     return {"log": [str(store)]}
 
 
-def mistakes(builder: GraphBuilder[State, User, Input, Result]) -> None:
+def mistakes(builder: StateGraph[State, User, Input, Result]) -> None:
     builder.add_node("a", wrong)  # pyright: ignore[reportCallIssue, reportArgumentType]
     builder.add_node("b", wrong_context)  # pyright: ignore[reportCallIssue, reportArgumentType]
     builder.add_node("c", wrong_store)  # pyright: ignore[reportCallIssue, reportArgumentType]

@@ -131,6 +131,7 @@ class OwnChain:
         self.durability = durability
         self.run = run
         self.enclosing = enclosing  # outermost first
+        self.before: str | None = None  # the parent of `at`
         self.at = ""  # the checkpoint that the next step starts from
         self.expected: str | None = None  # the head that the next commit expects
         self.stored: dict[str, Stored] = {}
@@ -182,6 +183,7 @@ class OwnChain:
         if head is None:
             return
         self.at = self._parent = head.id
+        self.before = head.parent
         self.stored = head.stored
         self._since_whole = head.since_whole
         self._has_records = bool(loaded.records or loaded.operations or loaded.answers or loaded.updates)
@@ -191,6 +193,15 @@ class OwnChain:
             self._has_records = False  # they are the other branch's
         else:
             self._whole = False
+
+    def beside(self, parent: str | None) -> None:
+        """The next checkpoint is a copy of the loaded one, with the same parent."""
+        self._parent = parent
+        self._whole = True
+        for stored in self.stored.values():
+            if isinstance(stored.at, chains.Ref):
+                stored.at.frozen = True
+        self._has_records = False
 
     async def settle(self) -> None:
         """Everything handed over is durable; raises the first error."""
@@ -291,6 +302,7 @@ class OwnChain:
             seen_now = {node: dict(known) for node, known in seen.items()}
         self._whole = False
         self._since_whole = 0 if whole else self._since_whole + 1
+        self.before = self._parent
         draft = _Draft(
             new, self._parent, step.step, step.source, step.metadata, whole, step.applied.version, codes, seen_now,
             sorted(values) if whole else [], [], held_input,

@@ -138,13 +138,14 @@ async def _attempt(run: Run, task: Task, context: TaskContext, own: contextvars.
     if node.edges:
         writes = [*writes, *node.edges]
     for branch in node.branches:
-        writes = [*writes, *await _route(run, task, branch, writes, context, own, ports)]
+        writes = [*writes, *await route_branch(run, task, branch, writes, context, own, ports)]
     return writes
 
 
-async def _route(
+async def route_branch(
     run: Run, task: Task, branch: Branch, writes: Sequence[Write], context: TaskContext, own: contextvars.Context, ports: Ports
 ) -> list[Write]:
+    """The writes of a conditional edge: it sees the state with `writes` applied."""
     fresh = _Fresh(run.live, writes)
     state = read_state(run, branch.read if branch.read is not None else task.node.read, fresh)
     build = branch.build if branch.read is not None else task.node.build

@@ -75,14 +75,21 @@ class ForeignChain:
             found = await self._call("get_tuple", config)
         if newest is None or found is None:
             return Loaded(None, None if newest is None else newest.checkpoint["id"])
+        return self.loaded_of(found, newest.checkpoint["id"])
+
+    @staticmethod
+    def loaded_of(found: Any, newest: str) -> Loaded:
+        """What a saver's tuple says."""
         data, metadata = found.checkpoint, found.metadata
+        place = found.config["configurable"]
+        thread, ns = str(place["thread_id"]), place.get("checkpoint_ns", "")
         parent = ((found.parent_config or {}).get("configurable") or {}).get("checkpoint_id")
         head = Head(
-            self.thread, self.ns, data["id"], None if parent is None else self.ns, parent, metadata.get("step", -1),
+            thread, ns, data["id"], None if parent is None else ns, parent, metadata.get("step", -1),
             metadata.get("source", "loop"), 0, None, dict(data["channel_versions"]),
             {node: dict(seen) for node, seen in data["versions_seen"].items()}, {}, dict(data["channel_values"]),
         )  # fmt: skip
-        loaded = Loaded(head, newest.checkpoint["id"])
+        loaded = Loaded(head, newest)
         for task, channel, value in found.pending_writes or ():
             _add(loaded, task, channel, value)
         return loaded

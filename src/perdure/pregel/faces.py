@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from perdure.engine.memory import NO_MEMORY, Memory
+from perdure.codec import Registry
+from perdure.codec.own import register_own
 from perdure.storage.chains import Pieces
 from perdure.storage.contract import Backend
+from perdure.types import Send
 
 _SAVER_METHODS: Final = ("put", "put_writes", "get_tuple", "get_next_version", "aput", "aput_writes", "aget_tuple", "list")
 _STORE_METHODS: Final = ("batch", "abatch", "get", "put", "search", "delete", "aget", "aput", "asearch", "adelete")
@@ -32,8 +35,10 @@ def own_saver(checkpointer: Any, types: tuple[Any, ...]) -> Saver | None:
         return None
     pieces = handle.pieces
     registry = getattr(pieces, "registry", None)
-    if registry is not None and types:
-        registry.add_types(types)
+    if registry is not None:
+        register_once(registry)
+        if types:
+            registry.add_types(types)
     return Saver(handle.backend, pieces)
 
 
@@ -54,3 +59,9 @@ def _handle(face: Any, methods: tuple[str, ...]) -> Any:
         if method is not None and not str(getattr(method, "__module__", "")).startswith("perdure."):
             return None
     return handle
+
+
+def register_once(registry: Registry) -> None:
+    """The registry knows the library's own values."""
+    if registry.kind_of(Send) is None:
+        register_own(registry)

@@ -190,39 +190,61 @@ class Logs:
         self._pieces = pieces
         self._thread = thread
         self._rows: dict[int, tuple[int, list[SegmentRow]]] = {}
-        self._decoded: dict[tuple[int, int], Any] = {}
+        self._lists: dict[int, list[Any]] = {}
 
     def inline(self, data: bytes, checkpoint: str, channel: str) -> Any:
         """The value of a channel that stands in its checkpoint's row."""
         return self._pieces.decode(data, aad=aad(self._thread, "inline", channel))
 
     def value(self, at: Ref) -> Any:
-        """The value at a ref, new containers at every call; `at` learns its counts."""
+        """The value at a ref; `at` learns its counts. Checkpoints read by one `Logs` share the items of lists."""
+        rows = self._segments(at.log, at.length)
+        if rows and all(row.kind == APPEND for row in rows):
+            at.patches, at.dead, at.live = 0, 0, sum(len(row.payload) for row in rows)
+            return self._items(at.log, rows)[: at.length]
         value: Any = MISSING
         at.patches = at.live = at.dead = 0
-        for row in self._segments(at.log, at.length):
+        for row in rows:
             if row.kind == PATCH:
                 at.patches += 1
                 at.dead += len(row.payload)
-                value = apply_patch(value, self._piece(row, fresh=True))
-                continue
-            if row.kind == FROM:
-                log, length = self._piece(row, fresh=False)
+                value = apply_patch(value, self._piece(row))
+            elif row.kind == FROM:
+                log, length = self._piece(row)
                 other = Ref(log, length)
-                value = self.value(other)
+                value = self._fresh(other)
                 at.patches, at.live, at.dead = other.patches + 1, other.live, other.dead
             elif row.kind == APPEND:
                 at.live += len(row.payload)
-                items = self._piece(row, fresh=True)
+                items = self._piece(row)
                 if row.start + row.count > at.length:
                     items = items[: at.length - row.start]
-                value = items if value is MISSING else [*value, *items] if type(value) is not list else _extend(value, items)
+                if value is MISSING:
+                    value = items
+                else:
+                    value.extend(items)
             else:
                 at.live += len(row.payload)
-                value = self._piece(row, fresh=True)
+                value = self._piece(row)
         if value is MISSING:
             raise StorageError(f"log {at.log} of thread {self._thread!r} is missing from the database.")
         return value
+
+    def _fresh(self, at: Ref) -> Any:
+        """A value whose containers are nobody else's: patches change it in place."""
+        return Logs(self._snapshot, self._pieces, self._thread).value(at)
+
+    def _items(self, log: int, rows: Sequence[SegmentRow]) -> list[Any]:
+        """All items of a log of appended items, as far as it was fetched; decoded once."""
+        known = self._lists.get(log)
+        end = rows[-1].start + rows[-1].count
+        if known is None or len(known) < end:
+            known = [] if known is None else known
+            for row in rows:
+                if row.start >= len(known):
+                    known += self._piece(row)
+            self._lists[log] = known
+        return known
 
     def part(self, code: Any) -> Any:
         """A slice [log, start, end] of appended items, as a list; other codes are whole values."""
@@ -234,8 +256,7 @@ class Logs:
         found: list[Any] = []
         for row in self._segments(log, end):
             if row.start + row.count > start and row.kind == APPEND:
-                items = self._piece(row, fresh=True)
-                found += items[max(0, start - row.start) : end - row.start]
+                found += self._piece(row)[max(0, start - row.start) : end - row.start]
         if len(found) != end - start:
             raise StorageError(f"log {log} of thread {self._thread!r} is missing a part of the database.")
         return found
@@ -246,13 +267,8 @@ class Logs:
             known = self._rows[log] = (below, self._snapshot.segments(self._thread, log, below))
         return known[1] if known[0] == below else [row for row in known[1] if row.start < below]
 
-    def _piece(self, row: SegmentRow, *, fresh: bool) -> Any:
+    def _piece(self, row: SegmentRow) -> Any:
         return self._pieces.decode(row.payload, aad=aad(row.thread, row.log, row.start))
-
-
-def _extend(value: list[Any], items: list[Any]) -> list[Any]:
-    value.extend(items)
-    return value
 
 
 def aad(thread: str, *where: object) -> bytes:

@@ -12,12 +12,12 @@ Here: shadows, changes, their application. Not here: encoding (`codec`), refs an
 from __future__ import annotations
 
 import math
+import struct
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import fields as dataclass_fields
-from dataclasses import is_dataclass
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import islice
-from operator import is_not
+from operator import is_, is_not
 from typing import Any, Final, NamedTuple, cast
 
 BASE: Final = 0  # payload: the value
@@ -33,6 +33,9 @@ _SET: Final = 3  # ([added], [removed])
 _TEXT: Final = 4  # (suffix,)
 
 _TEXT_FROM = 64  # a shorter text is written anew
+_WORD = struct.calcsize("P")
+_UNSEEN = frozenset({"__pydantic_fields_set__"})  # says how a model was made, not what it is
+_NOTHING: dict[str, Any] = {}
 
 
 class Change(NamedTuple):
@@ -49,8 +52,16 @@ class Shadow:
     __slots__ = ("copy", "live")
 
     def __init__(self, value: Any) -> None:
-        self.copy: Any = detached(value)
-        self.live: Any = list(cast("list[Any]", value)) if type(value) is list else value
+        self.copy: Any
+        self.live: Any
+        self._take(value)
+
+    def _take(self, value: Any) -> None:
+        try:
+            self.copy = detached(value)
+        except RecursionError:  # nested nearly as deep as can be saved: written whole whenever its channel is
+            self.copy = _OPAQUE
+        self.live = list(cast("list[Any]", value)) if type(value) is list else value
 
     def absorb(self, change: Change, value: Any) -> None:
         """From now on the shadow of `value`, which differs from the committed one by `change`."""
@@ -63,8 +74,7 @@ class Shadow:
                 self.copy = apply_patch(self.copy, detached(change.piece))
                 self.live = list(cast("list[Any]", value)) if type(value) is list else value
             case _:
-                self.copy = detached(value)
-                self.live = list(cast("list[Any]", value)) if type(value) is list else value
+                self._take(value)
 
 
 class _Fields:
@@ -111,6 +121,8 @@ class _Opaque:
 
 _OPAQUE = _Opaque()
 _LEAVES: frozenset[type] = frozenset({str, int, float, bool, type(None), bytes, complex, range})
+_PLAIN: frozenset[type] = frozenset({str, int, bool, type(None), bytes})  # `==` of two of one type tells all
+_LEAF_MODULES = frozenset({"datetime", "uuid", "decimal", "pathlib", "zoneinfo", "ipaddress", "re", "fractions"})
 
 
 def is_leaf(value: Any) -> bool:
@@ -118,7 +130,7 @@ def is_leaf(value: Any) -> bool:
     kind = type(value)
     if kind in _LEAVES:
         return True
-    return kind.__module__ in ("datetime", "uuid", "decimal", "pathlib", "zoneinfo", "ipaddress", "re") or (
+    return kind.__module__.partition(".")[0] in _LEAF_MODULES or (
         hasattr(kind, "__members__") and hasattr(kind, "_member_map_")
     )
 
@@ -145,35 +157,56 @@ def detached(value: Any) -> Any:
     if kind.__module__ == "numpy":
         return _Array(value) if hasattr(value, "tobytes") else value
     if isinstance(value, tuple):  # a named tuple: items by position, its type by the stand-in
-        return _Fields(value)
-    if isinstance(value, (dict, list, set)):
-        return _OPAQUE
-    return _Fields(value) if _has_fields(value) else _OPAQUE
+        return _OPAQUE if hasattr(value, "__dict__") else _Fields(value)
+    return _Fields(value) if _has_fields(kind) else _OPAQUE
 
 
-def _has_fields(value: Any) -> bool:
-    return hasattr(value, "__dict__") or is_dataclass(value)
+@lru_cache(maxsize=1024)
+def _has_fields(kind: type) -> bool:
+    """Whether all that an object of this class holds is in its `__dict__` and slots, and no part of it in C."""
+    words = len(_slots(kind)) + len(_UNSEEN & _all_slots(kind)) + (kind.__dictoffset__ > 0) + (kind.__weakrefoffset__ > 0)
+    hidden = kind.__basicsize__ - object.__basicsize__ - words * _WORD
+    return hidden <= 0 and kind.__itemsize__ == 0
+
+
+@lru_cache(maxsize=1024)
+def _slots(kind: type) -> tuple[str, ...]:
+    return tuple(_all_slots(kind) - _UNSEEN)
+
+
+def _all_slots(kind: type) -> frozenset[str]:
+    found: set[str] = set()
+    for base in kind.__mro__:
+        names: Any = base.__dict__.get("__slots__", ())
+        for name in (names,) if isinstance(names, str) else names:
+            private = name.startswith("__") and not name.endswith("__")
+            found.add(f"_{base.__name__.lstrip('_')}{name}" if private else name)
+    return frozenset(found - {"__dict__", "__weakref__"})
 
 
 def fields_of(value: Any) -> Any:
     """The fields of an object, as a container that can be compared: pydantic extras and private ones included."""
     if isinstance(value, tuple):
         return tuple(cast("tuple[Any, ...]", value))
-    found = getattr(value, "__dict__", None)
-    if found is None:
-        return {field.name: getattr(value, field.name, None) for field in dataclass_fields(value)}
-    extra = getattr(value, "__pydantic_extra__", None)
-    return found if not extra else {**found, "__pydantic_extra__": extra}
+    found: dict[str, Any] = getattr(value, "__dict__", _NOTHING)
+    slots = _slots(type(value))
+    if not slots:
+        return found
+    beside = {name: getattr(value, name) for name in slots if getattr(value, name, None) is not None}
+    return {**found, **beside} if beside else found
 
 
 def change_of(shadow: Shadow, new: Any) -> Change | None:
     """The change from what was committed to `new`; None where nothing changed."""
     old = shadow.copy
-    if type(new) is list and type(old) is list:
-        return _list_change(old, shadow.live, cast("list[Any]", new))
-    if equal(old, new):
-        return None
-    operation = _operation(old, new)
+    try:
+        if type(new) is list and type(old) is list:
+            return _list_change(old, shadow.live, cast("list[Any]", new))
+        if equal(old, new):
+            return None
+        operation = _operation(old, new)
+    except RecursionError:
+        operation = None
     return Change(BASE, new, 1) if operation is None else Change(PATCH, operation, 1)
 
 
@@ -210,19 +243,31 @@ def exact(old: Any, new: Any) -> bool:
         return old == new
     if kind is not type(new):
         return False
+    if kind in _PLAIN:
+        return True
     if kind is float:
         return math.copysign(1.0, old) == math.copysign(1.0, new)
     if kind is dict:
-        return list(old) == list(new) and all(exact(old[key], item) for key, item in new.items())
-    if kind is list or kind is tuple or kind is deque:
+        return _same_keys(old, new) and all(map(exact, old.values(), new.values()))
+    if kind is list or kind is tuple:
         return all(map(exact, old, new))
+    if kind is deque:
+        return old.maxlen == new.maxlen and all(map(exact, old, new))
     if kind is set or kind is frozenset:
-        return sorted(map(_type_name, old)) == sorted(map(_type_name, new))
+        return _same_members(old, new)
+    if is_leaf(old):  # Decimal("1.0") == Decimal("1.00"), one moment in two time zones ...
+        return repr(old) == repr(new)
     return True
 
 
-def _type_name(value: Any) -> str:
-    return type(value).__qualname__
+def _same_keys(old: dict[Any, Any], new: dict[Any, Any]) -> bool:
+    return all(map(is_, old, new)) or all(a == b and exact(a, b) for a, b in zip(old, new, strict=True))
+
+
+def _same_members(old: Iterable[Any], new: Iterable[Any]) -> bool:
+    """Whether members of two sets that are equal are of equal types."""
+    known = {member: member for member in old}
+    return all(exact(known[member], member) for member in new if member in known)
 
 
 def _operation(old: Any, new: Any) -> list[Any] | None:
@@ -236,7 +281,7 @@ def _operation(old: Any, new: Any) -> list[Any] | None:
         return _list_operation(old, new)
     if kind is set:
         added, removed = list(new - old), list(old - new)
-        return [_SET, added, removed] if exact(old & new, new & old) and len(added) + len(removed) < len(new) else None
+        return [_SET, added, removed] if _same_members(old, new) and len(added) + len(removed) < len(new) else None
     if kind is str and len(old) >= _TEXT_FROM and new.startswith(old):
         return [_TEXT, new[len(old) :]]
     return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 from perdure.codec import Cipher, bytes_to_text, encode_namespace, text_to_bytes
@@ -38,13 +38,17 @@ class ItemCodec:
 
     Args:
         cipher: seals every value, bound to its namespace and key; plain values are refused then.
+        loads: a user's own way from JSON text, as bytes, to the value.
     """
 
-    __slots__ = ("cipher",)
+    __slots__ = ("_loads", "cipher")
 
-    def __init__(self, cipher: Cipher | None = None) -> None:
+    def __init__(
+        self, cipher: Cipher | None = None, *, loads: Callable[[bytes], dict[str, Any]] | None = None
+    ) -> None:
         """With a cipher, or without."""
         self.cipher = cipher
+        self._loads = loads
 
     def __repr__(self) -> str:
         return (
@@ -83,6 +87,8 @@ class ItemCodec:
                 "or it is older than the key. It is not read."
             )
             raise EncodingError(message, path="value")
+        if self._loads is not None:
+            return self._loads(stored)
         try:
             value: object = _loads(bytes_to_text(stored))
         except (ValueError, RecursionError) as error:

@@ -13,18 +13,22 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Generic, Self, TypeVar
 
 from perdure import clock
 from perdure.current import CURRENT
 from perdure.errors import PerdureError, StorageError, VersionConflict
+from perdure.storage.aside import aside
 from perdure.storage.contract import Backend, Commit, ItemIs, Namespace, Outcome, PutItem, Revision, Snapshot
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_store import Change, FaceHandle, ItemStore
+from perdure.storage.memory import MemoryBackend
 from perdure.storage.staging import ANY, Operation, read_item
 from perdure.store.base import Item
 
-__all__ = ["BackendStore", "refuse_index"]
+__all__ = ["BackendStore", "Opening", "refuse_index"]
+
+S = TypeVar("S", bound="BackendStore")
 
 
 TRIES: Final = 1000
@@ -46,23 +50,36 @@ class BackendStore(ItemStore):
     is the way out.
 
     Args:
-        backend: where the items are.
+        backend: where the items are; None if that is not known yet.
         codec: the encoding of their values.
         let_go: called once by `close`.
     """
 
     def __init__(
-        self, backend: Backend, codec: ItemCodec | None = None, *, let_go: Callable[[], object] | None = None
+        self,
+        backend: Backend | None,
+        codec: ItemCodec | None = None,
+        *,
+        let_go: Callable[[], object] | None = None,
     ) -> None:
         """Over an open backend."""
         super().__init__(codec or ItemCodec())
-        self._opened = backend
+        self._opened: Backend | None = backend
         self._let_go = let_go
         self._closed = False
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed or self._opened.closed else "open"
-        return f"<{type(self).__name__} {self._opened.identity} {state}>"
+        opened = self._opened
+        state = (
+            "closed"
+            if self._closed
+            else "not opened"
+            if opened is None
+            else "closed"
+            if opened.closed
+            else "open"
+        )
+        return f"<{type(self).__name__}{'' if opened is None else f' {opened.identity}'} {state}>"
 
     @property
     def __perdure_backend__(self) -> FaceHandle | None:
@@ -86,7 +103,10 @@ class BackendStore(ItemStore):
 
     async def aclose(self) -> None:
         """As `close`, from an event loop."""
-        await self._aside(self.close)
+        if self._opened is None or isinstance(self._opened, MemoryBackend):
+            self.close()
+        else:
+            await aside(self.close)
 
     def __enter__(self) -> Self:
         return self
@@ -107,22 +127,21 @@ class BackendStore(ItemStore):
     # The hooks of ItemStore.
 
     def _backend(self) -> Backend:
-        if self._closed:
+        if self._closed or self._opened is None:
             raise StorageError(
-                f"This {type(self).__name__} of {self._opened.identity} is closed; nothing was written. Open it again "
-                "before using it."
+                f"{self!r} was used; nothing was read or written.", hint="Open it again before using it."
             )
         return self._opened
 
     def _here(self) -> ItemStore:
         task = CURRENT.get()
-        if task is None:
+        if task is None or self._opened is None:
             return self
         store: object = task.store
         if store is self or not isinstance(store, ItemStore):
             return self
         handle: object = getattr(store, "__perdure_backend__", None)
-        if isinstance(handle, FaceHandle) and handle.backend.identity == self._backend().identity:
+        if isinstance(handle, FaceHandle) and handle.backend.identity == self._opened.identity:
             return store
         return self
 
@@ -170,6 +189,35 @@ class BackendStore(ItemStore):
             updated_at=now,
             revision=str(revision),
         )
+
+
+class Opening(Generic[S]):
+    """A store that is opened when a `with` or `async with` block is entered, and closed when it ends."""
+
+    def __init__(self, make: Callable[[], S]) -> None:
+        """With what opens it."""
+        self._make = make
+        self._store: S | None = None
+
+    def __enter__(self) -> S:
+        self._store = self._make()
+        return self._store
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if self._store is not None:
+            self._store.close()
+
+    async def __aenter__(self) -> S:
+        self._store = await aside(self._make)
+        return self._store
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if self._store is not None:
+            await self._store.aclose()
 
 
 class _Direct(BackendStore):

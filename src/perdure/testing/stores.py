@@ -348,7 +348,7 @@ def an_empty_query_is_none(store: BaseStore) -> None:
 
 def any_json_comes_back_equal(store: BaseStore) -> None:
     """Of any text and any size of number; tuples are lists."""
-    value = {
+    value: dict[str, Any] = {
         "": "",
         "nul": "a\0b",
         "surrogates": "\ud83d\ude00 \udcff",

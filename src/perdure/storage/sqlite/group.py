@@ -17,13 +17,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from statistics import median
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from perdure import clock
 from perdure.storage.contract import Outcome
 
 _M = TypeVar("_M")
 _M_contra = TypeVar("_M_contra", contravariant=True)
+
+_Told: TypeAlias = tuple[Callable[[Outcome], Any], Outcome]
 
 log = logging.getLogger("perdure.storage")
 
@@ -126,8 +128,8 @@ class GroupQueue(Generic[_M]):
                 if entry in self._queue:
                     self._queue.remove(entry)
                 leads = entry.leads
-            if leads:
-                self._pass_on()
+                if leads:
+                    self._pass_on()
             raise
 
     def enqueue(self, member: _M, done: Callable[[Outcome], Any]) -> None:
@@ -157,17 +159,19 @@ class GroupQueue(Generic[_M]):
                 self._call()
                 return False
             self._leading = True
-        while self._group(None, wait=False):
+        told: list[_Told] = []
+        ready = False
+        try:
+            ready = self._group(None, told, wait=False)
+        finally:
             with self._lock:
-                if not self._queue and not self._work.untidy():
-                    self._rest()
-                    return True
-                if not self._queue:
+                served = ready and not self._queue
+                if not ready or self._work.untidy():
                     self._call()  # what may be done between groups is not for an event loop's thread
-                    return True
-        with self._lock:
-            self._call()
-        return False
+                else:
+                    self._pass_on()
+            _tell(told)
+        return served
 
     def close(self) -> None:
         """Nobody may come any more; returns when all who came are served."""
@@ -184,35 +188,38 @@ class GroupQueue(Generic[_M]):
     # -- the leader --------------------------------------------------------------------------------------------------
 
     def _lead(self, own: _Entry[_M] | None) -> None:
-        """Commits a group that has `own` in it, then hands the lead on."""
+        """Commits a group that has `own` in it, then hands the lead on. Callbacks come last: they may commit, too."""
+        told: list[_Told] = []
         try:
             while True:
-                self._group(own, wait=True)
+                self._group(own, told, wait=True)
                 if own is None or own.outcomes is not None:
                     break
             if self._work.untidy():
                 self._work.tidy()
         finally:
-            self._pass_on()
+            with self._lock:
+                self._pass_on()
+            if told:
+                _tell(told)
 
     def _pass_on(self) -> None:
-        """The lead goes to a sleeping caller, else to the helper, else to nobody."""
-        with self._lock:
-            for entry in self._queue:
-                if entry.waiter is not None:
-                    entry.leads = True
-                    entry.waiter.release()
-                    return
-            if self._queue:
-                self._call()
-            else:
-                self._rest()
+        """The lead goes to a sleeping caller, else to the helper, else to nobody. Called with the lock held."""
+        if not self._queue:
+            self._rest()
+            return
+        for entry in self._queue:
+            if entry.waiter is not None:
+                entry.leads = True
+                entry.waiter.release()
+                return
+        self._call()
 
     def _rest(self) -> None:
         self._leading = False
         self._idle.notify_all()
 
-    def _group(self, own: _Entry[_M] | None, *, wait: bool) -> bool:
+    def _group(self, own: _Entry[_M] | None, told: list[_Told], *, wait: bool) -> bool:
         """One transaction for what is queued; False, and everything still queued: it would have had to wait."""
         with self._lock:
             entries: list[_Entry[_M]] = []
@@ -228,27 +235,30 @@ class GroupQueue(Generic[_M]):
         try:
             ready = self._work.write(members, outcomes, wait=wait)
         except BaseException:
-            self._give_back(entries, own, outcomes)
+            self._give_back(entries, own, outcomes, told)
             raise
         if not ready:
             with self._lock:
                 self._queue.extendleft(reversed(entries))
             return False
         self._recent.append(clock.monotonic() - began)
-        self._hand_out(entries, own, outcomes)
+        self._hand_out(entries, own, outcomes, told)
         return True
 
-    def _give_back(self, entries: list[_Entry[_M]], own: _Entry[_M] | None, outcomes: list[Outcome]) -> None:
+    def _give_back(
+        self, entries: list[_Entry[_M]], own: _Entry[_M] | None, outcomes: list[Outcome], told: list[_Told]
+    ) -> None:
         """After a signal in the middle: those that were committed are told, the others wait for the next leader."""
         if outcomes:
-            self._hand_out(entries, own, outcomes)
+            self._hand_out(entries, own, outcomes, told)
             return
         with self._lock:
             self._queue.extendleft(entry for entry in reversed(entries) if entry is not own)
 
-    def _hand_out(self, entries: list[_Entry[_M]], own: _Entry[_M] | None, outcomes: list[Outcome]) -> None:
+    def _hand_out(
+        self, entries: list[_Entry[_M]], own: _Entry[_M] | None, outcomes: list[Outcome], told: list[_Told]
+    ) -> None:
         start = 0
-        told: list[tuple[Callable[[Outcome], Any], Outcome]] = []
         for entry in entries:
             entry.outcomes = outcomes[start : start + len(entry.members)]
             start += len(entry.members)
@@ -256,11 +266,6 @@ class GroupQueue(Generic[_M]):
                 entry.waiter.release()
             if entry.done is not None:
                 told.append((entry.done, entry.outcomes[0]))
-        for done, outcome in told:
-            try:
-                done(outcome)
-            except Exception:  # noqa: BLE001 - one caller's mistake must not keep the others from being told
-                log.exception("a callback of commit_soon failed")
 
     # -- the helper --------------------------------------------------------------------------------------------------
 
@@ -282,4 +287,15 @@ class GroupQueue(Generic[_M]):
                     self._helper = None
                     return
                 self._helper_wanted = False
-            self._lead(None)
+            try:
+                self._lead(None)
+            except BaseException:  # noqa: BLE001 - this thread serves all callers, whatever one callback raised
+                log.exception("a callback of commit_soon failed")
+
+
+def _tell(told: list[_Told]) -> None:
+    for done, outcome in told:
+        try:
+            done(outcome)
+        except Exception:  # noqa: BLE001 - one caller's mistake must not keep the others from being told
+            log.exception("a callback of commit_soon failed")

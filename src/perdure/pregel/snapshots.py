@@ -1,0 +1,223 @@
+"""A thread as users see it: a checkpoint with the tasks of its next step, what they left, and their questions.
+
+Here: `StateSnapshot`s from checkpoints of our savers or of others. Not here: changing a thread (`updates.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import ormsgpack
+
+from perdure.channels.base import MISSING
+from perdure.constants import START
+from perdure.engine.apply import apply
+from perdure.engine.chain import Loaded
+from perdure.engine.events import created_at, place, result_of
+from perdure.engine.plan import next_tasks
+from perdure.engine.records import read_records
+from perdure.engine.state import Live, Task, live_of
+from perdure.graph.spec import GraphSpec
+from perdure.pregel.faces import Saver
+from perdure.storage import chains
+from perdure.storage.chains import Head, Logs
+from perdure.storage.contract import CheckpointRow, Snapshot
+from perdure.types import Interrupt, PregelTask, StateSnapshot
+
+PAGE: Final = 64  # checkpoints of a history that are read at once
+
+
+@dataclass(slots=True)
+class Seen:
+    """A checkpoint as it was read."""
+
+    loaded: Loaded
+    metadata: dict[str, Any]
+    results: dict[tuple[str, int | None], dict[str, Any]] = field(default_factory=dict[tuple[str, int | None], dict[str, Any]])
+    at: str | None = None
+
+
+def metadata_of(snapshot: Snapshot, row: CheckpointRow, runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A checkpoint's metadata: what its run shares, what it has itself, and its coordinates in the thread."""
+    metadata: dict[str, Any] = {"source": row.source, "step": row.step, "parents": {}}
+    if row.run is not None:
+        if row.run not in runs:
+            run = snapshot.run(row.thread, row.run)
+            runs[row.run] = {} if run is None else ormsgpack.unpackb(run.metadata, option=ormsgpack.OPT_NON_STR_KEYS)
+        metadata.update(runs[row.run])
+    if row.metadata:
+        metadata.update(ormsgpack.unpackb(row.metadata, option=ormsgpack.OPT_NON_STR_KEYS))
+    return metadata
+
+
+def read_one(saver: Saver, thread: str, ns: str, checkpoint: str | None) -> Seen | None:
+    """The checkpoint (None: the head) of our saver."""
+    with saver.backend.read() as snapshot:
+        id = checkpoint or snapshot.head(thread, ns)
+        row = None if id is None else snapshot.checkpoint(thread, ns, id)
+        if row is None:
+            return None
+        logs = Logs(snapshot, saver.pieces, thread)
+        after = snapshot.following(thread, ns, row.id) if checkpoint is not None else None
+        return _seen(snapshot, saver, logs, row, after, {}, {})
+
+
+def read_page(
+    saver: Saver, thread: str, ns: str, before: str | None, limit: int
+) -> list[Seen]:
+    """Checkpoints of the chain, newest first, from behind `before`."""
+    with saver.backend.read() as snapshot:
+        rows = snapshot.checkpoints(thread, ns, before, limit)
+        logs = Logs(snapshot, saver.pieces, thread)
+        known = {row.id: row for row in rows}
+        after = snapshot.following(thread, ns, rows[0].id) if rows and before is not None else None
+        runs: dict[str, dict[str, Any]] = {}
+        page: list[Seen] = []
+        for row in rows:
+            page.append(_seen(snapshot, saver, logs, row, after, known, runs))
+            after = row
+        return page
+
+
+def _seen(
+    snapshot: Snapshot,
+    saver: Saver,
+    logs: Logs,
+    row: CheckpointRow,
+    after: CheckpointRow | None,
+    known: dict[str, CheckpointRow],
+    runs: dict[str, dict[str, Any]],
+) -> Seen:
+    head = chains.fold(_lineage(snapshot, row, known))
+    chains.read_values(snapshot, saver.pieces, head, logs=logs)
+    loaded = Loaded(head, None)
+    read_records(snapshot, saver.pieces, head, loaded)
+    seen = Seen(loaded, metadata_of(snapshot, row, runs), at=created_at(row.at))
+    if after is not None and after.parent == row.id and after.source == "loop":
+        seen.results = _results(snapshot, saver, logs, after, known)
+    return seen
+
+
+def _lineage(snapshot: Snapshot, row: CheckpointRow, known: dict[str, CheckpointRow]) -> list[CheckpointRow]:
+    """The row and its ancestors up to a whole one; rows of the page are not read again."""
+    found = [row]
+    while not found[-1].whole:
+        parent = known.get(found[-1].parent or "")
+        if parent is None:
+            rest = snapshot.lineage(row.thread, row.ns, found[-1].id)[1:]
+            known.update({each.id: each for each in rest})
+            return found + rest
+        found.append(parent)
+    return found
+
+
+def _results(
+    snapshot: Snapshot, saver: Saver, logs: Logs, row: CheckpointRow, known: dict[str, CheckpointRow]
+) -> dict[tuple[str, int | None], dict[str, Any]]:
+    """What the tasks of the step that made `row` wrote, by (node, `Send` index)."""
+    found: dict[tuple[str, int | None], dict[str, Any]] = {}
+    after: Head | None = None
+    for name, index, written in chains.unpack(row)[3]:
+        writes: list[tuple[str, Any]] = []
+        for channel, code in written:
+            if code == 2:
+                if after is None:
+                    after = chains.fold(_lineage(snapshot, row, known))
+                    chains.read_values(snapshot, saver.pieces, after, logs=logs)
+                writes.append((channel, after.values.get(channel)))
+            else:
+                writes.append((channel, logs.part(code)))
+        names = tuple(name for name, _ in writes)
+        found[name, index] = result_of(names, writes)
+    return found
+
+
+def empty_snapshot(config: Mapping[str, Any]) -> StateSnapshot:
+    """The snapshot of a thread that does not exist."""
+    return StateSnapshot({}, (), dict(config), None, None, None, (), ())
+
+
+def snapshot_of(spec: GraphSpec, seen: Seen, thread: str, ns: str, *, latest: bool) -> StateSnapshot:
+    """The snapshot. `latest`: finished tasks of the open step are shown applied, answered questions are not shown."""
+    loaded, head = seen.loaded, seen.loaded.head
+    assert head is not None  # noqa: S101 - a checkpoint was read
+    live = live_of(spec, head.values, dict(head.versions), {node: dict(known) for node, known in head.seen.items()})
+    if loaded.updates and latest:
+        apply(live, spec, (), extra=loaded.updates)
+        live.updated = None
+    tasks = next_tasks(live, spec, head.id, ns)
+    done = [(task, loaded.records[task.id].writes or ()) for task in tasks if _finished(loaded, task)]
+    shown = [_task(spec, head, seen, task, latest) for task in tasks]
+    if latest and done:
+        live = live.copy()
+        apply(live, spec, done)
+        waiting = tuple(task.name for task in tasks if not _finished(loaded, task))
+    else:
+        waiting = tuple(task.name for task in tasks)
+    return StateSnapshot(
+        values=values_of(spec, live),
+        next=waiting,
+        config=place(thread, ns, head.id),
+        metadata=seen.metadata,  # pyright: ignore[reportArgumentType] - a TypedDict with more keys
+        created_at=seen.at,
+        parent_config=None if head.parent is None else place(thread, head.parent_ns or ns, head.parent),
+        tasks=tuple(shown),
+        interrupts=tuple(question for task in shown for question in task.interrupts),
+    )
+
+
+def _finished(loaded: Loaded, task: Task) -> bool:
+    record = loaded.records.get(task.id)
+    return record is not None and record.writes is not None
+
+
+def _task(spec: GraphSpec, head: Head, seen: Seen, task: Task, latest: bool) -> PregelTask:
+    record = seen.loaded.records.get(task.id)
+    error: Any = None
+    interrupts: tuple[Interrupt[Any], ...] = ()
+    result: Any = None
+    if record is not None:
+        error, interrupts = record.error, record.interrupts
+        if record.writes is not None:
+            result = result_of(spec.state_keys, record.writes)
+            error, interrupts = (None, ()) if latest else (error, interrupts)
+        if latest:
+            interrupts = tuple(asked for asked in interrupts if asked.id not in seen.loaded.answers)
+    if not latest and result is None:
+        result = seen.results.get((task.name, task.index))
+        if result is None and task.node.hidden and seen.results is not None and task.name == START:
+            value = head.values.get(START, MISSING)
+            result = None if value is MISSING else result_of(spec.state_keys, task.node.writes(value))
+    return PregelTask(task.id, task.name, task.path, error, interrupts, None, result)
+
+
+def values_of(spec: GraphSpec, live: Live) -> Any:
+    """The state keys that have a value."""
+    keys = spec.state_keys
+    if isinstance(keys, str):
+        channel = live.channels[keys]
+        return channel.get() if channel.is_available() else None
+    return {name: live.channels[name].get() for name in keys if name in live.channels and live.channels[name].is_available()}
+
+
+def history(
+    spec: GraphSpec, saver: Saver, thread: str, ns: str, before: str | None, limit: int | None, wanted: Mapping[str, Any]
+) -> Iterator[StateSnapshot]:
+    """Snapshots, newest first; read by pages, no snapshot of the database is held between them."""
+    left = limit
+    while left is None or left > 0:
+        size = PAGE if left is None or wanted else min(PAGE, left)
+        page = read_page(saver, thread, ns, before, size)
+        for seen in page:
+            if all(seen.metadata.get(key, MISSING) == value for key, value in wanted.items()):
+                yield snapshot_of(spec, seen, thread, ns, latest=False)
+                if left is not None:
+                    left -= 1
+                    if left == 0:
+                        return
+        if len(page) < size:
+            return
+        head = page[-1].loaded.head
+        before = None if head is None else head.id

@@ -1,0 +1,162 @@
+"""Changing a thread by hand: `update_state`, as if a node had just returned the values.
+
+Here: what an update means for the state. Not here: reading threads (`snapshots.py`), the commit (`engine`).
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Sequence
+from typing import Any, Final
+
+from perdure import clock
+from perdure.constants import COPY, END, INPUT, START
+from perdure.current import CURRENT
+from perdure.engine.apply import Applied, apply
+from perdure.engine.chain import Step
+from perdure.engine.commit import OwnChain
+from perdure.engine.context import TaskContext
+from perdure.engine.execute import route_branch
+from perdure.engine.run import Run
+from perdure.engine.state import Task, live_of
+from perdure.errors import InvalidUpdateError
+from perdure.graph.spec import NodeSpec, Write
+from perdure.types import StateUpdate, as_name
+
+TRIES: Final = 20  # when the thread moves while it is being updated
+
+
+async def update(run: Run, supersteps: Sequence[Sequence[StateUpdate]]) -> str:
+    """The id of the last new checkpoint; each inner list is one superstep."""
+    chain = run.chain
+    loaded = run.loaded = await chain.load(run.settings.checkpoint)
+    head = loaded.head
+    if run.settings.checkpoint is not None and head is None:
+        raise ValueError(f"thread {chain.thread!r} has no checkpoint {run.settings.checkpoint!r}; nothing was updated.")
+    if head is None:
+        run.live = live_of(run.spec, {}, {}, {})
+        run.step = -1
+    else:
+        run.live = live_of(run.spec, head.values, head.versions, head.seen)
+        run.step = head.step + 1
+    copied_parent = None if head is None else head.parent
+    await chain.begin(loaded, run.live)
+    if loaded.updates:
+        apply(run.live, run.spec, (), run.next_version, loaded.updates)
+        run.live.updated = None
+    for updates in supersteps:
+        await _superstep(run, updates, copied_parent)
+        run.loaded.records.clear()
+        run.step += 1
+    await chain.finish()
+    return chain.at
+
+
+async def _superstep(run: Run, updates: Sequence[StateUpdate], copied_parent: str | None) -> None:
+    first = updates[0]
+    name = None if first.as_node is None else as_name(first.as_node)
+    if name in (END, INPUT, COPY) and len(updates) > 1:
+        raise InvalidUpdateError(f"as_node={name!r} must be the only update of its superstep; there are {len(updates)}.")
+    source = "update"
+    if name == COPY:
+        applied = Applied(run.live.top, set(), {})
+        source = "fork"
+        if isinstance(run.chain, OwnChain):
+            run.chain.beside(copied_parent)
+    elif name == INPUT:
+        dropped = [(task, ()) for task in run.plan()]
+        applied = apply(run.live, run.spec, dropped, run.next_version, run.spec.read_input(first.values))
+        source = "input"
+    elif name == END:
+        if first.values is not None:
+            raise InvalidUpdateError("as_node='__end__' clears what is due; it takes no values (values=None).")
+        applied = apply(run.live, run.spec, _recorded(run, rest=True), run.next_version)
+    elif first.values is None and name is None and len(updates) == 1:
+        applied = Applied(run.live.top, set(), {})
+    else:
+        applied = await _as_nodes(run, updates)
+    await run.chain.step(Step(run.live, applied, run.step, source))
+
+
+def _recorded(run: Run, *, rest: bool) -> list[tuple[Task, Sequence[Write]]]:
+    """The tasks that have finished already, with their writes; with `rest` the others, too, with none."""
+    found: list[tuple[Task, Sequence[Write]]] = []
+    for task in run.plan():
+        writes = task.record.writes if task.record is not None else None
+        if writes is not None or rest:
+            found.append((task, writes or ()))
+    return found
+
+
+async def _as_nodes(run: Run, updates: Sequence[StateUpdate]) -> Applied:
+    writes: list[Write] = []
+    changed: set[str] = set()
+    seen: dict[str, dict[str, Any]] = {}
+    done = _recorded(run, rest=False)
+    nodes = [_node(run, update, len(updates)) for update in updates]
+    if done:  # finished siblings count, as they would have with the step
+        applied = apply(run.live, run.spec, done, run.next_version)
+        changed |= applied.changed
+        seen |= applied.seen
+    for node, given in zip(nodes, updates, strict=True):
+        writes += await _writes(run, node, given.values)
+    applied = apply(run.live, run.spec, (), run.next_version, writes or [])
+    if not writes:
+        _close_step(run, applied.changed)
+    return Applied(applied.version, applied.changed | changed, seen)
+
+
+def _close_step(run: Run, changed: set[str]) -> None:
+    """An empty update as a node that leads nowhere still ends what was due."""
+    for name in list(run.live.open):
+        if run.live.channels[name].update(()):
+            changed.add(name)
+            run.live.versions[name] = run.live.top
+
+
+def _node(run: Run, update: StateUpdate, together: int) -> NodeSpec:
+    nodes = run.spec.nodes
+    if update.as_node is not None:
+        name = as_name(update.as_node)
+        if name not in nodes:
+            known = ", ".join(repr(each) for each, node in nodes.items() if not node.hidden)
+            raise InvalidUpdateError(f"Node {name!r} does not exist. as_node must be one of {known}.")
+        return nodes[name]
+    if together > 1:
+        raise InvalidUpdateError("Ambiguous update, specify as_node: each of several updates of a superstep needs one.")
+    return nodes[_last_node(run)]
+
+
+def _last_node(run: Run) -> str:
+    """The node that last ran: the one that has seen the newest version."""
+    visible = [name for name, node in run.spec.nodes.items() if not node.hidden]
+    if len(visible) == 1:
+        return visible[0]
+    newest: dict[str, Any] = {}
+    for name, versions in run.live.seen.items():
+        if name in run.spec.nodes and versions:
+            newest[name] = max(versions.values())
+    ran = {name: version for name, version in newest.items() if name != START}
+    if not ran:
+        if START in newest or not newest:
+            return START
+        raise InvalidUpdateError("Ambiguous update, specify as_node")
+    top = max(ran.values())
+    last = [name for name, version in ran.items() if version == top]
+    if len(last) != 1 or (START in newest and newest[START] > top):
+        raise InvalidUpdateError("Ambiguous update, specify as_node")
+    return last[0]
+
+
+async def _writes(run: Run, node: NodeSpec, values: Any) -> list[Write]:
+    """What the node would have written, had it returned `values`: its edges and branches included."""
+    result = dict(run.spec.read_input(values))[START] if node.name == START else values
+    task = Task(node, run.chain.at or clock.new_checkpoint_id(), run.chain.ns, None, None)
+    writes = [*node.writes(result), *node.edges]
+    context = TaskContext(run, task, 1, [], clock.micros() / 1e6)
+    own = contextvars.copy_context()
+    own.run(CURRENT.set, context)
+    for branch in node.branches:
+        writes += await route_branch(run, task, branch, writes, context, own, run.ports)
+    context.close()
+    return writes

@@ -1,0 +1,271 @@
+"""Connections: how one is opened, a few for readers, and what a fork does to them.
+
+Here: the settings of every connection, each with its reason. Not here: transactions of the writer (`backend.py`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+from perdure import clock
+from perdure.errors import StorageError
+from perdure.storage.migrate import missing
+from perdure.storage.sql import Queries
+from perdure.storage.sqlite.faults import closed, patiently, translated
+from perdure.storage.sqlite.files import Place, SideLock, check_directory
+
+C: Final = Queries("queries/connection.sqlite.sql")
+
+OLDEST: Final = (3, 37, 0)  # STRICT tables
+PAGE_BYTES: Final = 8192  # of 4, 8, 16 KiB the least file for rows of 1 KB at equal commit time (schema.sqlite.sql)
+STATEMENTS: Final = 512
+_FORK_PATIENCE_SECONDS: Final = 10.0
+_POOL_PATIENCE_SECONDS: Final = 0.05
+
+
+class Cursor(Protocol):
+    """Of a cursor, all that is used. Always read to its end: an unfinished one pins its snapshot."""
+
+    def fetchall(self) -> list[Any]: ...
+
+
+class Connection(Protocol):
+    """Of a connection, all that is used."""
+
+    @property
+    def in_transaction(self) -> bool: ...
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Cursor: ...
+    def executemany(self, sql: str, parameters: Sequence[Sequence[Any]], /) -> Cursor: ...
+    def close(self) -> None: ...
+
+
+class PlainConnection:
+    """A user's connection, whatever row factory it has. Not closed by us."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether anybody began a transaction on it."""
+        return self._db.in_transaction
+
+    def _cursor(self) -> sqlite3.Cursor:
+        cursor = self._db.cursor(sqlite3.Cursor)
+        cursor.row_factory = None
+        return cursor
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Cursor:
+        """As `sqlite3.Connection.execute`, rows as tuples."""
+        return self._cursor().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Sequence[Sequence[Any]], /) -> Cursor:
+        """As `sqlite3.Connection.executemany`."""
+        return self._cursor().executemany(sql, parameters)
+
+    def close(self) -> None:
+        """Nothing: it is the user's."""
+
+
+def connect(place: Place, *, writes: bool) -> sqlite3.Connection:
+    """A connection with our settings; nothing of the database was read yet."""
+    address, uri = (place.uri, True) if place.read_only else (place.path or ":memory:", False)
+    try:
+        made = sqlite3.connect(
+            address,
+            timeout=0,  # SQLite's busy handler sleeps inside C and does not cover the switch to WAL: `patiently` does
+            isolation_level=None,  # BEGIN and COMMIT are written out
+            check_same_thread=False,  # locks of ours say whose turn it is
+            cached_statements=STATEMENTS,
+            uri=uri,
+        )
+    except sqlite3.Error as error:
+        raise translated(error, "open", place.name) from error
+    if place.path is not None:
+        made.execute("PRAGMA wal_autocheckpoint = 0").close()  # only the leader checkpoints, between groups
+        # FULL: a commit is on the disk before it is answered. https://sqlite.org/pragma.html#pragma_synchronous
+        made.execute(f"PRAGMA synchronous = {place.synchronous}").close()
+        if not writes:
+            made.execute("PRAGMA query_only = 1").close()
+    return made
+
+
+def open_database(place: Place, side: SideLock | None) -> sqlite3.Connection:
+    """The writer's connection to a database that is sure to be ours, of today's schema, and in WAL mode.
+
+    Raises:
+        SchemaTooNew: written by a newer Perdure. It was not touched.
+        StorageError: it cannot be opened, is no database, is damaged, may not be written, or its disk refuses WAL.
+    """
+    if sqlite3.sqlite_version_info < OLDEST:
+        raise StorageError(
+            f"SQLite {sqlite3.sqlite_version} is too old; Perdure needs {'.'.join(map(str, OLDEST))}.",
+            operation="open",
+            hint="Use a Python that was built with a newer SQLite.",
+        )
+    if place.path is not None:
+        check_directory(place.path)
+    database = connect(place, writes=True)
+    try:
+        prepare(database, place, side)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def prepare(database: Connection, place: Place, side: SideLock | None) -> None:
+    """Brings the database to today's schema and, if it is a file, into WAL mode."""
+
+    def ask(act: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever `act` gives
+        return patiently(act, place.busy_timeout_seconds, "open", place.name)
+
+    steps = missing("sqlite", ask(lambda: _applied(database)), place.name)
+    if place.read_only:
+        if steps:
+            raise StorageError(
+                f"{place.name} has an older schema, or none, and was opened with read_only=True.",
+                operation="open",
+                where=place.name,
+                hint="Open it once for writing: that brings it up to date.",
+            )
+        return
+    if place.path is not None:
+        if ask(lambda: _one(database, "PRAGMA page_count")) == 0:
+            ask(lambda: _one(database, f"PRAGMA page_size = {PAGE_BYTES}"))
+        mode = ask(lambda: _one(database, "PRAGMA journal_mode = WAL"))
+        if mode != "wal":
+            raise StorageError(
+                f"{place.name} cannot use a write-ahead log: SQLite answered {mode!r}.",
+                operation="open",
+                where=place.name,
+                hint="Network disks cannot share one; keep the database on a local disk, or use Postgres.",
+            )
+    if steps:
+        if side is not None:
+            ask(lambda: _lock(side))
+        try:
+            ask(lambda: database.execute(C["begin_write"]))
+            _migrate(database, place)
+        finally:
+            if side is not None:
+                side.unlock()
+
+
+def _lock(side: SideLock) -> None:
+    if not side.try_lock(alone=False):
+        error = sqlite3.OperationalError("a checkpoint is under way")
+        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise error
+
+
+def _migrate(database: Connection, place: Place) -> None:
+    """All missing steps, each with its record in one transaction; the first transaction is open already."""
+    try:
+        while steps := missing("sqlite", _applied(database), place.name):  # another process may have been first
+            step = steps[0]
+            for statement in step.statements:  # `executescript` would commit first
+                database.execute(statement)
+            database.execute(C["record_migration"], (step.number, step.name.encode(), clock.micros()))
+            database.execute(C["commit"])
+            patiently(
+                lambda: database.execute(C["begin_write"]), place.busy_timeout_seconds, "migrate", place.name
+            )
+        database.execute(C["commit"])
+    except BaseException as error:
+        if database.in_transaction:
+            database.execute(C["rollback"])
+        if isinstance(error, sqlite3.Error):
+            raise translated(error, "migrate", place.name) from error
+        raise
+
+
+def _applied(database: Connection) -> int:
+    if not database.execute(C["has_migrations"]).fetchall():
+        return 0
+    return _one(database, C["applied_migration"]) or 0
+
+
+def _one(database: Connection, sql: str) -> Any:  # noqa: ANN401 - whatever the column holds
+    rows = database.execute(sql).fetchall()
+    return rows[0][0] if rows else None
+
+
+class ReaderPool:
+    """Connections for snapshots: up to `size` are kept, more are opened when all are busy, and closed again.
+
+    So a thread that reads inside a read never waits for itself, and nobody's open snapshot stops another.
+    """
+
+    def __init__(self, place: Place, size: int) -> None:
+        self._place = place
+        self._size = size
+        self._lock = threading.Lock()
+        self._returned = threading.Condition(self._lock)
+        self._free: list[sqlite3.Connection] = []
+        self._busy: dict[sqlite3.Connection, int] = {}  # -> thread that took it
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._free) + len(self._busy)
+
+    def take(self) -> sqlite3.Connection:
+        """A connection that nobody else has."""
+        with self._lock:
+            if not self._free and len(self._busy) >= self._size:
+                self._returned.wait_for(lambda: self._free or self._closed, _POOL_PATIENCE_SECONDS)
+            if self._closed:
+                raise closed("read", self._place.name)
+            if self._free:
+                made = self._free.pop()
+                self._busy[made] = threading.get_ident()
+                return made
+        made = connect(self._place, writes=False)
+        with self._lock:
+            self._busy[made] = threading.get_ident()
+        return made
+
+    def give(self, connection: sqlite3.Connection, *, sound: bool) -> None:
+        """Takes it back, or closes it: not `sound`, too many, or everything is closed."""
+        with self._lock:
+            ours = self._busy.pop(connection, None) is not None
+            keep = ours and sound and not self._closed and len(self._free) < self._size
+            if keep:
+                self._free.append(connection)
+            self._returned.notify()
+        if not keep:
+            connection.close()
+
+    def close(self) -> None:
+        """Closes what is free; the rest is closed when it comes back."""
+        with self._lock:
+            self._closed = True
+            free, self._free = self._free, []
+            self._returned.notify_all()
+        for connection in free:
+            connection.close()
+
+    def before_fork(self) -> bool:
+        """Waits for snapshots of other threads, closes all; holds the lock until `after_fork`. False: waited in vain."""
+        self._lock.acquire()
+        me = threading.get_ident()
+        alone = self._returned.wait_for(
+            lambda: all(owner == me for owner in self._busy.values()), _FORK_PATIENCE_SECONDS
+        )
+        for connection in (*self._free, *(c for c, owner in self._busy.items() if owner == me)):
+            connection.close()
+        self._free = []
+        self._busy = {c: owner for c, owner in self._busy.items() if owner != me}
+        return alone
+
+    def after_fork(self, *, child: bool) -> None:
+        """Lets others in again."""
+        if child:
+            self._busy = {}
+            self._lock = threading.Lock()
+            self._returned = threading.Condition(self._lock)
+        else:
+            self._lock.release()

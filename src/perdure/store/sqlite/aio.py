@@ -1,0 +1,109 @@
+"""`AsyncSqliteStore`: the SQLite store, where the interface wants `setup` and the sweeper to be coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from perdure.errors import StorageError
+from perdure.storage.contract import Backend
+from perdure.storage.sqlite_given import AsyncConnection, is_async, of_async_connection, of_connection
+from perdure.storage.staging import Operation
+from perdure.store.base import TTLConfig
+from perdure.store.sqlite.base import Deserializer, SqliteFace, SqliteIndexConfig, refuse_later
+
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ["AsyncSqliteStore"]
+
+T = TypeVar("T")
+
+
+class AsyncSqliteStore(SqliteFace):
+    """Memory in SQLite, as `SqliteStore`; its blocking methods work as well, from any thread.
+
+    Args:
+        conn: a connection for event loops (aiosqlite's), or one of `sqlite3`. The former is asked for its file at the
+            first `await`, so begin with `await store.setup()`; if its database is in memory, the items live in another
+            one, in memory as well, for as long as the connection object does.
+        deserializer: from the stored JSON (bytes) to the value, instead of ours.
+        index: searching by text arrives with the next release.
+        ttl: items that expire arrive with the next release.
+
+    Raises:
+        StorageError: the connection cannot be used; the message says what to write instead.
+        PerdureError: an `index` or a `ttl` was given.
+    """
+
+    _given: AsyncConnection | None = None
+
+    def __init__(
+        self,
+        conn: AsyncConnection | sqlite3.Connection,
+        *,
+        deserializer: Deserializer | None = None,
+        index: SqliteIndexConfig | None = None,
+        ttl: TTLConfig | None = None,
+    ) -> None:
+        """On the connection's database."""
+        refuse_later(index, ttl)
+        if is_async(conn):
+            super().__init__(None, deserializer)
+            self._given = conn
+            self._asking: asyncio.Task[None] | None = None
+        else:
+            super().__init__(of_connection(conn), deserializer)
+
+    async def setup(self) -> None:
+        """The database is open and has its schema. Again: nothing."""
+        await self._ready()
+        self._backend()
+
+    async def sweep_ttl(self) -> int:
+        """How many expired items were removed: none, as nothing expires yet."""
+        await self.setup()
+        return 0
+
+    async def start_ttl_sweeper(self, sweep_interval_minutes: int | None = None) -> asyncio.Task[None]:
+        """A task with nothing to do: nothing expires yet."""
+        del sweep_interval_minutes
+        return asyncio.ensure_future(self.setup())
+
+    async def stop_ttl_sweeper(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - the field's name
+        """True: no sweeper runs."""
+        del timeout
+        return True
+
+    def _backend(self) -> Backend:
+        if self._opened is None and not self._closed:
+            raise StorageError(
+                "This AsyncSqliteStore has not asked its connection for the database yet.",
+                operation="open",
+                hint="Write `await store.setup()` first, or use AsyncSqliteStore.from_conn_string(PATH).",
+            )
+        return super()._backend()
+
+    async def _ready(self) -> None:
+        """Asks the connection, once; a caller that is cancelled leaves the others waiting for the same answer."""
+        if self._given is None or self._opened is not None or self._closed:
+            return
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.ensure_future(self._ask(self._given))
+        await asyncio.shield(self._asking)
+
+    async def _ask(self, connection: AsyncConnection) -> None:
+        opened = await of_async_connection(connection)
+        if self._closed:
+            opened.let_go()
+        else:
+            self._let_go, self._opened = opened.let_go, opened.backend
+
+    async def _aside(self, work: Callable[[], T]) -> T:
+        await self._ready()
+        return await super()._aside(work)
+
+    async def _awrite(self, operations: list[Operation]) -> None:
+        await self._ready()
+        await super()._awrite(operations)

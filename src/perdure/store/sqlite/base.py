@@ -1,0 +1,122 @@
+"""`SqliteStore`: memory in a SQLite file, for blocking and async callers alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Self
+
+from perdure.storage.item_codec import ItemCodec
+from perdure.storage.sqlite_given import Opened, of_connection, of_path
+from perdure.store.base import IndexConfig, NotSupported, TTLConfig
+from perdure.store.face import BackendStore, Opening, refuse_index
+
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ["SqliteFace", "SqliteIndexConfig", "SqliteStore"]
+
+Deserializer = Callable[[bytes], dict[str, Any]]
+
+
+class SqliteIndexConfig(IndexConfig, total=False):
+    """As `IndexConfig`."""
+
+
+class SqliteFace(BackendStore):
+    """What both SQLite stores have in common."""
+
+    @classmethod
+    def from_conn_string(
+        cls, conn_string: str, *, index: SqliteIndexConfig | None = None, ttl: TTLConfig | None = None
+    ) -> Opening[Self]:
+        """A store on the file, to be used with `with` or `async with`; closed when the block ends.
+
+        Args:
+            conn_string: path of the file, made if it is not there; `":memory:"` is a new database in memory.
+            index: searching by text arrives with the next release.
+            ttl: items that expire arrive with the next release.
+
+        Raises:
+            StorageError: on entering: the file cannot be opened, or is no database of ours.
+            PerdureError: an `index` or a `ttl` was given.
+        """
+        refuse_later(index, ttl)
+
+        def make() -> Self:
+            store = cls.__new__(cls)
+            SqliteFace.__init__(store, of_path(conn_string))
+            return store
+
+        return Opening(make)
+
+    def __init__(self, opened: Opened | None, deserializer: Deserializer | None = None) -> None:
+        """Over a backend that was opened for this store."""
+        super().__init__(
+            None if opened is None else opened.backend,
+            ItemCodec(loads=deserializer),
+            let_go=None if opened is None else opened.let_go,
+        )
+
+
+class SqliteStore(SqliteFace):
+    """Memory in SQLite. One object serves blocking and async callers, any thread, any event loop.
+
+    The schema is made when the database is opened. Other stores and savers on the same file, however its path is
+    spelt, share one connection pool and commit together with this one.
+
+    Args:
+        conn: a connection of the standard library's `sqlite3`. If its database is a file, we open that file ourselves
+            and leave the connection alone (a transaction that is open on it makes our writes wait); if it is in memory,
+            the connection itself is used.
+        deserializer: from the stored JSON (bytes) to the value, instead of ours.
+        index: searching by text arrives with the next release.
+        ttl: items that expire arrive with the next release.
+
+    Raises:
+        StorageError: the connection cannot be used; the message says what to write instead.
+        PerdureError: an `index` or a `ttl` was given.
+    """
+
+    def __init__(
+        self,
+        conn: sqlite3.Connection,
+        *,
+        deserializer: Deserializer | None = None,
+        index: SqliteIndexConfig | None = None,
+        ttl: TTLConfig | None = None,
+    ) -> None:
+        """On the connection's database."""
+        refuse_later(index, ttl)
+        super().__init__(of_connection(conn), deserializer)
+
+    def setup(self) -> None:
+        """Nothing is left to do: the schema was made when the database was opened."""
+        self._backend()
+
+    def sweep_ttl(self) -> int:
+        """How many expired items were removed: none, as nothing expires yet."""
+        self._backend()
+        return 0
+
+    def start_ttl_sweeper(self, sweep_interval_minutes: int | None = None) -> Future[None]:
+        """A future that is done: nothing expires yet, so nothing is to be swept."""
+        del sweep_interval_minutes
+        self._backend()
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+    def stop_ttl_sweeper(self, timeout: float | None = None) -> bool:
+        """True: no sweeper runs."""
+        del timeout
+        return True
+
+
+def refuse_later(index: object, ttl: object) -> None:
+    """Raises PerdureError for what arrives with the next release."""
+    refuse_index(index)
+    if ttl is not None:
+        raise NotSupported(
+            "ttl= was given: items that expire arrive with the next release. Leave it out until then; items live for ever."
+        )
