@@ -31,6 +31,7 @@ LAYERS: list[tuple[str, ...]] = [
 ELSEWHERE = {
     "checkpoint.base": 0,  # abstract classes and plain values
     "store.base": 0,
+    "runtime": 0,  # what a node is handed: plain values over the lowest rooms
     "graph.state": 4,  # the public StateGraph: the description plus `compile`
 }
 # The door of a package may lead higher than its rooms: `perdure.graph` hands out `StateGraph`.
@@ -60,8 +61,8 @@ WALLS = [
         for other in LAYERS[2]
     ),
 ]
-# What of storage the engine may know: never a concrete backend.
-ENGINE_SEES = ("storage.contract",)
+# What of storage the engine may know: the contract, and pure code over its rows; never a concrete backend (decision 0005).
+ENGINE_SEES = ("storage.contract", "storage.chains", "storage.ids", "storage.item_store", "storage.staging")
 # Which module may name a database's driver; as a type only (TYPE_CHECKING), the public faces of that database may, too.
 DRIVERS = {"sqlite3": "storage.sqlite", "psycopg": "storage.postgres", "psycopg_pool": "storage.postgres"}
 NEVER = {"pickle", "cPickle", "cloudpickle", "dill", "marshal", "shelve", "aiosqlite", "apsw", "pysqlite3"}

@@ -39,7 +39,6 @@ from perdure.storage.contract import (
     StagedRow,
     WriteRow,
 )
-from perdure.storage.memory import MemoryBackend, commit_together
 from perdure.storage.staging import Layer, Operation
 
 IN_FLIGHT: Final = 16  # commits of a run that may be on their way at once
@@ -155,7 +154,7 @@ class OwnChain:
         if root is not None and root.end is not None and self.ns in root.end.heads:
             return root.end.heads[self.ns]
         cached = HEADS.take(self.backend, self.thread, self.ns)
-        if cached is not None or isinstance(self.backend, MemoryBackend):
+        if cached is not None or self.backend.inline:
             return self._load(checkpoint, cached)
         return await self.ports.storage(lambda: self._load(checkpoint, None))
 
@@ -412,18 +411,17 @@ class OwnChain:
             self.expected = parts.rows[-1].id
 
     def _pair(self) -> bool:
-        """Whether saver and store are two memory backends, which can commit together."""
-        return isinstance(self.backend, MemoryBackend) and isinstance(self.memory.backend, MemoryBackend)
+        """Whether saver and store are two databases that can commit together."""
+        return self.memory.backend is not None and self.backend.joins(self.memory.backend)
 
     async def _commit(self, commit: Commit, items: Sequence[Any], versions: Sequence[Any]) -> None:
         if items and self.memory.backend is not self.backend:
             other = Commit(commit.id, commit.at, versions=versions, items=items)
-            assert isinstance(self.backend, MemoryBackend)  # noqa: S101 - `_pair` was asked
-            assert isinstance(self.memory.backend, MemoryBackend)  # noqa: S101 - `_pair` was asked
-            commit_together((self.backend, commit), (self.memory.backend, other))
+            assert self.memory.backend is not None  # noqa: S101 - `_pair` was asked
+            self.backend.commit_with(commit, self.memory.backend, other)
         else:
             if items:
-                commit = replace(commit, items=items, versions=versions)
+                commit = commit._replace(items=items, versions=versions)
             await self.ports.commit(self.backend, commit)
 
     async def _send_computed(self, parts: _Parts, operations: Sequence[Operation]) -> None:
@@ -450,7 +448,7 @@ class OwnChain:
             return
         pending, layer = Pending(), Layer()
         if items:
-            commit = replace(commit, items=items)
+            commit = commit._replace(items=items)
             layer.extend(operations)
         self._flight.append((pending, layer))
         self.ports.commit_soon(self.backend, commit, pending)

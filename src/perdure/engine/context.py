@@ -17,7 +17,7 @@ from perdure.engine.staged import TaskStore
 from perdure.errors import GraphInterrupt
 from perdure.runtime import ExecutionInfo, Runtime
 from perdure.storage.ids import child_ns, interrupt_id
-from perdure.storage.staging import Layer
+from perdure.storage.staging import Layer, Operation
 from perdure.types import Interrupt
 
 if TYPE_CHECKING:
@@ -32,21 +32,21 @@ class TaskContext:
     """One attempt of one task."""
 
     __slots__ = (
-        "_config", "_lock", "_runtime", "_store", "answers", "asked", "attempt", "calls", "closed", "first_at", "interrupted",
-        "layer", "run", "task",
+        "_config", "_first_at", "_layer", "_lock", "_runtime", "_store", "answers", "asked", "attempt", "calls", "closed",
+        "interrupted", "run", "task",
     )  # fmt: skip
 
-    def __init__(self, run: Run, task: Task, attempt: int, answers: list[Any], first_at: float) -> None:
+    def __init__(self, run: Run, task: Task, attempt: int, answers: list[Any], first_at: float | None) -> None:
         self.run = run
         self.task = task
         self.attempt = attempt
         self.answers = answers  # kept over attempts: the same answers in the same order
         self.asked = 0
-        self.first_at = first_at
+        self._first_at = first_at
         self.calls = 0  # graphs called so far
         self.closed = False
         self.interrupted: GraphInterrupt | None = None
-        self.layer = Layer()
+        self._layer: Layer | None = None
         self._lock: threading.RLock | None = None
         self._store: Any = None
         self._config: dict[str, Any] | None = None
@@ -58,6 +58,25 @@ class TaskContext:
         if self._lock is None:
             self._lock = threading.RLock()
         return self._lock
+
+    @property
+    def layer(self) -> Layer:
+        """The attempt's staged memory."""
+        if self._layer is None:
+            self._layer = Layer()
+        return self._layer
+
+    @property
+    def operations(self) -> list[Operation]:
+        """What the attempt has staged, in order."""
+        return [] if self._layer is None else self._layer.operations
+
+    @property
+    def first_at(self) -> float:
+        """When the task's first attempt began, in seconds since 1970; read off the clock when somebody asks first."""
+        if self._first_at is None:
+            self._first_at = clock.micros() / 1e6
+        return self._first_at
 
     # -- TaskHandle --------------------------------------------------------------------------------------------------
 
@@ -210,8 +229,3 @@ def shown(schema: Any) -> Any:
     from perdure.types.interrupts import answer_schema
 
     return answer_schema(schema)
-
-
-def first_time() -> float:
-    """Now, in seconds since 1970."""
-    return clock.micros() / 1e6

@@ -17,7 +17,7 @@ import contextvars
 import inspect
 import random
 import warnings
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +25,11 @@ from perdure.channels.base import BaseChannel
 from perdure.constants import TASKS
 from perdure.current import CURRENT
 from perdure.engine.chain import Finished
-from perdure.engine.context import TaskContext, first_time
+from perdure.engine.context import TaskContext
 from perdure.engine.ports import BlockingPorts, Ports, drive, in_context
 from perdure.engine.state import Live, Task
 from perdure.errors import GraphBubbleUp, GraphInterrupt, NodeCancelledError, VersionConflict
-from perdure.graph.spec import Branch, Call, Write
+from perdure.graph.spec import Branch, Call, NodeSpec, Write
 from perdure.types import RetryPolicy
 from perdure.types.policies import retries
 
@@ -103,7 +103,7 @@ async def attempts(run: Run, task: Task, base: contextvars.Context, ports: Ports
     """What the task left, after as many attempts as its retry policies allow. Raises what ends a run at once."""
     record = task.record
     answers = list(record.answers) if record is not None else []
-    first_at = first_time()
+    first_at: float | None = None
     attempt = 1
     while True:
         context = TaskContext(run, task, attempt, answers, first_at)
@@ -111,7 +111,7 @@ async def attempts(run: Run, task: Task, base: contextvars.Context, ports: Ports
         own = base.copy()
         own.run(CURRENT.set, context)
         try:
-            writes = await _attempt(run, task, context, own, ports)
+            writes = _blocking(run, task, context, own) if ports.blocking else await _async(run, task, context, own)
         except GraphInterrupt as question:
             return Finished(task, interrupts=question.interrupts, answers=answers)
         except GraphBubbleUp as signal:
@@ -123,55 +123,108 @@ async def attempts(run: Run, task: Task, base: contextvars.Context, ports: Ports
         else:
             if context.interrupted is not None:
                 _warn_swallowed(task, context)
-            return Finished(task, writes, context.layer.operations, answers=answers)
+            return Finished(task, writes, context.operations, answers=answers)
         finally:
             context.closed = True
             run.active.discard(context)
+        first_at = context.first_at
         attempt += 1
         await ports.pause(pause)
 
 
-async def _attempt(run: Run, task: Task, context: TaskContext, own: contextvars.Context, ports: Ports) -> list[Write]:
+_Request = tuple[Call, Any]  # user code, and its first argument
+
+
+def _body(run: Run, task: Task) -> Generator[_Request, Any, list[Write]]:
+    """What a task does, as calls that somebody else makes: the node, then its branches. One body for both colours."""
     node = task.node
-    result = await _call(node.call, task_input(run, task), context, own, ports)
+    if task.index is not None:
+        state = task.arg
+    else:
+        state = read_state(run, node.read, run.live.channels)
+        if node.build is not None:
+            state = node.build(state)
+    result = yield node.call, state
     writes = node.writes(result)
     if node.edges:
         writes = [*writes, *node.edges]
     for branch in node.branches:
-        writes = [*writes, *await route_branch(run, task, branch, writes, context, own, ports)]
+        answer = yield branch.path, _branch_state(run, node, branch, writes)
+        writes = [*writes, *routed(branch, answer)]
     return writes
+
+
+def _branch_state(run: Run, node: NodeSpec, branch: Branch, writes: Sequence[Write]) -> Any:
+    own = branch.read is not None
+    state = read_state(run, branch.read if branch.read is not None else node.read, _Fresh(run.live, writes))
+    build = branch.build if own else node.build
+    return state if build is None else build(state)
+
+
+def routed(branch: Branch, answer: Any) -> list[Write]:
+    """The writes that take the run where a path function says."""
+    return [(f"branch:to:{to}", None) if isinstance(to, str) else (TASKS, to) for to in branch.route(answer)]
 
 
 async def route_branch(
     run: Run, task: Task, branch: Branch, writes: Sequence[Write], context: TaskContext, own: contextvars.Context, ports: Ports
 ) -> list[Write]:
     """The writes of a conditional edge: it sees the state with `writes` applied."""
-    fresh = _Fresh(run.live, writes)
-    state = read_state(run, branch.read if branch.read is not None else task.node.read, fresh)
-    build = branch.build if branch.read is not None else task.node.build
-    if build is not None:
-        state = build(state)
-    answer = await _call(branch.path, state, context, own, ports)
-    found = branch.route(answer)
-    return [(f"branch:to:{to}", None) if isinstance(to, str) else (TASKS, to) for to in found]
-
-
-async def _call(call: Call, state: Any, context: TaskContext, own: contextvars.Context, ports: Ports) -> Any:
-    wants = call.wants
-    given = {name: context.wanted(what) for name, what in wants.items()} if wants else {}
+    state = _branch_state(run, task.node, branch, writes)
     if ports.blocking:
-        if call.sync is None:
-            raise async_only(call)
-        result = own.run(call.sync, state, **given)
-        if type(result) is CoroutineType:
-            result.close()
-            raise async_only(call)
-        return result
+        answer = _call_blocking(branch.path, state, context, own)
+    else:
+        answer = await _call_async(branch.path, state, context, own)
+    return routed(branch, answer)
+
+
+def _blocking(run: Run, task: Task, context: TaskContext, own: contextvars.Context) -> list[Write]:
+    body = _body(run, task)
+    call, state = next(body)
+    try:
+        while True:
+            call, state = body.send(_call_blocking(call, state, context, own))
+    except StopIteration as done:
+        return done.value
+
+
+async def _async(run: Run, task: Task, context: TaskContext, own: contextvars.Context) -> list[Write]:
+    body = _body(run, task)
+    call, state = next(body)
+    while True:
+        answer = await _call_async(call, state, context, own)
+        try:
+            call, state = body.send(answer)
+        except StopIteration as done:
+            return done.value
+
+
+def _call_blocking(call: Call, state: Any, context: TaskContext, own: contextvars.Context) -> Any:
+    if call.sync is None:
+        raise async_only(call)
+    if call.wants:
+        result = own.run(call.sync, state, **{name: context.wanted(what) for name, what in call.wants.items()})
+    else:
+        result = own.run(call.sync, state)
+    if type(result) is CoroutineType:
+        result.close()
+        raise async_only(call)
+    return result
+
+
+async def _call_async(call: Call, state: Any, context: TaskContext, own: contextvars.Context) -> Any:
+    given = {name: context.wanted(what) for name, what in call.wants.items()} if call.wants else {}
     if call.asynchronous is not None:
         made: Any = own.run(call.asynchronous, state, **given)
         if type(made) is not CoroutineType:
             made = _awaited(made)
-        return await _guarded(run_name(context), in_context(own, made))
+        try:
+            return await in_context(own, made)
+        except asyncio.CancelledError as error:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling() == 0:  # nobody cancelled: the node raised it itself
+                raise NodeCancelledError(context.task.name) from error
+            raise
     assert call.sync is not None  # noqa: S101 - a call has one of the two
     result = own.run(call.sync, state, **given)
     if inspect.isawaitable(result):
@@ -181,22 +234,6 @@ async def _call(call: Call, state: Any, context: TaskContext, own: contextvars.C
 
 async def _awaited(made: Any) -> Any:
     return await made
-
-
-def run_name(context: TaskContext) -> str:
-    """The node's name."""
-    return context.task.name
-
-
-async def _guarded(node: str, body: Any) -> Any:
-    """A node's own CancelledError is its failure; a cancellation from outside is one of the run."""
-    try:
-        return await body
-    except asyncio.CancelledError as error:
-        current = asyncio.current_task()
-        if current is not None and current.cancelling() == 0:
-            raise NodeCancelledError(node) from error
-        raise
 
 
 def async_only(call: Call) -> TypeError:
@@ -246,7 +283,8 @@ async def execute(run: Run, tasks: Sequence[Task]) -> list[Finished]:
     base = contextvars.copy_context()
     if len(tasks) == 1 and not run.live_modes and runs_here(tasks[0], run.ports):
         finished = await attempts(run, tasks[0], base, run.ports)
-        await run.on_finished(finished)
+        if run.modes:
+            await run.on_finished(finished)
         return [finished]
     return await _Together(run, tasks, base).all()
 

@@ -163,8 +163,11 @@ class Run:
 
     async def _execute(self, tasks: list[Task]) -> list[Finished] | None:
         """Runs the tasks and commits the step; None: the run ended here, with questions."""
-        known = [self._recorded(task) for task in tasks]
-        due = [task for task, left in zip(tasks, known, strict=True) if left is None]
+        if self.loaded.records:
+            known = [self._recorded(task) for task in tasks]
+            due = [task for task, left in zip(tasks, known, strict=True) if left is None]
+        else:
+            known, due = [], tasks
         if self.modes:
             await events.tasks_started(self, due)
             for left in known:
@@ -173,9 +176,8 @@ class Run:
         conflicts = 0
         while True:
             fresh = await execute(self, due) if due else []
-            by_task = {left.task: left for left in known if left is not None} | {left.task: left for left in fresh}
-            finished = [by_task[task] for task in tasks if task in by_task]
-            if not await self._all_done(finished):
+            finished = fresh if not known else _in_order(tasks, known, fresh)
+            if not all_finished(finished) and not await self._all_done(finished):
                 return None
             try:
                 await self._commit(finished)
@@ -222,7 +224,7 @@ class Run:
         return False
 
     async def _commit(self, finished: list[Finished]) -> None:
-        operations = [operation for left in finished for operation in left.operations]
+        operations = [operation for left in finished for operation in left.operations] if len(finished) > 1 else finished[0].operations
         backup = self.live.copy() if operations and needs_answer(operations) else None
         applied = self._apply(finished)
         step = Step(self.live, applied, self.step, "loop", finished, operations)
@@ -232,9 +234,11 @@ class Run:
             if backup is not None:
                 self.live = backup
             raise
-        self.loaded.records.clear()
-        self.loaded.operations.clear()
-        await events.step_done(self, applied, "loop", finished)
+        if self.loaded.records:
+            self.loaded.records.clear()
+            self.loaded.operations.clear()
+        if self.modes:
+            await events.step_done(self, applied, "loop", finished)
         self.step += 1
 
     def _apply(self, finished: Sequence[Finished]) -> Applied:
@@ -307,6 +311,16 @@ def read_values(run: Run, live: Live, keys: tuple[str, ...] | str) -> Any:
         return read_state(run, keys, live.channels)
     names = tuple(name for name in keys if name in live.channels)
     return read_state(run, names, live.channels) or None
+
+
+def all_finished(finished: Sequence[Finished]) -> bool:
+    """Whether every task ended well."""
+    return all(left.writes is not None for left in finished)
+
+
+def _in_order(tasks: Sequence[Task], known: Sequence[Finished | None], fresh: Sequence[Finished]) -> list[Finished]:
+    by_task = {left.task: left for left in known if left is not None} | {left.task: left for left in fresh}
+    return [by_task[task] for task in tasks if task in by_task]
 
 
 def _cancelled(error: BaseException) -> bool:

@@ -13,7 +13,6 @@ from perdure.graph.spec import GraphSpec
 from perdure.pregel import snapshots, updates
 from perdure.pregel.faces import Saver, own_saver
 from perdure.pregel.launch import launch, required_thread
-from perdure.storage.memory import MemoryBackend
 from perdure.types import StateSnapshot, StateUpdate
 
 T = TypeVar("T")
@@ -178,7 +177,7 @@ class ThreadMethods:
 
 
 async def _read(saver: Saver, ports: Ports, work: Callable[[], T]) -> T:
-    return work() if isinstance(saver.backend, MemoryBackend) else await ports.storage(work)
+    return work() if saver.backend.inline else await ports.storage(work)
 
 
 def _not_yet(subgraphs: bool) -> None:

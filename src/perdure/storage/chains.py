@@ -137,13 +137,25 @@ def unpack(row: CheckpointRow) -> tuple[Any, dict[str, Any], dict[str, Any], lis
     """(version, codes, seen, results) of a row. Raises StorageError when they cannot be read."""
     try:
         state = ormsgpack.unpackb(row.state, option=_PACK)
-        return state[0], _texts(state[1]), {_text(k): _texts(v) for k, v in state[2].items()}, state[3]
+        version, codes, seen, results = state
+        codes = _texts(codes)
+        if row.whole:
+            version = None if version is None else [_text(name) for name in version]
+            codes = {name: [_version(at), code] for name, (at, code) in codes.items()}
+        else:
+            version = _version(version)
+        seen = {_text(k): {n: _version(at) for n, at in _texts(v).items()} for k, v in seen.items()}
+        return version, codes, seen, [[_text(n), i, [[_text(c), code] for c, code in w]] for n, i, w in results]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise StorageError(f"checkpoint {row.id} of thread {row.thread!r} cannot be read: its row is damaged.") from error
 
 
 def _text(name: str | bytes) -> str:
     return name if isinstance(name, str) else name.decode("utf-8", "surrogatepass")
+
+
+def _version(version: Any) -> Any:
+    return _text(version) if isinstance(version, bytes) else version
 
 
 def _texts(mapping: dict[Any, Any]) -> dict[str, Any]:
@@ -282,12 +294,15 @@ def aad(thread: str, *where: object) -> bytes:
 class Writer:
     """Collects the segments of one commit for one thread, and the codes that go into the checkpoint's row."""
 
-    __slots__ = ("_new_log", "_pieces", "appended", "segments", "thread")
+    __slots__ = ("_new_log", "_patches", "_pieces", "appended", "segments", "thread")
 
     def __init__(self, thread: str, pieces: Pieces, new_log: Callable[[], int]) -> None:
         self.thread = thread
         self._pieces = pieces
         self._new_log = new_log
+        # A serializer of the user's may change keys and containers: a patch that was made for the live value would not
+        # fit what it gives back.
+        self._patches: bool = getattr(pieces, "keeps_structure", True)
         self.segments: list[SegmentRow] = []
         self.appended: dict[str, tuple[int, int, list[Any]]] = {}  # channel -> (log, start, items) of this checkpoint
 
@@ -304,7 +319,8 @@ class Writer:
             change = change_of(before.shadow, value)
             if change is None:
                 return (at.length if not at.frozen else [at.log, at.length, 1]), before
-            if change.kind != BASE and at.patches < PATCHES and at.dead <= at.live + 4096:
+            fits = change.kind == APPEND or (change.kind == PATCH and self._patches)
+            if fits and at.patches < PATCHES and at.dead <= at.live + 4096:
                 return self._extended(name, before, at, change, value)
         return self._begun(name, value)
 
@@ -402,7 +418,7 @@ def _packable(value: Any) -> Any:
         return {_name(k): _packable(v) for k, v in value.items()}  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, list):
         return [_packable(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
-    return value
+    return _name(value)
 
 
 def _name(text: Any) -> Any:

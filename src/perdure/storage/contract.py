@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from perdure.errors import StaleThread, VersionConflict
@@ -206,8 +205,7 @@ Removal: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     """One all-or-nothing unit.
 
     Order of effects: `removals`, then rows, then `items` in their order. A checkpoint row whose (thread, ns, id) exists
@@ -341,6 +339,19 @@ class Backend(Protocol):
 
     def commit_soon(self, commit: Commit, done: Callable[[Outcome], Any], /) -> None:
         """Queues the commit and returns; `done(outcome)` is called once, from any thread (or before this returns)."""
+        ...
+
+    @property
+    def inline(self) -> bool:
+        """Whether every call answers at once: nothing is waited for, so an event loop may call it directly."""
+        ...
+
+    def joins(self, other: Backend, /) -> bool:
+        """Whether `commit_with` can commit to `other` as well."""
+        ...
+
+    def commit_with(self, commit: Commit, other: Backend, others: Commit, /) -> Revision:
+        """`commit` here and `others` there, both or neither. Raises StorageError where `joins` is false."""
         ...
 
     def read(self) -> AbstractContextManager[Snapshot]:

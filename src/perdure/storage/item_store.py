@@ -21,7 +21,6 @@ from perdure.storage.aside import aside
 from perdure.storage.contract import Backend, ItemRow, Namespace, Snapshot
 from perdure.storage.filters import compile_filter
 from perdure.storage.item_codec import ItemCodec
-from perdure.storage.memory import MemoryBackend
 from perdure.storage.namespace_match import check_conditions, matching
 from perdure.storage.staging import ANY, Guard, Layer, Operation, read_item, read_items
 from perdure.store.base import (
@@ -89,7 +88,7 @@ class ItemStore(BaseStore):
     async def _aside(self, work: Callable[[], T]) -> T:
         """The result of something that reads or waits for the database."""
         handle: object = getattr(self, "__perdure_backend__", None)
-        if isinstance(handle, FaceHandle) and isinstance(handle.backend, MemoryBackend):
+        if isinstance(handle, FaceHandle) and handle.backend.inline:
             return work()  # nothing there is waited for
         return await aside(work)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from perdure.errors import Conflict, StorageError
 from perdure.storage.contract import (
+    Backend,
     CheckpointRow,
     Commit,
     ItemRow,
@@ -128,6 +129,27 @@ class MemoryBackend:
         """Commits at once: there is nothing to wait for."""
         done(self.commit_group([commit])[0])
 
+    @property
+    def inline(self) -> bool:
+        """True: a dict keeps nobody waiting."""
+        return True
+
+    def joins(self, other: Backend, /) -> bool:
+        """True for another memory backend: saver and store of one program, made apart."""
+        return isinstance(other, MemoryBackend)
+
+    def commit_with(self, commit: Commit, other: Backend, others: Commit, /) -> Revision:
+        """Both or neither, under both locks."""
+        if not isinstance(other, MemoryBackend):
+            raise StorageError(f"{self._identity} cannot commit together with {other!r}; nothing was written.")
+        first, second = sorted((self, other), key=id)
+        with first._lock, second._lock:
+            for backend, part in ((self, commit), (other, others)):
+                backend._check_open()
+                backend._check(part)
+            other._apply(others)
+            return self._apply(commit)
+
     @contextmanager
     def read(self) -> Iterator[Snapshot]:
         """A snapshot; it holds the lock."""
@@ -160,7 +182,7 @@ class MemoryBackend:
         if failed:
             raise version_conflict(failed)
         for removal in commit.removals:
-            if not isinstance(removal, _REMOVALS):
+            if not isinstance(removal, _REMOVALS):  # pyright: ignore[reportUnnecessaryIsInstance] - kinds to come
                 raise StorageError(f"this backend does not know the removal {removal!r}; nothing was written.")
         seen: set[tuple[str, int, int]] = set()
         for row in commit.segments:
@@ -260,22 +282,6 @@ class MemoryBackend:
                         del self._deleted[row.namespace, row.key]
             case _:  # `_check` let no unknown one in
                 raise AssertionError(removal)
-
-
-def commit_together(*parts: tuple[MemoryBackend, Commit]) -> None:
-    """Commits to several memory backends, all or nothing: saver and store of one program, made apart."""
-    locks = sorted({id(backend): backend._lock for backend, _ in parts}.items())  # pyright: ignore[reportPrivateUsage]
-    for _, lock in locks:
-        lock.acquire()
-    try:
-        for backend, commit in parts:
-            backend._check_open()  # pyright: ignore[reportPrivateUsage] - one file
-            backend._check(commit)  # pyright: ignore[reportPrivateUsage] - one file
-        for backend, commit in parts:
-            backend._apply(commit)  # pyright: ignore[reportPrivateUsage] - one file
-    finally:
-        for _, lock in reversed(locks):
-            lock.release()
 
 
 class _MemorySnapshot:

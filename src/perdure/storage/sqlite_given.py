@@ -41,14 +41,9 @@ class AsyncConnection(Protocol):
         ...
 
 
-def of_path(path: str | os.PathLike[str]) -> Opened:
+def of_path(path: str) -> Opened:
     """The database in a file; `":memory:"` and `""` are a new one in memory."""
-    text = os.fspath(path)
-    if text in ("", ":memory:"):
-        memory = SqliteBackend(None)
-        return Opened(memory, memory.close)
-    backend = open_backend(text)
-    return Opened(backend, backend.close)
+    return _opened(open_backend(path))
 
 
 def is_async(given: object) -> TypeGuard[AsyncConnection]:
@@ -60,30 +55,24 @@ def of_connection(connection: object) -> Opened:
     """The database of a `sqlite3` connection.
 
     Raises:
-        StorageError: it is closed, bound to another thread, or of another copy of SQLite; the message says what to
+        ValueError: it cannot be shared between threads, or is of another copy of SQLite; the message has the line to
             write instead.
+        StorageError: it is closed, or its database cannot be opened.
     """
     if not isinstance(connection, sqlite3.Connection):
         kind = type(connection)
-        raise StorageError(
-            f"{kind.__module__}.{kind.__qualname__} is not a connection of the standard library's sqlite3.",
-            operation="open",
-            hint="Two copies of SQLite in one process lose each other's commits: pass a sqlite3.Connection, or a path "
-            "to from_conn_string().",
+        raise ValueError(  # noqa: TRY004 - as for other connections that cannot be used
+            f"{kind.__module__}.{kind.__qualname__} is no connection of the standard library's sqlite3. Two copies of "
+            "SQLite in one process lose each other's commits: pass a sqlite3.Connection, or a path to from_conn_string()."
         )
     try:
-        cursor = connection.cursor()
-        cursor.row_factory = None
-        rows = cast("list[tuple[Any, ...]]", cursor.execute("PRAGMA database_list").fetchall())
-        cursor.close()
+        return _opened(open_backend(connection))
     except sqlite3.Error as error:
         raise StorageError(
-            f"the sqlite3 connection cannot be asked for its database: {error}.",
+            f"this sqlite3 connection cannot be used: {error}.",
             operation="open",
-            hint="Make it with sqlite3.connect(PATH, check_same_thread=False), or pass the path to from_conn_string().",
+            hint="Pass one that is open, or the path to from_conn_string().",
         ) from error
-    path = _main_path(rows)
-    return of_path(path) if path else _in_memory(connection)
 
 
 async def of_async_connection(connection: AsyncConnection) -> Opened:
@@ -114,32 +103,8 @@ def _main_path(rows: Sequence[tuple[Any, ...]]) -> str:
     return ""
 
 
-# Databases in memory, by the object that they belong to.
-
 _lock: Final = threading.RLock()
-_counted: dict[
-    int, tuple[Backend, int]
-] = {}  # id(connection): a backend keeps its connection, so ids are not reused
 _beside_them: WeakKeyDictionary[AsyncConnection, Backend] = WeakKeyDictionary()
-
-
-def _in_memory(connection: sqlite3.Connection) -> Opened:
-    """The connection itself, shared by all faces on it until the last lets go."""
-    key = id(connection)
-    with _lock:
-        backend, users = _counted.get(key) or (SqliteBackend(None, connection=connection), 0)
-        _counted[key] = (backend, users + 1)
-
-    def let_go() -> None:
-        with _lock:
-            backend, users = _counted[key]
-            if users > 1:
-                _counted[key] = (backend, users - 1)
-                return
-            del _counted[key]
-        backend.close()
-
-    return Opened(backend, let_go)
 
 
 def _beside(connection: AsyncConnection) -> Opened:
@@ -147,6 +112,11 @@ def _beside(connection: AsyncConnection) -> Opened:
     with _lock:
         backend = _beside_them.get(connection)
         if backend is None:
-            backend = _beside_them[connection] = SqliteBackend(None)
-            finalize(connection, backend.close)
+            made = SqliteBackend(None)
+            finalize(connection, made.close)
+            backend = _beside_them[connection] = made
     return Opened(backend, lambda: None)
+
+
+def _opened(backend: SqliteBackend) -> Opened:
+    return Opened(backend, backend.close)

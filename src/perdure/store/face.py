@@ -22,7 +22,6 @@ from perdure.storage.aside import aside
 from perdure.storage.contract import Backend, Commit, ItemIs, Namespace, Outcome, PutItem, Revision, Snapshot
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_store import Change, FaceHandle, ItemStore
-from perdure.storage.memory import MemoryBackend
 from perdure.storage.staging import ANY, Operation, read_item
 from perdure.store.base import Item
 
@@ -103,7 +102,7 @@ class BackendStore(ItemStore):
 
     async def aclose(self) -> None:
         """As `close`, from an event loop."""
-        if self._opened is None or isinstance(self._opened, MemoryBackend):
+        if self._opened is None or self._opened.inline:
             self.close()
         else:
             await aside(self.close)

@@ -1,5 +1,30 @@
-"""What Perdure is tested with, for those who write savers, stores and backends of their own.
+"""What Perdure is tested with, shipped for those who write savers, stores, backends or programs of their own.
 
-Import from the rooms: `stores` (conformance of a store). Free of pytest: a check is a function that raises
-AssertionError.
+    stores savers backends    conformance: functions `check_*` that raise AssertionError, free of pytest
+    faulty                    a backend that fails before or after the n-th commit
+    crash                     killing a real process at the n-th commit
+    digest                    one number for all that a database remembers
+    hostile                   names, strings and payloads that broke somebody's store
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perdure.testing.crash import crash_at
+    from perdure.testing.digest import digest
+
+__all__ = ["crash_at", "digest"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "crash_at":
+        from perdure.testing.crash import crash_at
+
+        return crash_at
+    if name == "digest":
+        from perdure.testing.digest import digest
+
+        return digest
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,7 @@
-"""Connections: how one is opened, a few for readers, and what a fork does to them.
+"""Connections: how one is opened, and what makes a file ours.
 
-Here: the settings of every connection, each with its reason. Not here: transactions of the writer (`backend.py`).
+Here: the settings of every connection, each with its reason; schema and WAL at the first opening; what a user's own
+connection must be like. Not here: transactions (`transactions.py`, `readers.py`).
 """
 
 from __future__ import annotations
@@ -14,32 +15,45 @@ from perdure import clock
 from perdure.errors import StorageError
 from perdure.storage.migrate import missing
 from perdure.storage.sql import Queries
-from perdure.storage.sqlite.faults import closed, patiently, translated
+from perdure.storage.sqlite.faults import busy_because, patiently, translated
 from perdure.storage.sqlite.files import Place, SideLock, check_directory
 
 C: Final = Queries("queries/connection.sqlite.sql")
 
 OLDEST: Final = (3, 37, 0)  # STRICT tables
-PAGE_BYTES: Final = 8192  # of 4, 8, 16 KiB the least file for rows of 1 KB at equal commit time (schema.sqlite.sql)
+PAGE_BYTES: Final = (
+    8192  # of 4, 8, 16 KiB the least file for rows of 1 KB at equal commit time (schema.sqlite.sql)
+)
 STATEMENTS: Final = 512
-_FORK_PATIENCE_SECONDS: Final = 10.0
-_POOL_PATIENCE_SECONDS: Final = 0.05
 
 
 class Cursor(Protocol):
     """Of a cursor, all that is used. Always read to its end: an unfinished one pins its snapshot."""
 
-    def fetchall(self) -> list[Any]: ...
+    def fetchall(self) -> list[Any]:
+        """The rows."""
+        ...
 
 
 class Connection(Protocol):
     """Of a connection, all that is used."""
 
     @property
-    def in_transaction(self) -> bool: ...
-    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Cursor: ...
-    def executemany(self, sql: str, parameters: Sequence[Sequence[Any]], /) -> Cursor: ...
-    def close(self) -> None: ...
+    def in_transaction(self) -> bool:
+        """Whether anybody began a transaction on it."""
+        ...
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Cursor:
+        """One statement."""
+        ...
+
+    def executemany(self, sql: str, parameters: Sequence[Sequence[Any]], /) -> Cursor:
+        """One statement for many rows."""
+        ...
+
+    def close(self) -> None:
+        """Lets go."""
+        ...
 
 
 class PlainConnection:
@@ -157,15 +171,15 @@ def prepare(database: Connection, place: Place, side: SideLock | None) -> None:
 
 def _lock(side: SideLock) -> None:
     if not side.try_lock(alone=False):
-        error = sqlite3.OperationalError("a checkpoint is under way")
-        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
-        raise error
+        raise busy_because("another process brings the log into the database")
 
 
 def _migrate(database: Connection, place: Place) -> None:
     """All missing steps, each with its record in one transaction; the first transaction is open already."""
     try:
-        while steps := missing("sqlite", _applied(database), place.name):  # another process may have been first
+        while steps := missing(
+            "sqlite", _applied(database), place.name
+        ):  # another process may have been first
             step = steps[0]
             for statement in step.statements:  # `executescript` would commit first
                 database.execute(statement)
@@ -194,78 +208,45 @@ def _one(database: Connection, sql: str) -> Any:  # noqa: ANN401 - whatever the 
     return rows[0][0] if rows else None
 
 
-class ReaderPool:
-    """Connections for snapshots: up to `size` are kept, more are opened when all are busy, and closed again.
+def usable(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """The user's connection, if it can be shared between threads and told when to begin and commit.
 
-    So a thread that reads inside a read never waits for itself, and nobody's open snapshot stops another.
+    Raises:
+        ValueError: it cannot; the message has the line to write instead.
     """
-
-    def __init__(self, place: Place, size: int) -> None:
-        self._place = place
-        self._size = size
-        self._lock = threading.Lock()
-        self._returned = threading.Condition(self._lock)
-        self._free: list[sqlite3.Connection] = []
-        self._busy: dict[sqlite3.Connection, int] = {}  # -> thread that took it
-        self._closed = False
-
-    def __len__(self) -> int:
-        return len(self._free) + len(self._busy)
-
-    def take(self) -> sqlite3.Connection:
-        """A connection that nobody else has."""
-        with self._lock:
-            if not self._free and len(self._busy) >= self._size:
-                self._returned.wait_for(lambda: self._free or self._closed, _POOL_PATIENCE_SECONDS)
-            if self._closed:
-                raise closed("read", self._place.name)
-            if self._free:
-                made = self._free.pop()
-                self._busy[made] = threading.get_ident()
-                return made
-        made = connect(self._place, writes=False)
-        with self._lock:
-            self._busy[made] = threading.get_ident()
-        return made
-
-    def give(self, connection: sqlite3.Connection, *, sound: bool) -> None:
-        """Takes it back, or closes it: not `sound`, too many, or everything is closed."""
-        with self._lock:
-            ours = self._busy.pop(connection, None) is not None
-            keep = ours and sound and not self._closed and len(self._free) < self._size
-            if keep:
-                self._free.append(connection)
-            self._returned.notify()
-        if not keep:
-            connection.close()
-
-    def close(self) -> None:
-        """Closes what is free; the rest is closed when it comes back."""
-        with self._lock:
-            self._closed = True
-            free, self._free = self._free, []
-            self._returned.notify_all()
-        for connection in free:
-            connection.close()
-
-    def before_fork(self) -> bool:
-        """Waits for snapshots of other threads, closes all; holds the lock until `after_fork`. False: waited in vain."""
-        self._lock.acquire()
-        me = threading.get_ident()
-        alone = self._returned.wait_for(
-            lambda: all(owner == me for owner in self._busy.values()), _FORK_PATIENCE_SECONDS
+    write = 'sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)'
+    if not isinstance(connection, sqlite3.Connection):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers
+        kind = f"{type(connection).__module__}.{type(connection).__qualname__}"
+        raise ValueError(  # noqa: TRY004 - the field's faces promise ValueError
+            f"{kind} is no connection of the standard library. A second copy of SQLite in a process loses commits: {write}"
         )
-        for connection in (*self._free, *(c for c, owner in self._busy.items() if owner == me)):
-            connection.close()
-        self._free = []
-        self._busy = {c: owner for c, owner in self._busy.items() if owner != me}
-        return alone
+    if getattr(connection, "autocommit", True) is False:
+        raise ValueError(
+            f"this connection was made with autocommit=False, so nobody else can begin or commit: {write}"
+        )
+    refused: list[sqlite3.Error] = []
 
-    def after_fork(self, *, child: bool) -> None:
-        """Lets others in again."""
-        if child:
-            self._busy = {}
-            self._lock = threading.Lock()
-            self._returned = threading.Condition(self._lock)
-        else:
-            self._lock.release()
+    def try_elsewhere() -> None:
+        try:
+            connection.cursor().close()
+        except sqlite3.Error as error:
+            refused.append(error)
+
+    other = threading.Thread(target=try_elsewhere)
+    other.start()
+    other.join()
+    if refused:
+        raise ValueError(
+            f"this connection cannot be used by all threads ({refused[0]}): {write}"
+        ) from refused[0]
+    return connection
+
+
+def file_of(connection: sqlite3.Connection) -> str | None:
+    """The resolved path of the file that a connection has open; None in memory."""
+    cursor = connection.cursor(sqlite3.Cursor)
+    cursor.row_factory = None
+    for _, name, path in cursor.execute("PRAGMA database_list").fetchall():
+        if name in ("main", b"main"):
+            return (path.decode() if isinstance(path, bytes) else path) or None
+    return None

@@ -31,13 +31,22 @@ _MEANINGS: dict[int, tuple[str, str]] = {
         "is read-only for this process",
         "Check who may write the file and its directory, and that it was not opened with read_only=True.",
     ),
-    10: ("could not be read or written: the disk answered with an error", "Check the disk and its limits, then try again."),
+    10: (
+        "could not be read or written: the disk answered with an error",
+        "Check the disk and its limits, then try again.",
+    ),
     11: (
         "is damaged or cut off",
         "Restore a copy; `PRAGMA integrity_check` in another process says how far the damage goes.",
     ),
-    13: ("is on a full disk, or has reached its size limit", "Nothing of it was written; free space and try again."),
-    14: ("cannot be opened", "Check that its directory exists and that this process may read and write there."),
+    13: (
+        "is on a full disk, or has reached its size limit",
+        "Nothing of it was written; free space and try again.",
+    ),
+    14: (
+        "cannot be opened",
+        "Check that its directory exists and that this process may read and write there.",
+    ),
     17: ("changed its schema while it was used", "Try again."),
     19: ("refused a row that exists already", "Two writers use one log: a bug. Nothing was written."),
     22: ("needs files larger than this system supports", "Use another file system."),
@@ -49,6 +58,14 @@ _MEANINGS: dict[int, tuple[str, str]] = {
 def is_busy(error: sqlite3.Error) -> bool:
     """Whether somebody else holds a lock that will be given back."""
     return code_of(error) & 0xFF in (BUSY, _PROTOCOL)
+
+
+def busy_because(why: str) -> sqlite3.OperationalError:
+    """An error as SQLite raises it for a lock, for locks of ours: `patiently` waits for both."""
+    error = sqlite3.OperationalError(why)
+    error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    error.sqlite_errorname = "SQLITE_BUSY"
+    return error
 
 
 def code_of(error: BaseException) -> int:
@@ -75,7 +92,10 @@ def translated(error: BaseException, operation: str, where: str) -> StorageError
 def closed(operation: str, where: str) -> StorageError:
     """The error for a backend, or a snapshot, that was closed."""
     return StorageError(
-        f"{where} is closed; nothing was written.", operation=operation, where=where, hint="Open it again before using it."
+        f"{where} is closed; nothing was written.",
+        operation=operation,
+        where=where,
+        hint="Open it again before using it.",
     )
 
 

@@ -64,14 +64,6 @@ def identity_of(path: str) -> Identity | None:
     return found.st_dev, found.st_ino
 
 
-def size_of(path: str) -> int:
-    """Bytes of a file, 0 if there is none. By `stat`, which opens nothing."""
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0
-
-
 def check_directory(path: str) -> None:
     """Passes a path whose directory exists and that is no directory itself.
 
@@ -88,7 +80,10 @@ def check_directory(path: str) -> None:
         )
     if os.path.isdir(path):
         raise StorageError(
-            f"{path} cannot be opened: it is a directory.", operation="open", where=path, hint="Name a file in it."
+            f"{path} cannot be opened: it is a directory.",
+            operation="open",
+            where=path,
+            hint="Name a file in it.",
         )
 
 

@@ -289,7 +289,7 @@ class GroupQueue(Generic[_M]):
                 self._helper_wanted = False
             try:
                 self._lead(None)
-            except BaseException:  # noqa: BLE001 - this thread serves all callers, whatever one callback raised
+            except BaseException:  # this thread serves all callers, whatever one callback raised
                 log.exception("a callback of commit_soon failed")
 
 
@@ -297,5 +297,5 @@ def _tell(told: list[_Told]) -> None:
     for done, outcome in told:
         try:
             done(outcome)
-        except Exception:  # noqa: BLE001 - one caller's mistake must not keep the others from being told
+        except Exception:  # one caller's mistake must not keep the others from being told
             log.exception("a callback of commit_soon failed")

@@ -15,13 +15,19 @@ from perdure.storage.contract import (
     Commit,
     HeadIs,
     ItemIs,
+    Namespace,
     PruneHistory,
+    PutItem,
     Removal,
     RemoveCheckpoint,
     RemoveSegments,
     RemoveStaged,
     RemoveThread,
     RemoveWrites,
+    RunRow,
+    SegmentRow,
+    StagedRow,
+    WriteRow,
 )
 from perdure.storage.sqlite.packing import pack_id, pack_task, time_in
 
@@ -33,6 +39,10 @@ _SOURCE_CODES: Final = {name: code for code, name in enumerate(SOURCES)}
 
 Chain: TypeAlias = tuple[bytes, bytes]  # thread, ns
 Key: TypeAlias = tuple[bytes, bytes]  # namespace, key
+
+
+_NONE: Final[tuple[Any, ...]] = ()
+_UNKNOWN: Final = (None, None, None, None)
 
 
 class Head(NamedTuple):
@@ -60,7 +70,7 @@ class Put(NamedTuple):
 
 
 class Prepared:
-    """One commit, ready to be bound. `chains` and `items` are all it touches; `weight` guesses at pages written."""
+    """One commit, ready to be bound. `chains` and `known_items` are all it touches; `weight` guesses at pages written."""
 
     __slots__ = (
         "at",
@@ -84,109 +94,123 @@ class Prepared:
         fits(commit.at)
         self.id = bytes(commit.id)
         self.at = commit.at
-        self.heads: list[Head] = []
-        self.versions: list[Version] = []
-        self.removals: tuple[Removal, ...] = tuple(map(_known_removal, commit.removals))
-        self.runs: list[tuple[bytes, bytes, int, bytes]] = []
-        self.checkpoints: list[tuple[Any, ...]] = []
-        self.segments: list[tuple[bytes, int, int, int, int, bytes]] = []
-        self.writes: list[tuple[Any, ...]] = []
-        self.staged: list[tuple[Any, ...]] = []
-        self.items: list[Put] = []
         self.chains: set[Chain] = set()
         self.threads: set[bytes] = set()
         self.known_items: set[Key] = set()
-        size = 0
-        for head in commit.heads:
-            chain = (text_to_bytes(head.thread), text_to_bytes(head.ns))
-            self.chains.add(chain)
-            self.heads.append(Head(chain, None if head.checkpoint is None else pack_id(head.checkpoint), head))
-        for want in commit.versions:
-            item = (encode_namespace(want.namespace), text_to_bytes(want.key))
-            self.known_items.add(item)
-            self.versions.append(Version(item, want.version, want))
-        for run in commit.runs:
-            fits(run.at)
-            thread = text_to_bytes(run.thread)
-            self.threads.add(thread)
-            self.runs.append((thread, pack_id(run.id), run.at, run.metadata))
-            size += len(run.metadata)
-        for row in commit.checkpoints:
-            self._checkpoint(row)
-            size += len(row.state)
-        for segment in commit.segments:
-            thread, log, start, count, kind, payload = segment
-            fits(log, count, kind)
-            if not 0 <= start < _POSITIONS:
-                raise _too_big(start, "a position in a log", _POSITIONS)
-            name = text_to_bytes(thread)
-            self.threads.add(name)
-            self.segments.append((name, log, start, count, kind, payload))
-            size += len(payload)
-        for write in commit.writes:
-            fits(write.index)
-            chain = (text_to_bytes(write.thread), text_to_bytes(write.ns))
-            self.chains.add(chain)
-            self.writes.append(
-                (
-                    chain,
-                    pack_id(write.checkpoint),
-                    pack_task(write.task),
-                    write.index,
-                    text_to_bytes(write.path),
-                    text_to_bytes(write.channel),
-                    write.payload,
-                )
-            )
-            size += len(write.payload)
-        for staged in commit.staged:
-            fits(staged.index)
-            chain = (text_to_bytes(staged.thread), text_to_bytes(staged.ns))
-            self.chains.add(chain)
-            self.staged.append(
-                (
-                    chain,
-                    pack_id(staged.checkpoint),
-                    pack_task(staged.task),
-                    staged.index,
-                    encode_namespace(staged.namespace),
-                    text_to_bytes(staged.key),
-                    staged.payload,
-                )
-            )
-            size += len(staged.payload)
-        for put in commit.items:
-            item = (encode_namespace(put.namespace), text_to_bytes(put.key))
-            self.known_items.add(item)
-            thread, checkpoint, node, actor = put.origin
-            origin = (_text(thread), None if checkpoint is None else pack_id(checkpoint), _text(node), _text(actor))
-            self.items.append(Put(item, put.value, origin))
-            size += len(put.value or b"")
-        rows = len(self.checkpoints) + len(self.segments) + len(self.writes) + len(self.staged) + 2 * len(self.items)
-        self.weight = 4 + rows + size // 4096
-
-    def _checkpoint(self, row: CheckpointRow) -> None:
-        fits(row.step, row.at)
-        chain = (text_to_bytes(row.thread), text_to_bytes(row.ns))
-        self.chains.add(chain)
-        id = pack_id(row.id)
-        at = row.at - time_in(id)
-        fits(at)
-        self.checkpoints.append(
-            (
-                chain,
-                id,
-                None if row.parent is None else pack_id(row.parent),
-                None if row.parent_ns is None or row.parent_ns == row.ns else text_to_bytes(row.parent_ns),
-                row.step,
-                _SOURCE_CODES[row.source] if row.source in _SOURCE_CODES else text_to_bytes(row.source),
-                at,
-                None if row.run is None else pack_id(row.run),
-                1 if row.whole else 0,
-                row.metadata,
-                row.state,
-            )
+        self.weight = 4
+        # Most commits have few kinds of rows: what is empty costs one look.
+        self.heads = [self._head(head) for head in commit.heads] if commit.heads else _NONE
+        self.versions = [self._version(want) for want in commit.versions] if commit.versions else _NONE
+        self.removals = [_known_removal(removal) for removal in commit.removals] if commit.removals else _NONE
+        self.runs = [self._run(run) for run in commit.runs] if commit.runs else _NONE
+        self.checkpoints = (
+            [self._checkpoint(row) for row in commit.checkpoints] if commit.checkpoints else _NONE
         )
+        self.segments = [self._segment(row) for row in commit.segments] if commit.segments else _NONE
+        self.writes = [self._write(row) for row in commit.writes] if commit.writes else _NONE
+        self.staged = [self._staged(row) for row in commit.staged] if commit.staged else _NONE
+        self.items = [self._put(put) for put in commit.items] if commit.items else _NONE
+
+    def _chain(self, thread: str, ns: str) -> Chain:
+        chain = (text_to_bytes(thread), text_to_bytes(ns))
+        self.chains.add(chain)
+        return chain
+
+    def _thread(self, thread: str) -> bytes:
+        name = text_to_bytes(thread)
+        self.threads.add(name)
+        return name
+
+    def _item(self, namespace: Namespace, key: str) -> Key:
+        item = (encode_namespace(namespace), text_to_bytes(key))
+        self.known_items.add(item)
+        return item
+
+    def _weigh(self, payload: bytes | None) -> None:
+        self.weight += 1 + (len(payload) >> 12 if payload else 0)
+
+    def _head(self, head: HeadIs) -> Head:
+        thread, ns, checkpoint = head
+        return Head(self._chain(thread, ns), None if checkpoint is None else pack_id(checkpoint), head)
+
+    def _version(self, want: ItemIs) -> Version:
+        return Version(self._item(want.namespace, want.key), want.version, want)
+
+    def _run(self, run: RunRow) -> tuple[Any, ...]:
+        fits(run.at)
+        self._weigh(run.metadata)
+        return self._thread(run.thread), pack_id(run.id), run.at, run.metadata
+
+    def _checkpoint(self, row: CheckpointRow) -> tuple[Any, ...]:
+        thread, ns, id, parent_ns, parent, step, source, at, run, whole, state, metadata, _ = row
+        packed = pack_id(id)
+        since = at - time_in(packed)
+        fits(step, since)
+        self._weigh(state)
+        return (
+            self._chain(thread, ns),
+            packed,
+            None if parent is None else pack_id(parent),
+            None if parent_ns is None or parent_ns == ns else text_to_bytes(parent_ns),
+            step,
+            _SOURCE_CODES[source] if source in _SOURCE_CODES else text_to_bytes(source),
+            since,
+            None if run is None else pack_id(run),
+            1 if whole else 0,
+            metadata,
+            state,
+        )
+
+    def _segment(self, row: SegmentRow) -> tuple[Any, ...]:
+        thread, log, start, count, kind, payload = row
+        fits(log, count, kind)
+        if not 0 <= start < _POSITIONS:
+            raise _too_big(start, "a position in a log", _POSITIONS)
+        self._weigh(payload)
+        return self._thread(thread), log, start, count, kind, payload
+
+    def _write(self, row: WriteRow) -> tuple[Any, ...]:
+        thread, ns, checkpoint, task, index, path, channel, payload = row
+        fits(index)
+        self._weigh(payload)
+        return (
+            self._chain(thread, ns),
+            pack_id(checkpoint),
+            pack_task(task),
+            index,
+            text_to_bytes(path),
+            text_to_bytes(channel),
+            payload,
+        )
+
+    def _staged(self, row: StagedRow) -> tuple[Any, ...]:
+        thread, ns, checkpoint, task, index, namespace, key, payload = row
+        fits(index)
+        self._weigh(payload)
+        return (
+            self._chain(thread, ns),
+            pack_id(checkpoint),
+            pack_task(task),
+            index,
+            encode_namespace(namespace),
+            text_to_bytes(key),
+            payload,
+        )
+
+    def _put(self, put: PutItem) -> Put:
+        self._weigh(put.value)
+        self.weight += 1
+        if put.origin == _UNKNOWN:
+            origin = _UNKNOWN
+        else:
+            thread, checkpoint, node, actor = put.origin
+            origin = (
+                _text(thread),
+                None if checkpoint is None else pack_id(checkpoint),
+                _text(node),
+                _text(actor),
+            )
+        return Put(self._item(put.namespace, put.key), put.value, origin)
 
 
 def _known_removal(removal: Removal) -> Removal:

@@ -10,7 +10,6 @@ Here: the order of effects within a commit and within a group. Not here: BEGIN a
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -30,6 +29,7 @@ from perdure.storage.contract import (
     version_conflict,
 )
 from perdure.storage.sql import Queries
+from perdure.storage.sqlite.connections import Connection
 from perdure.storage.sqlite.packing import pack_id, unpack_id
 from perdure.storage.sqlite.rows import Chain, Key, Prepared, Put, Version
 
@@ -122,7 +122,7 @@ class Known:
 class GroupWriter:
     """One group within one transaction. `outcome(member)` adds its rows or says why not; `finish()` writes them."""
 
-    def __init__(self, connection: sqlite3.Connection, known: Known) -> None:
+    def __init__(self, connection: Connection, known: Known) -> None:
         self._db = connection
         self._known = known
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
@@ -155,7 +155,7 @@ class GroupWriter:
 
     # -- knowing -----------------------------------------------------------------------------------------------------
 
-    def _ask(self, name: str, *values: Any) -> list[tuple[Any, ...]]:
+    def _ask(self, name: str, *values: bytes | int) -> list[tuple[Any, ...]]:
         return self._db.execute(Q[name], values).fetchall()
 
     def _ask_many(self, name: str, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -247,7 +247,9 @@ class GroupWriter:
         if member.versions:
             self._check_versions(member.versions)
         if len(member.items) > _ITEMS_A_COMMIT:
-            raise StorageError(f"a commit of {len(member.items)} items; at most {_ITEMS_A_COMMIT}. Nothing was written.")
+            raise StorageError(
+                f"a commit of {len(member.items)} items; at most {_ITEMS_A_COMMIT}. Nothing was written."
+            )
         if member.removals:
             self._remove(member)
         self._known.seq += 1
@@ -271,7 +273,7 @@ class GroupWriter:
         self._touched.update(chain[0] for chain in member.chains)
         return Revision(0, seq)
 
-    def _check_versions(self, wanted: list[Version]) -> None:
+    def _check_versions(self, wanted: Sequence[Version]) -> None:
         failed: list[tuple[ItemIs, int | None]] = []
         for item, version, said in wanted:
             state = self._items.get(item)
@@ -291,7 +293,10 @@ class GroupWriter:
         elif id != head:  # between others: whoever said "the one before me" must say which
             self._flush()
             self._ask("name_parent_of_following", number, id)
-        self._add(_ADD_CHECKPOINT, (number, id, parent, parent_ns, step, source, at, run, whole, seq, metadata, state))
+        self._add(
+            _ADD_CHECKPOINT,
+            (number, id, parent, parent_ns, step, source, at, run, whole, seq, metadata, state),
+        )
 
     def _put(self, put: Put, version: int, at: int) -> int:
         """Adds one version of an item; the next free version."""
@@ -331,7 +336,7 @@ class GroupWriter:
             number = self._next(3)
             self._add(_ADD_NAMESPACE, (number, space))
         if most >= _LOW:
-            raise StorageError("a namespace holds 4,294,967,295 items, which is its limit. Nothing was written.")
+            raise OverflowError("a namespace holds 4,294,967,295 items, which is its limit")
         self._known.namespaces[space] = (number, most + 1)
         return number << 32 | (most + 1)
 
@@ -442,5 +447,6 @@ class GroupWriter:
         gone = self._ask("ended_versions", before, max(limit, 0))
         self._db.executemany(Q["remove_version"], [(version,) for version, _ in gone])
         self._db.executemany(Q["remove_deleted_item"], [(item, version) for version, item in gone])
-        self._db.executemany(Q["remove_empty_namespace"], [(space,) for space in {item >> 32 for _, item in gone}])
-
+        self._db.executemany(
+            Q["remove_empty_namespace"], [(space,) for space in {item >> 32 for _, item in gone}]
+        )

@@ -33,7 +33,8 @@ class AsyncSqliteStore(SqliteFace):
         ttl: items that expire arrive with the next release.
 
     Raises:
-        StorageError: the connection cannot be used; the message says what to write instead.
+        ValueError: the connection cannot be shared between threads; the message has the line to write instead.
+        StorageError: it is closed, or its database cannot be opened.
         PerdureError: an `index` or a `ttl` was given.
     """
 

@@ -1,0 +1,178 @@
+"""One database for everything that is kept: `connect` opens it, `Database` has its saver and its store.
+
+Here: URLs and options. Not here: the faces (`checkpoint`, `store`), the databases themselves (`storage`).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
+
+from perdure.errors import PerdureError
+
+if TYPE_CHECKING:
+    from perdure.checkpoint.face import BackendSaver
+    from perdure.codec import Cipher
+    from perdure.storage.contract import Backend
+    from perdure.store.face import BackendStore
+
+__all__ = ["Database", "connect"]
+
+HISTORY: Final = timedelta(days=30)
+
+
+def connect(
+    url: str = "sqlite:///perdure.db",
+    *,
+    encryption: Cipher | bytes | str | None = None,
+    keep_history: timedelta = HISTORY,
+) -> Database:
+    """The database at `url`, opened or made: pass it to `compile`, and threads and memory commit together.
+
+    Args:
+        url: `sqlite:///agent.db` (relative to the working directory), `sqlite:////var/lib/agent.db` (absolute),
+            `sqlite:///:memory:`, or `memory://` (plain objects of this process). `postgresql://` arrives with a later
+            release.
+        encryption: a 32-byte key (raw or base64), or a `perdure.codec.Cipher`: values are sealed with AES-GCM. Names,
+            keys and namespaces stay readable. The same key must be given every time.
+        keep_history: how long replaced and deleted versions of items are kept.
+
+    Raises:
+        ValueError: the URL cannot be right.
+        PerdureError: the scheme or an option is not supported (yet).
+        StorageError: the file cannot be opened, is no database, or was written by a newer Perdure.
+
+    Opening one file twice in a process gives two handles on one database, however its path is spelt. Use it with
+    `with`, or call `close()`.
+    """
+    if not isinstance(keep_history, timedelta) or keep_history < timedelta(0):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"keep_history={keep_history!r}: give a timedelta, such as timedelta(days=30).")
+    return Database(url, _open(url), cipher=_cipher(encryption), keep_history=keep_history)
+
+
+def _cipher(encryption: Cipher | bytes | str | None) -> Cipher | None:
+    if encryption is None:
+        return None
+    if isinstance(encryption, (bytes, str)):
+        from perdure.codec import AesGcm
+
+        return AesGcm(encryption)
+    return encryption
+
+
+def _open(url: str) -> Backend:
+    scheme, found, rest = url.partition("://")
+    if not found:
+        raise ValueError(f"{url!r} is not a URL. For a file write 'sqlite:///{url}', for memory 'memory://'.")
+    if scheme == "memory":
+        if rest not in ("", "/"):
+            raise ValueError(f"{url!r}: a memory database has no name or path; write 'memory://'.")
+        from perdure.storage.memory import MemoryBackend
+
+        return MemoryBackend()
+    if scheme == "sqlite":
+        return _open_sqlite(url, rest)
+    if scheme in ("postgres", "postgresql"):
+        raise PerdureError(
+            "Postgres arrives with a later release (see docs/reference/status.md). Until then: 'sqlite:///FILE'."
+        )
+    raise PerdureError(f"the scheme {scheme!r} is not known. Known: 'sqlite:///FILE' and 'memory://'.")
+
+
+def _open_sqlite(url: str, rest: str) -> Backend:
+    path, asked, options = rest.partition("?")
+    if asked and options:
+        raise PerdureError(f"options in the URL are not supported: {options!r}. Nothing was opened.")
+    if not path.startswith("/") or len(path) == 1:
+        raise ValueError(f"{url!r} names no file: write 'sqlite:///agent.db', with three slashes (four for an absolute path).")
+    from perdure.storage.sqlite import SqliteBackend, open_backend
+
+    name = unquote(path[1:])
+    return SqliteBackend(None) if name == ":memory:" else open_backend(name)
+
+
+class Database:
+    """A database with its two faces. Safe from any thread and any event loop.
+
+    Attributes:
+        url: as it was given.
+        backend: the database itself.
+    """
+
+    def __init__(self, url: str, backend: Backend, *, cipher: Cipher | None, keep_history: timedelta) -> None:
+        """Over an open backend, which `close` closes."""
+        self.url = url
+        self.backend = backend
+        self.keep_history = keep_history
+        self._cipher = cipher
+        self._saver: BackendSaver | None = None
+        self._store: BackendStore | None = None
+
+    def __repr__(self) -> str:
+        """Where it is, and how it is doing."""
+        return f"<Database {self.url} {self.backend!r}>"
+
+    @property
+    def __perdure_database__(self) -> Database:
+        """What `compile` looks for."""
+        return self
+
+    @property
+    def checkpointer(self) -> BackendSaver:
+        """The saver: threads."""
+        if self._saver is None:
+            from perdure.checkpoint.face import BackendSaver
+            from perdure.codec import DEFAULT, Codec
+
+            self._saver = BackendSaver(self.backend, Codec(DEFAULT.child(), cipher=self._cipher))
+        return self._saver
+
+    @property
+    def store(self) -> BackendStore:
+        """The store: memory across threads."""
+        if self._store is None:
+            from perdure.storage.item_codec import ItemCodec
+            from perdure.store.face import BackendStore
+
+            self._store = BackendStore(self.backend, ItemCodec(self._cipher))
+        return self._store
+
+    def threads(self, *, after: str | None = None, limit: int = 100) -> list[str]:
+        """Ids of threads in the order of their UTF-8 bytes, from behind `after`."""
+        with self.backend.read() as snapshot:
+            return snapshot.threads(after, limit)
+
+    def vacuum(self) -> None:
+        """Free space goes back to the system. Writers wait meanwhile."""
+        self.backend.vacuum()
+
+    def replace_backend(self, backend: Backend) -> None:
+        """The faces work through `backend` from now on: for tests, before anything is compiled with this database."""
+        self.backend = backend
+        self._saver = self._store = None
+
+    def close(self) -> None:
+        """Waits for what is queued, then lets go. Again: nothing."""
+        self.backend.close()
+
+    def __enter__(self) -> Database:
+        """Itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Closes."""
+        self.close()
+
+    async def __aenter__(self) -> Database:
+        """Itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        """Closes."""
+        self.close()
+
+

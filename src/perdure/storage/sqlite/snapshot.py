@@ -1,0 +1,285 @@
+"""Answers about one moment of an SQLite database: a reader's connection inside a read transaction.
+
+Here: questions and rows to values. Not here: which connection, when it begins and ends (`backend.py`).
+Every cursor is read to its end at once: an unfinished one would pin the snapshot and keep the log from shrinking.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+from perdure.codec import bytes_to_text, decode_namespace, encode_namespace, prefix_range, text_to_bytes
+from perdure.errors import StorageError
+from perdure.storage.contract import (
+    CheckpointRow,
+    ItemRow,
+    Namespace,
+    Origin,
+    Revision,
+    RunRow,
+    SegmentRow,
+    StagedRow,
+    WriteRow,
+)
+from perdure.storage.sqlite.connections import C, Connection
+from perdure.storage.sqlite.faults import closed, translated
+from perdure.storage.sqlite.packing import pack_id, time_in, unpack_id, unpack_task
+from perdure.storage.sqlite.rows import SOURCES
+from perdure.storage.sqlite.writer import Q
+
+_LAST: Final = (1 << 63) - 1
+_POSITIONS: Final = 1 << 32
+_AFTER_ALL: Final = b"\xff"  # no UTF-8 begins with it
+_FEW_NAMESPACES: Final = 200  # up to here a merge over them is faster than walking all versions
+_TABLES: Final = ("checkpoints", "segments", "writes", "staged", "items", "history", "runs")
+
+_HEAD = Q["head"]
+_CHECKPOINT = Q["checkpoint"]
+_LINEAGE = Q["lineage"]
+_SEGMENTS = Q["segments"]
+_WRITES = Q["writes"]
+_STAGED = Q["staged"]
+_ITEM = Q["item"]
+_RUN = Q["run"]
+
+
+class SqliteSnapshot:
+    """One moment. Made by `SqliteBackend.read()`, of no use after its block."""
+
+    def __init__(self, connection: Connection, seq: int, where: str) -> None:
+        self._db: Connection | None = connection
+        self._seq = seq
+        self._where = where
+
+    def end(self) -> None:
+        """Later questions are errors."""
+        self._db = None
+
+    def _ask(self, text: str, values: Sequence[Any] = ()) -> list[Any]:
+        if self._db is None:
+            raise closed("read", f"this snapshot of {self._where}")
+        try:
+            return self._db.execute(text, values).fetchall()
+        except sqlite3.Error as error:
+            raise translated(error, "read", self._where) from error
+
+    # -- commits -----------------------------------------------------------------------------------------------------
+
+    def revision(self) -> Revision:
+        """The newest commit that this snapshot sees."""
+        if self._db is None:
+            raise closed("read", f"this snapshot of {self._where}")
+        return Revision(0, self._seq)
+
+    def committed(self, commit_id: bytes) -> Revision | None:
+        """The revision of the commit with this id."""
+        rows = self._ask(Q["seq_of_commit"], (commit_id,))
+        return Revision(0, rows[0][0]) if rows else None
+
+    # -- threads -----------------------------------------------------------------------------------------------------
+
+    def head(self, thread: str, ns: str) -> str | None:
+        """The greatest checkpoint id of the chain."""
+        rows = self._ask(_HEAD, (text_to_bytes(thread), text_to_bytes(ns)))
+        return unpack_id(rows[0][0]) if rows else None
+
+    def heads(self, thread: str) -> list[tuple[str, str]]:
+        """(ns, head) of every chain of the thread that has one."""
+        rows = self._ask(Q["heads"], (text_to_bytes(thread),))
+        return [(bytes_to_text(ns), unpack_id(id)) for ns, id in rows]
+
+    def threads(self, after: str | None, limit: int) -> list[str]:
+        """Thread ids in byte order, from behind `after`."""
+        # An empty id would not be behind the empty start; it is refused at every door.
+        rows = self._ask(Q["threads"], (text_to_bytes(after or ""), min(limit, _LAST)))
+        return [bytes_to_text(name) for (name,) in rows]
+
+    def checkpoint(self, thread: str, ns: str, id: str) -> CheckpointRow | None:
+        """The row, or None."""
+        rows = self._ask(_CHECKPOINT, (text_to_bytes(thread), text_to_bytes(ns), pack_id(id)))
+        return _checkpoint(thread, ns, rows[0]) if rows else None
+
+    def following(self, thread: str, ns: str, id: str) -> CheckpointRow | None:
+        """The row with the next greater id in the chain."""
+        rows = self._ask(Q["following"], (text_to_bytes(thread), text_to_bytes(ns), pack_id(id)))
+        return _checkpoint(thread, ns, rows[0]) if rows else None
+
+    def lineage(self, thread: str, ns: str, id: str) -> list[CheckpointRow]:
+        """The checkpoint and its ancestors, newest first, up to and with the first whole one."""
+        rows = self._ask(_LINEAGE, (text_to_bytes(thread), text_to_bytes(ns), pack_id(id)))
+        found = [_checkpoint(thread, ns, row) for row in rows]
+        if found and not found[-1].whole:
+            raise StorageError(
+                f"checkpoint {id} of thread {thread!r} rests on {found[-1].parent}, which is missing from the database.",
+                operation="read",
+                where=self._where,
+                hint="Restore a copy of the database that still has it.",
+            )
+        return found
+
+    def checkpoints(
+        self, thread: str | None, ns: str | None, before: str | None, limit: int | None
+    ) -> list[CheckpointRow]:
+        """Rows by id, greatest first (ties by thread, ns)."""
+        space = None if ns is None else text_to_bytes(ns)
+        end = None if before is None else pack_id(before)
+        most = -1 if limit is None else min(limit, _LAST)
+        if thread is None:
+            rows = self._ask(Q["all_checkpoints"], (space, end, most))
+        elif space is None:
+            rows = self._ask(Q["thread_checkpoints"], (text_to_bytes(thread), end, most))
+        else:
+            rows = self._ask(Q["chain_checkpoints"], (text_to_bytes(thread), space, end, most))
+        return [_checkpoint(bytes_to_text(row[0]), bytes_to_text(row[1]), row[2:]) for row in rows]
+
+    def run(self, thread: str, id: str) -> RunRow | None:
+        """The run's row, or None."""
+        rows = self._ask(_RUN, (text_to_bytes(thread), pack_id(id)))
+        return RunRow(thread, id, *rows[0]) if rows else None
+
+    def segments(self, thread: str, log: int, below: int) -> list[SegmentRow]:
+        """The segments with `start < below`, in order."""
+        if not -_LAST <= log <= _LAST:
+            return []
+        rows = self._ask(_SEGMENTS, (text_to_bytes(thread), log, max(0, min(below, _POSITIONS))))
+        return [SegmentRow(thread, log, *row) for row in rows]
+
+    def logs(self, thread: str) -> list[tuple[int, int]]:
+        """(log, end) of every log of the thread."""
+        return self._ask(Q["logs"], (text_to_bytes(thread),))
+
+    def writes(self, thread: str, ns: str, checkpoint: str) -> list[WriteRow]:
+        """The checkpoint's pending writes, ordered by (path, task, index)."""
+        rows = self._ask(_WRITES, (text_to_bytes(thread), text_to_bytes(ns), pack_id(checkpoint)))
+        found = [
+            WriteRow(
+                thread,
+                ns,
+                checkpoint,
+                unpack_task(task),
+                index,
+                bytes_to_text(path),
+                bytes_to_text(channel),
+                payload,
+            )
+            for task, index, path, channel, payload in rows
+        ]
+        found.sort(key=lambda row: (row.path, row.task, row.index))
+        return found
+
+    def staged(self, thread: str, ns: str, checkpoint: str) -> list[StagedRow]:
+        """The checkpoint's staged memory, ordered by (task, index)."""
+        rows = self._ask(_STAGED, (text_to_bytes(thread), text_to_bytes(ns), pack_id(checkpoint)))
+        found = [
+            StagedRow(
+                thread,
+                ns,
+                checkpoint,
+                unpack_task(task),
+                index,
+                decode_namespace(space),
+                bytes_to_text(key),
+                payload,
+            )
+            for task, index, space, key, payload in rows
+        ]
+        found.sort(key=lambda row: (row.task, row.index))
+        return found
+
+    # -- items -------------------------------------------------------------------------------------------------------
+
+    def item(self, namespace: Namespace, key: str) -> ItemRow | None:
+        """The live item, or None."""
+        rows = self._ask(_ITEM, (encode_namespace(namespace), text_to_bytes(key)))
+        return _item(namespace, key, rows[0]) if rows else None
+
+    def items(self, prefix: Namespace, before: int | None, limit: int) -> list[ItemRow]:
+        """Live items of the subtree, greatest version first."""
+        first, end = _range(prefix)
+        newest = _LAST if before is None else max(0, min(before, _LAST))
+        (spaces,) = self._ask(Q["count_namespaces"], (first, end, _FEW_NAMESPACES + 1))[0]
+        way = "items_of_few" if spaces <= _FEW_NAMESPACES else "items_of_many"
+        return _items(self._ask(Q[way], (first, end, newest, min(limit, _LAST))))
+
+    def namespaces(self, prefix: Namespace) -> list[Namespace]:
+        """Namespaces of the subtree that hold a live item, in tuple order."""
+        return [decode_namespace(name) for (name,) in self._ask(Q["namespaces"], _range(prefix))]
+
+    def changes(self, after: Revision | None, limit: int) -> list[ItemRow]:
+        """Versions written after `after`, deletions included, by version; whole commits."""
+        if after is not None and after >= Revision(0, self._seq):
+            return []
+        first = 0 if after is None or after.epoch < 0 else (after.seq + 1) << 20
+        last = self._ask(Q["nth_version"], (first, max(limit, 1) - 1))
+        end = (last[0][0] >> 20) + 1 << 20 if last else _LAST
+        return _items(self._ask(Q["changes"], (first, end)))
+
+    def count(self, table: str) -> int:
+        """Rows of a table, by its name in the contract."""
+        if table not in _TABLES:
+            raise ValueError(f"unknown table {table!r}; there are {', '.join(_TABLES)}")
+        ((rows,),) = self._ask(C[f"count_{table}"])
+        return int(rows)
+
+
+def _range(prefix: Namespace) -> tuple[bytes, bytes]:
+    first, end = prefix_range(prefix)
+    return first, _AFTER_ALL if end is None else end
+
+
+def _checkpoint(thread: str, ns: str, row: Sequence[Any]) -> CheckpointRow:
+    id, parent, parent_ns, step, source, at, run, whole, seq, metadata, state = row
+    if parent is not None:
+        parent_ns = ns if parent_ns is None else bytes_to_text(parent_ns)
+    return CheckpointRow(
+        thread,
+        ns,
+        unpack_id(id),
+        parent_ns,
+        None if parent is None else unpack_id(parent),
+        step,
+        SOURCES[source] if type(source) is int else bytes_to_text(source),
+        at + time_in(id),
+        None if run is None else unpack_id(run),
+        whole == 1,
+        state,
+        metadata,
+        Revision(0, seq),
+    )
+
+
+def _items(rows: list[Any]) -> list[ItemRow]:
+    spaces: dict[bytes, Namespace] = {}
+    found: list[ItemRow] = []
+    for name, key, *rest in rows:
+        space = spaces.get(name)
+        if space is None:
+            space = spaces[name] = decode_namespace(name)
+        found.append(_item(space, bytes_to_text(key), rest))
+    return found
+
+
+def _item(namespace: Namespace, key: str, row: Sequence[Any]) -> ItemRow:
+    version, created, updated, thread, checkpoint, node, actor, value = row
+    if thread is None and checkpoint is None and node is None and actor is None:
+        origin = Origin()
+    else:
+        origin = Origin(
+            _text(thread), None if checkpoint is None else unpack_id(checkpoint), _text(node), _text(actor)
+        )
+    return ItemRow(
+        namespace,
+        key,
+        value,
+        updated if created is None else created,
+        updated,
+        version,
+        Revision(0, version >> 20),
+        origin,
+    )
+
+
+def _text(stored: bytes | None) -> str | None:
+    return None if stored is None else bytes_to_text(stored)

@@ -1,0 +1,267 @@
+"""The writer's transactions: a group between BEGIN IMMEDIATE and COMMIT, and the care of the write-ahead log.
+
+Here: `Transactions`, what the leader of `group.py` calls. Not here: rows (`writer.py`), who leads, snapshots.
+One thread at a time; `turn` says whose.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import sqlite3
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from perdure.errors import Busy, PerdureError, StorageError
+from perdure.storage.contract import Outcome
+from perdure.storage.sqlite.connections import C, Connection, connect
+from perdure.storage.sqlite.faults import busy_because, closed, is_busy, patiently, translated
+from perdure.storage.sqlite.files import Place, SideLock
+from perdure.storage.sqlite.rows import Prepared
+from perdure.storage.sqlite.writer import GroupWriter, Known
+
+log = logging.getLogger("perdure.storage")
+
+WAL_PAGES: Final = 1000  # then the log is brought into the database and begun anew: 8 MB, some 200 commits
+
+_BEGIN = C["begin_write"]
+_COMMIT = C["commit"]
+_ROLLBACK = C["rollback"]
+_DATA_VERSION = C["data_version"]
+
+
+class Transactions:
+    """The writing side of one database. `write`, `tidy` and `untidy` are the leader's `Work`."""
+
+    def __init__(self, place: Place, database: Connection, side: SideLock | None) -> None:
+        self.turn = threading.RLock()  # whoever uses the writer's connection
+        self.commits = 0
+        self._place = place
+        self._db: Connection | None = database
+        self._side = side
+        self._known = Known()
+        self._closed = False
+        # Pages of the log: guessed from what was written, corrected by what each checkpoint says it found.
+        self._weight = 0
+        self._pages_a_weight = 1.0
+        self._limit = float(WAL_PAGES)
+
+    def database(self) -> Connection:
+        """The writer's connection, opened anew after a fork. Ask while it is your turn."""
+        if self._closed:
+            raise closed("use", self._place.name)
+        if self._db is None:
+            self._db = connect(self._place, writes=True)
+            self._known = Known()
+        return self._db
+
+    # -- groups ------------------------------------------------------------------------------------------------------
+
+    def write(self, members: Sequence[Prepared], outcomes: list[Outcome], *, wait: bool) -> bool:
+        """One transaction for all members, each left out, failed or committed; see `group.Work`."""
+        with self.turn:
+            try:
+                database = self.database()
+                if not self._begin(database, wait=wait):
+                    return False
+            except PerdureError as error:
+                outcomes += [error, *(copy.copy(error) for _ in members[1:])]
+                return True
+            try:
+                self._write(database, members, outcomes)
+            finally:
+                self._unlock()
+            return True
+
+    def _begin(self, database: Connection, *, wait: bool) -> bool:
+        """Inside a transaction from now on; False: not at once, and `wait` is False."""
+        if self._place.read_only:
+            raise StorageError(
+                f"{self._place.name} was opened with read_only=True. Nothing was written.",
+                operation="commit",
+                where=self._place.name,
+                hint="Open it without read_only to write.",
+            )
+        if self._place.path is None and database.in_transaction:
+            raise Busy(
+                "a transaction is open on the connection that was given to Perdure. Nothing was written.",
+                operation="commit",
+                where=self._place.name,
+                hint="Call connection.commit() first, or give Perdure a connection of its own.",
+            )
+        try:
+            self._begin_at_once(database)
+        except sqlite3.Error as error:
+            if not is_busy(error):
+                raise translated(error, "commit", self._place.name) from error
+            if not wait:
+                return False
+            patiently(
+                lambda: self._begin_at_once(database),
+                self._place.busy_timeout_seconds,
+                "commit",
+                self._place.name,
+            )
+        return True
+
+    def _begin_at_once(self, database: Connection) -> None:
+        """The transaction, and whether what is known of the database still holds."""
+        if self._side is not None and not self._side.try_lock(alone=False):
+            raise busy_because("another process brings the log into the database")
+        try:
+            database.execute(_BEGIN)
+            version = database.execute(_DATA_VERSION).fetchall()[0][0]
+        except BaseException:
+            self._unlock()
+            raise
+        known = self._known
+        if version != known.data_version:
+            known.forget()
+            known.data_version = version
+        known.trim()
+
+    def _unlock(self) -> None:
+        if self._side is not None:
+            self._side.unlock()
+
+    def _write(self, database: Connection, members: Sequence[Prepared], outcomes: list[Outcome]) -> None:
+        found: list[Outcome] = []
+        step = "write"
+        try:
+            found = GroupWriter(database, self._known).write(members)
+            step = "commit"
+            database.execute(_COMMIT)
+        except Exception as error:  # noqa: BLE001 - whatever a member did, it and its neighbours must get an answer
+            self._undo(database)
+            if len(members) == 1:
+                outcomes.append(self._outcome(error, step))
+            else:
+                self._one_by_one(database, members, outcomes)
+            return
+        except BaseException:  # a signal in this thread, which is not the members' fault
+            if step == "commit" and not database.in_transaction:
+                outcomes += found
+            else:
+                self._undo(database)
+            raise
+        self.commits += 1
+        self._weight += sum(member.weight for member in members)
+        outcomes += found
+
+    def _one_by_one(self, database: Connection, members: Sequence[Prepared], outcomes: list[Outcome]) -> None:
+        """After something made a group fail as a whole, each alone: who is not to blame does not pay."""
+        for member in members:
+            try:
+                patiently(
+                    lambda: database.execute(_BEGIN),
+                    self._place.busy_timeout_seconds,
+                    "commit",
+                    self._place.name,
+                )
+            except StorageError as error:
+                outcomes.append(error)
+            else:
+                self._known.forget()
+                self._write(database, (member,), outcomes)
+
+    def _undo(self, database: Connection) -> None:
+        self._known.forget()
+        try:
+            if database.in_transaction:
+                database.execute(_ROLLBACK)
+        except sqlite3.Error:
+            log.warning("a transaction could not be rolled back", exc_info=True)
+
+    def _outcome(self, error: Exception, step: str) -> Outcome:
+        made = error if isinstance(error, PerdureError) else translated(error, step, self._place.name)
+        if made is not error:
+            made.__cause__ = error
+        return made
+
+    # -- the log -----------------------------------------------------------------------------------------------------
+
+    def untidy(self) -> bool:
+        """Whether the write-ahead log is long enough to be brought into the database."""
+        return self._weight * self._pages_a_weight >= self._limit
+
+    def tidy(self) -> bool:
+        """Brings the log into the database and begins it anew, unless a reader is in the way. Never raises."""
+        with self.turn:
+            if self._closed or self._place.path is None:
+                self._weight = 0
+                return True
+            try:
+                return self._checkpoint("RESTART")
+            except (sqlite3.Error, StorageError):
+                log.warning(
+                    "the write-ahead log could not be brought into the database; later", exc_info=True
+                )
+                self._limit += WAL_PAGES
+                return False
+
+    def _checkpoint(self, mode: str) -> bool:
+        """RESTART or TRUNCATE, never PASSIVE: the log must begin anew under one lock (sqlite.org/wal.html, 11)."""
+        if self._side is not None and not self._side.try_lock(alone=True):
+            self._limit += WAL_PAGES // 4
+            return False
+        try:
+            ((busy, pages, _),) = self.database().execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+        finally:
+            self._unlock()
+        if self._weight > 100 and pages > 0:
+            self._pages_a_weight = max(0.2, min(5.0, pages / self._weight))
+        if (
+            busy
+        ):  # a reader holds an old snapshot, or another process writes: the log grows on, asked again later
+            self._limit += WAL_PAGES // 4
+            return False
+        self._weight = 0
+        self._limit = float(WAL_PAGES)
+        return True
+
+    def vacuum(self) -> None:
+        """Gives free pages back to the system. Others can read meanwhile, not write."""
+        with self.turn:
+            database = self.database()
+
+            def vacuum() -> None:
+                if self._side is not None and not self._side.try_lock(alone=False):
+                    raise busy_because("another process brings the log into the database")
+                try:
+                    database.execute("VACUUM")
+                finally:
+                    self._unlock()
+
+            patiently(vacuum, self._place.busy_timeout_seconds, "vacuum", self._place.name)
+            self._known.forget()
+            if self._place.path is not None:
+                patiently(
+                    lambda: self._checkpoint("TRUNCATE"),
+                    self._place.busy_timeout_seconds,
+                    "vacuum",
+                    self._place.name,
+                )
+
+    # -- ends and forks ----------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Shortens the log if nobody else needs it, and lets go."""
+        with self.turn:
+            if self._db is not None and self._place.path is not None and not self._place.read_only:
+                try:
+                    self._checkpoint("TRUNCATE")
+                except (sqlite3.Error, StorageError):
+                    log.warning(
+                        "the write-ahead log stays; the next to open the database reads it", exc_info=True
+                    )
+            self.let_go()
+            self._closed = True
+
+    def let_go(self) -> None:
+        """Closes the connection and the lock's file; the next to write opens them again."""
+        database, self._db = self._db, None
+        if database is not None:
+            database.close()
+        if self._side is not None:
+            self._side.close()

@@ -1,0 +1,76 @@
+"""One number for everything that a database remembers, to compare runs that crashed with runs that did not.
+
+Over values, steps, sources, what is due, items and their order; not over ids, times, revisions, versions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from perdure.database import Database
+from perdure.storage import chains
+from perdure.storage.contract import Snapshot
+
+__all__ = ["canonical", "digest"]
+
+_IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def digest(db: Database) -> str:
+    """64 hex digits (SHA-256): equal for two databases whose threads and memory are equal."""
+    hashed = hashlib.sha256()
+    with db.backend.read() as snapshot:
+        after: str | None = None
+        while page := snapshot.threads(after, 200):
+            for thread in page:
+                for line in _thread(db, snapshot, thread):
+                    hashed.update(line.encode("utf-8", "surrogatepass") + b"\n")
+            after = page[-1]
+        for line in _items(db, snapshot):
+            hashed.update(line.encode("utf-8", "surrogatepass") + b"\n")
+    return hashed.hexdigest()
+
+
+def _thread(db: Database, snapshot: Snapshot, thread: str) -> list[str]:
+    """The thread's chains as text; nested ones without the ids in their names, sorted by what they hold."""
+    found: list[str] = []
+    pieces = db.checkpointer.__perdure_backend__.pieces
+    for ns, _ in snapshot.heads(thread):
+        rows = snapshot.checkpoints(thread, ns, None, None)
+        lines = [f"thread {thread!r} chain {_IDS.sub('*', ns)!r}"]
+        for row in reversed(rows):
+            head = chains.read_head(snapshot, pieces, thread, ns, row.id)
+            values = {} if head is None else head.values
+            shown = {name: value for name, value in values.items() if not name.startswith(("branch:to:", "join:"))}
+            due = sorted(name for name in values if name.startswith(("branch:to:", "join:")))
+            lines.append(f"{row.step} {row.source} {canonical(shown)} due {due}")
+        found.append("\n".join(lines))
+    return sorted(found)
+
+
+def _items(db: Database, snapshot: Snapshot) -> list[str]:
+    codec = db.store.__perdure_backend__.codec
+    rows = snapshot.items((), None, 1 << 30)
+    return [
+        f"item {row.namespace!r} {row.key!r} {canonical(codec.decode(row.namespace, row.key, row.value))}"
+        for row in rows
+        if row.value is not None
+    ]
+
+
+def canonical(value: Any) -> str:
+    """The value as text: equal values of equal types give equal texts, in every process."""
+    if isinstance(value, Mapping):
+        pairs = [f"{canonical(key)}: {canonical(item)}" for key, item in value.items()]  # pyright: ignore[reportUnknownVariableType]
+        return f"{type(value).__name__}{{{', '.join(sorted(pairs))}}}"  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(value, (set, frozenset)):
+        return f"{type(value).__name__}{{{', '.join(sorted(map(canonical, value)))}}}"  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(value, (list, tuple)):
+        return f"{type(value).__name__}[{', '.join(map(canonical, value))}]"  # pyright: ignore[reportUnknownArgumentType]
+    if hasattr(value, "__slots__") and type(value).__module__.startswith("perdure."):
+        names = [name for name in type(value).__slots__ if not name.startswith("_") and name != "id"]
+        return f"{type(value).__name__}({', '.join(f'{name}={canonical(getattr(value, name))}' for name in names)})"
+    return f"{type(value).__name__} {value!r}"

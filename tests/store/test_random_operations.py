@@ -1,0 +1,172 @@
+"""Whatever is done, in whatever order: memory and SQLite answer as a dict of dicts does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, cast
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from perdure.errors import VersionConflict
+from perdure.storage.item_store import ItemStore
+from perdure.store.base import GetOp, Item, Op, PutOp, SearchOp
+from perdure.store.face import BackendStore
+from perdure.store.memory import InMemoryStore
+from perdure.store.sqlite import SqliteStore
+
+Place = tuple[tuple[str, ...], str]
+
+labels = st.sampled_from(["a", "ab", "b", "*", "%", "é", "\ud800", "\x01"])
+namespaces = st.lists(labels, min_size=1, max_size=3).map(tuple)
+prefixes = st.lists(labels, max_size=2).map(tuple)
+keys = st.sampled_from(["k", "l", "", "\0", "\udcff"])
+scalars = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from([0.5, 1.0, "a", "b", 2**70, "\0"])
+objects = st.dictionaries(
+    st.sampled_from(["x", "y", "x.y"]), scalars | st.dictionaries(st.just("y"), scalars), max_size=3
+)
+filters = st.dictionaries(
+    st.sampled_from(["x", "y", "x.y"]),
+    scalars
+    | st.fixed_dictionaries({"$gte": st.integers(-1, 1)})
+    | st.fixed_dictionaries({"$ne": scalars})
+    | st.fixed_dictionaries({"y": scalars}),
+    max_size=2,
+)
+ops = st.one_of(
+    st.builds(PutOp, namespaces, keys, st.none() | objects),
+    st.builds(GetOp, namespaces, keys),
+    st.builds(SearchOp, prefixes, filters, st.integers(0, 4), st.integers(0, 3)),
+)
+
+
+class StoresAgreeWithADict(RuleBasedStateMachine):
+    """Two stores and a dict, in order of the last write; the dict says what is right, the first store how it is said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opening = SqliteStore.from_conn_string(":memory:")
+        self.stores: list[BackendStore] = [InMemoryStore(), self.opening.__enter__()]
+        self.model: dict[Place, str] = {}
+
+    def teardown(self) -> None:
+        for store in self.stores:
+            store.close()
+
+    def both(self, ask: Callable[[ItemStore], Any]) -> Any:
+        first, second = (outcome(ask, store) for store in self.stores)
+        assert first == second
+        return first
+
+    def remember(self, place: Place, value: dict[str, Any] | None) -> None:
+        self.model.pop(place, None)
+        if value is not None:
+            self.model[place] = json.dumps(value)
+
+    def below(self, prefix: tuple[str, ...]) -> list[tuple[Place, dict[str, Any]]]:
+        found = [
+            (place, json.loads(text))
+            for place, text in self.model.items()
+            if place[0][: len(prefix)] == prefix
+        ]
+        return found[::-1]
+
+    @rule(namespace=namespaces, key=keys, value=objects)
+    def put(self, namespace: tuple[str, ...], key: str, value: dict[str, Any]) -> None:
+        self.both(lambda store: store.put(namespace, key, value))
+        self.remember((namespace, key), value)
+
+    @rule(namespace=namespaces, key=keys)
+    def delete(self, namespace: tuple[str, ...], key: str) -> None:
+        self.both(lambda store: store.delete(namespace, key))
+        self.remember((namespace, key), None)
+
+    @rule(namespace=namespaces, key=keys, value=objects)
+    def put_if_absent(self, namespace: tuple[str, ...], key: str, value: dict[str, Any]) -> None:
+        said = self.both(lambda store: store.put(namespace, key, value, if_absent=True))
+        assert (said == "VersionConflict") == ((namespace, key) in self.model)
+        if said is None:
+            self.remember((namespace, key), value)
+
+    @rule(namespace=namespaces, key=keys, value=objects)
+    def put_over_what_was_seen(self, namespace: tuple[str, ...], key: str, value: dict[str, Any]) -> None:
+        def ask(store: ItemStore) -> None:
+            item = store.get(namespace, key)
+            if item is not None:
+                store.put(namespace, key, value, if_version=item.version)
+
+        self.both(ask)
+        if (namespace, key) in self.model:
+            self.remember((namespace, key), value)
+
+    @rule(namespace=namespaces, key=keys, gone=st.booleans())
+    def update(self, namespace: tuple[str, ...], key: str, gone: bool) -> None:
+        def change(value: dict[str, Any] | None) -> dict[str, Any] | None:
+            return None if gone else {**(value or {}), "y": len(value or {})}
+
+        self.both(lambda store: store.update(namespace, key, change))
+        before = self.model.get((namespace, key))
+        self.remember((namespace, key), change(json.loads(before) if before else None))
+
+    @rule(namespace=namespaces, key=keys)
+    def get(self, namespace: tuple[str, ...], key: str) -> None:
+        item = self.both(lambda store: store.get(namespace, key))
+        text = self.model.get((namespace, key))
+        assert (item and item["value"]) == (json.loads(text) if text else None)
+
+    @rule(prefix=prefixes, limit=st.integers(0, 5), offset=st.integers(0, 5))
+    def page(self, prefix: tuple[str, ...], limit: int, offset: int) -> None:
+        found = self.both(lambda store: store.search(prefix, limit=limit, offset=offset))
+        assert [(tuple(item["namespace"]), item["key"]) for item in found] == [
+            place for place, _ in self.below(prefix)
+        ][offset : offset + limit]
+
+    @rule(prefix=prefixes, given=filters)
+    def search(self, prefix: tuple[str, ...], given: dict[str, Any]) -> None:
+        whole = self.both(lambda store: store.search(prefix, filter=given, limit=1000))
+        some = self.both(lambda store: store.search(prefix, filter=given, limit=2, offset=1))
+        assert some == whole[1:3]
+
+    @rule(prefix=prefixes, depth=st.none() | st.integers(1, 2))
+    def list_namespaces(self, prefix: tuple[str, ...], depth: int | None) -> None:
+        literal = tuple("a" if label == "*" else label for label in prefix)
+        found = self.both(lambda store: store.list_namespaces(prefix=literal, max_depth=depth))
+        assert found == sorted({place[0][:depth] for place, _ in self.below(literal)})
+
+    @rule(several=st.lists(ops, max_size=6))
+    def batch(self, several: list[Op]) -> None:
+        self.both(lambda store: store.batch(several))
+        last = {(op.namespace, op.key): op.value for op in reversed(several) if isinstance(op, PutOp)}
+        for place, value in reversed(last.items()):
+            self.remember(place, None if value is None else dict(value))
+
+    @invariant()
+    def they_hold_the_same_in_the_same_order(self) -> None:
+        found = self.both(lambda store: store.search((), limit=1000))
+        assert [((tuple(item["namespace"]), item["key"]), item["value"]) for item in found] == self.below(())
+
+
+def outcome(ask: Callable[[ItemStore], Any], store: ItemStore) -> Any:
+    """What came of it, without times and marks, which differ from database to database."""
+    try:
+        return plain(ask(store))
+    except VersionConflict as error:
+        return type(error).__name__
+
+
+def plain(result: Any) -> Any:
+    if isinstance(result, Item):
+        return {"namespace": list(result.namespace), "key": result.key, "value": typed(result.value)}
+    return [plain(part) for part in cast("list[Any]", result)] if isinstance(result, list) else result
+
+
+def typed(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+StoresAgreeWithADict.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+TestStoresAgreeWithADict = StoresAgreeWithADict.TestCase
