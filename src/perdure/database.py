@@ -86,7 +86,9 @@ def _open_sqlite(url: str, rest: str) -> Backend:
     if asked and options:
         raise PerdureError(f"options in the URL are not supported: {options!r}. Nothing was opened.")
     if not path.startswith("/") or len(path) == 1:
-        raise ValueError(f"{url!r} names no file: write 'sqlite:///agent.db', with three slashes (four for an absolute path).")
+        raise ValueError(
+            f"{url!r} names no file: write 'sqlite:///agent.db', with three slashes (four for an absolute path)."
+        )
     from perdure.storage.sqlite import SqliteBackend, open_backend
 
     name = unquote(path[1:])
@@ -161,7 +163,9 @@ class Database:
         """Itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         """Closes."""
         self.close()
 
@@ -174,5 +178,3 @@ class Database:
     ) -> None:
         """Closes."""
         self.close()
-
-

@@ -24,7 +24,11 @@ def register_own(registry: Registry) -> None:
 
 def _send_apart(send: Send) -> list[Any]:
     timeout = send.timeout
-    return [send.node, send.arg, None if timeout is None else [timeout.run_timeout, timeout.idle_timeout, timeout.refresh_on]]
+    return [
+        send.node,
+        send.arg,
+        None if timeout is None else [timeout.run_timeout, timeout.idle_timeout, timeout.refresh_on],
+    ]
 
 
 def _send(plain: Any) -> Send:
@@ -32,7 +36,9 @@ def _send(plain: Any) -> Send:
     if timeout is None:
         return Send(str(node), arg)
     run, idle, refresh = timeout
-    limits = [None if each is None else each if isinstance(each, timedelta) else float(each) for each in (run, idle)]
+    limits = [
+        None if each is None else each if isinstance(each, timedelta) else float(each) for each in (run, idle)
+    ]
     policy = TimeoutPolicy(run_timeout=limits[0], idle_timeout=limits[1], refresh_on=refresh)
     return Send(str(node), arg, timeout=policy)
 

@@ -26,6 +26,7 @@ from perdure.codec.kinds import (
 from perdure.codec.late_kinds import LATE_BY_TAG, late_kind
 from perdure.codec.reach import reachable
 from perdure.errors import EncodingError
+from perdure.late import plain_class
 
 __all__ = ["DEFAULT", "Registry", "register"]
 
@@ -119,6 +120,9 @@ class Registry:
         kind = BUILT_IN.get(cls)
         if kind is not None:
             return kind
+        plain = plain_class(cls)
+        if plain is not cls:  # a `Command` that LangChain has looked at
+            return self.kind_of(plain)
         kind = late_kind(cls)
         if kind is None and issubclass(cls, BaseException):
             return BUILT_IN[StoredError]

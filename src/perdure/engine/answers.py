@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from perdure.channels.base import MISSING
 
@@ -46,8 +46,7 @@ class Book:
 
 def is_answer_map(resume: Any) -> bool:
     """Whether the resume value answers by id: a dict all of whose keys are interrupt ids."""
-    return (
-        isinstance(resume, dict)
-        and bool(resume)
-        and all(isinstance(key, str) and _ID.fullmatch(key) for key in resume)  # pyright: ignore[reportUnknownVariableType]
-    )
+    if not isinstance(resume, dict) or not resume:
+        return False
+    keys = cast("dict[object, object]", resume)
+    return all(isinstance(key, str) and _ID.fullmatch(key) for key in keys)

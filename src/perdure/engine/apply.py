@@ -79,7 +79,7 @@ def apply(
     if changed:
         live.top = version
     live.updated = changed
-    if live.finishing and (done or extra) and changed.isdisjoint(spec.trigger_to_nodes) and not live.sends():
+    if live.finishing and (done or extra) and not live.sends() and not _fires(live, spec, changed):
         for name in live.finishing:
             if channels[name].finish():
                 versions[name] = version
@@ -101,6 +101,11 @@ def _close(live: Live, grouped: Mapping[str, Any], changed: set[str]) -> None:
                 still.append(name)
     unsteady = live.unsteady
     live.open = still + [name for name in grouped if name in unsteady]
+
+
+def _fires(live: Live, spec: GraphSpec, changed: Iterable[str]) -> bool:
+    """Whether a change makes a node due: an emptied trigger is a change, too."""
+    return any(name in spec.trigger_to_nodes and live.channels[name].is_available() for name in changed)
 
 
 def _see(live: Live, task: Task, seen_now: dict[str, dict[str, Any]]) -> None:
@@ -126,7 +131,9 @@ def _check_sends(values: Iterable[Any], spec: GraphSpec) -> None:
             )
 
 
-def _nowhere(channel: str, spec: GraphSpec, done: Sequence[tuple[Task, Iterable[Write]]]) -> InvalidUpdateError:
+def _nowhere(
+    channel: str, spec: GraphSpec, done: Sequence[tuple[Task, Iterable[Write]]]
+) -> InvalidUpdateError:
     writers = [task.name for task, writes in done if any(name == channel for name, _ in writes)]
     who = f"Node {writers[0]!r}" if writers else "An update"
     if channel.startswith("branch:to:"):

@@ -1,8 +1,8 @@
 """What every kind of chain offers to the loop. A chain is a thread's checkpoints under one namespace.
 
-    NoChain       no saver: nothing is kept, memory is committed once a step   (unsaved.py)
-    OwnChain      our saver: one commit a step                                 (commit.py)
-    ForeignChain  somebody else's saver: memory first, then the checkpoint     (foreign.py)
+NoChain       no saver: nothing is kept, memory is committed once a step   (unsaved.py)
+OwnChain      our saver: one commit a step                                 (commit.py)
+ForeignChain  somebody else's saver: memory first, then the checkpoint     (foreign.py)
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Loaded:
     newest: str | None  # the chain's head, which may be another than the checkpoint that was asked for
     records: dict[str, Record] = field(default_factory=dict[str, Record])  # by task id
     operations: dict[str, list[Operation]] = field(default_factory=dict[str, list[Operation]])  # by task id
-    answers: dict[str, Any] = field(default_factory=dict[str, Any])  # by interrupt id, given by the run's callers
+    answers: dict[str, Any] = field(
+        default_factory=dict[str, Any]
+    )  # by interrupt id, given by the run's callers
     updates: list[Write] = field(default_factory=list[Write])  # of a Command that was given as input
 
 

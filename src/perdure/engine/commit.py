@@ -16,12 +16,12 @@ import ormsgpack
 
 from perdure import clock
 from perdure.channels.base import MISSING
-from perdure.constants import START
+from perdure.constants import START, TASKS
 from perdure.engine.chain import Finished, Loaded, Step
 from perdure.engine.headcache import HEADS, intact
 from perdure.engine.memory import TRIES, Memory, can_repeat, needs_answer, pause_before, resolve, write_memory
 from perdure.engine.ports import Pending, Ports
-from perdure.engine.records import answer_rows, read_records, record_rows
+from perdure.engine.records import answer_rows, read_records, record_rows, tracked_value
 from perdure.engine.state import Live
 from perdure.errors import VersionConflict
 from perdure.graph.spec import GraphSpec, Write
@@ -63,7 +63,9 @@ class _Draft:
 
     def packed(self) -> bytes:
         """The row's `state`."""
-        return chains.packed([self.updated if self.whole else self.version, self.codes, self.seen, self.results])
+        return chains.packed(
+            [self.updated if self.whole else self.version, self.codes, self.seen, self.results]
+        )
 
 
 @dataclass(slots=True)
@@ -225,7 +227,7 @@ class OwnChain:
             last.source, 0, None, live.versions, live.seen, self.stored, since_whole=self._since_whole,
         )  # fmt: skip
         for name in live.versions:
-            value = live.channels[name].checkpoint()
+            value = tracked_value(self.spec, name, live.channels[name].checkpoint())
             if value is not MISSING:
                 head.values[name] = value
         HEADS.put(self.backend, head)
@@ -261,10 +263,10 @@ class OwnChain:
             held.codes[START] = self._composed(writer, held, draft)
             parts.rows.append(self._row(held))
         parts.rows.append(self._row(draft))
-        parts.segments = writer.segments
+        parts.segments, parts.removals = writer.segments, [*writer.removals]
         if self._has_records and held is None and draft.parent is not None:
             where = (self.thread, self.ns, draft.parent)
-            parts.removals = [RemoveStaged(*where), RemoveWrites(*where)]
+            parts.removals += [RemoveStaged(*where), RemoveWrites(*where)]
         self._held = self._writer = None
         await self._send(parts, step.operations)
         self._has_records = False
@@ -272,6 +274,8 @@ class OwnChain:
     def _draft(self, writer: Writer, step: Step, new: str) -> _Draft:
         live, applied = step.live, step.applied
         values = {name: live.channels[name].checkpoint() for name in applied.changed}
+        if TASKS in values:
+            values[TASKS] = tracked_value(self.spec, TASKS, values[TASKS])
         draft = self._drafted(writer, step, new, values, live.versions, live.seen, applied.seen)
         draft.results = self._results(writer, step.done, values)
         return draft
@@ -297,7 +301,11 @@ class OwnChain:
             stored[START] = Stored({})
             codes[START] = {}
         if whole:
-            codes = {name: [version, chains.code_of(stored[name])] for name, version in versions.items() if name in stored}
+            codes = {
+                name: [version, chains.code_of(stored[name])]
+                for name, version in versions.items()
+                if name in stored
+            }
             seen_now = {node: dict(known) for node, known in seen.items()}
         self._whole = False
         self._since_whole = 0 if whole else self._since_whole + 1
@@ -319,7 +327,9 @@ class OwnChain:
             if finished.task.node.hidden:
                 continue
             written = [
-                [name, writer.result(name, value, taken, values)] for name, value in finished.writes or () if name in keys
+                [name, writer.result(name, value, taken, values)]
+                for name, value in finished.writes or ()
+                if name in keys and name not in self.spec.untracked
             ]
             results.append([finished.task.name, finished.task.index, written])
         return results
@@ -334,6 +344,8 @@ class OwnChain:
             code = {}
             for key, value in data.items():  # pyright: ignore[reportUnknownVariableType] - any input
                 name = str(key)  # pyright: ignore[reportUnknownArgumentType] - state keys
+                if name in self.spec.untracked:
+                    continue
                 code[name] = writer.result(name, value, taken, {})
         if held.whole:
             return [held.codes[START][0], code]
@@ -346,7 +358,7 @@ class OwnChain:
         parts = self._parts()
         held.codes[START] = self._composed(writer, held, held)
         parts.rows.append(self._row(held))
-        parts.segments = writer.segments
+        parts.segments, parts.removals = writer.segments, [*writer.removals]
         self._held = self._writer = None
         return parts
 
@@ -376,7 +388,7 @@ class OwnChain:
             self.end.finished += finished
             return
         parts = self._flushed() if self._held is not None else self._parts()
-        parts.writes, parts.staged = record_rows(self.pieces, self.thread, self.ns, self.at, finished)
+        parts.writes, parts.staged = record_rows(self.spec, self.pieces, self.thread, self.ns, self.at, finished)
         self._has_records = True
         await self._send(parts, ())
 
@@ -473,7 +485,7 @@ class OwnChain:
     def _gather(self, end: _AtEnd, step: Step, new: str) -> None:
         live, applied = step.live, step.applied
         for name in applied.changed:
-            end.values[name] = live.channels[name].checkpoint()
+            end.values[name] = tracked_value(self.spec, name, live.channels[name].checkpoint())
             end.versions[name] = applied.version
         for node, known in applied.seen.items():
             end.seen.setdefault(node, {}).update(known)
@@ -489,12 +501,14 @@ class OwnChain:
             self._whole = True
             seen = step.live.seen
             values = dict(end.values)
-            draft = self._drafted(writer, replace(step, hold=False), end.id, values, step.live.versions, seen, {})
+            draft = self._drafted(
+                writer, replace(step, hold=False), end.id, values, step.live.versions, seen, {}
+            )
             draft.results = self._results(writer, step.done, end.values)
             parts.rows.append(self._row(draft))
-            parts.segments = writer.segments
+            parts.segments, parts.removals = writer.segments, [*writer.removals]
         if end.finished:
-            parts.writes, parts.staged = record_rows(self.pieces, self.thread, self.ns, self.at, end.finished)
+            parts.writes, parts.staged = record_rows(self.spec, self.pieces, self.thread, self.ns, self.at, end.finished)
         root = self.enclosing[0] if self.enclosing else None
         if root is not None and root.end is not None:
             root.end.parts.append(parts)
@@ -504,6 +518,7 @@ class OwnChain:
         for nested in end.parts:
             parts.rows += nested.rows
             parts.segments += nested.segments
+            parts.removals += nested.removals
             parts.writes += nested.writes
             parts.staged += nested.staged
             parts.runs += nested.runs

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from perdure.engine.run import Run
     from perdure.engine.state import Task
 
-TASK_KEY: Final = "__perdure_task__"  # where `config["configurable"]` carries the task, for `child.invoke(x, config)`
+TASK_KEY: Final = (
+    "__perdure_task__"  # where `config["configurable"]` carries the task, for `child.invoke(x, config)`
+)
 log = logging.getLogger("perdure.engine")
 
 
@@ -36,7 +38,9 @@ class TaskContext:
         "interrupted", "run", "task",
     )  # fmt: skip
 
-    def __init__(self, run: Run, task: Task, attempt: int, answers: list[Any], first_at: float | None) -> None:
+    def __init__(
+        self, run: Run, task: Task, attempt: int, answers: list[Any], first_at: float | None
+    ) -> None:
         self.run = run
         self.task = task
         self.attempt = attempt

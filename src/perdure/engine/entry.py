@@ -6,7 +6,7 @@ Here: everything between the loaded checkpoint and the first planned step. Not h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from perdure.engine import events
 from perdure.engine.answers import is_answer_map
@@ -45,12 +45,16 @@ async def enter(run: Run, given: Any) -> None:
     if run.parent is not None and head is not None and not older:
         given = None  # called again by a task that runs again: it goes on where it was
     if isinstance(given, Command):
-        await _command(run, given, older)
+        await _command(run, cast("Command[Any]", given), older)
     elif given is None:
         if head is None:
             raise EmptyInputError(
                 "The input is None, and there is nothing to go on with"
-                + (f": thread {run.chain.thread!r} is new." if run.chain.saved else ": the graph has no checkpointer.")
+                + (
+                    f": thread {run.chain.thread!r} is new."
+                    if run.chain.saved
+                    else ": the graph has no checkpointer."
+                )
                 + " Give the first call an input, such as {}."
             )
         await _go_on(run, older)
@@ -99,7 +103,9 @@ async def _command(run: Run, command: Command[Any], older: bool) -> None:
     if not resuming and not updating and run.loaded.head is None:
         raise EmptyInputError("The input is an empty Command, and there is nothing to go on with.")
     if resuming and run.loaded.head is None:
-        raise EmptyInputError(f"Command(resume=...) on thread {run.chain.thread!r}, which is new: nothing was asked yet.")
+        raise EmptyInputError(
+            f"Command(resume=...) on thread {run.chain.thread!r}, which is new: nothing was asked yet."
+        )
     if older:
         await _fork(run)
     if resuming:

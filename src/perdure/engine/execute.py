@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import inspect
 import random
 import warnings
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 CONFLICT_ATTEMPTS = 3  # of a task whose guarded write met another writer
 _RECORD_AFTER = 0.002  # seconds without news from the step until what is finished is recorded
 _jitter = random.Random()  # noqa: S311 - spreads retries, guards nothing
-_COPIED = (list, dict, set)
+_COPIED = (list, dict, set, deque)
 _BLOCKING = BlockingPorts()
 
 
@@ -111,7 +111,11 @@ async def attempts(run: Run, task: Task, base: contextvars.Context, ports: Ports
         own = base.copy()
         own.run(CURRENT.set, context)
         try:
-            writes = _blocking(run, task, context, own) if ports.blocking else await _async(run, task, context, own)
+            writes = (
+                _blocking(run, task, context, own)
+                if ports.blocking
+                else await _async(run, task, context, own)
+            )
         except GraphInterrupt as question:
             return Finished(task, interrupts=question.interrupts, answers=answers)
         except GraphBubbleUp as signal:
@@ -167,7 +171,13 @@ def routed(branch: Branch, answer: Any) -> list[Write]:
 
 
 async def route_branch(
-    run: Run, task: Task, branch: Branch, writes: Sequence[Write], context: TaskContext, own: contextvars.Context, ports: Ports
+    run: Run,
+    task: Task,
+    branch: Branch,
+    writes: Sequence[Write],
+    context: TaskContext,
+    own: contextvars.Context,
+    ports: Ports,
 ) -> list[Write]:
     """The writes of a conditional edge: it sees the state with `writes` applied."""
     state = _branch_state(run, task.node, branch, writes)
@@ -203,7 +213,9 @@ def _call_blocking(call: Call, state: Any, context: TaskContext, own: contextvar
     if call.sync is None:
         raise async_only(call)
     if call.wants:
-        result = own.run(call.sync, state, **{name: context.wanted(what) for name, what in call.wants.items()})
+        result = own.run(
+            call.sync, state, **{name: context.wanted(what) for name, what in call.wants.items()}
+        )
     else:
         result = own.run(call.sync, state)
     if type(result) is CoroutineType:
@@ -222,12 +234,14 @@ async def _call_async(call: Call, state: Any, context: TaskContext, own: context
             return await in_context(own, made)
         except asyncio.CancelledError as error:
             current = asyncio.current_task()
-            if current is not None and current.cancelling() == 0:  # nobody cancelled: the node raised it itself
+            if (
+                current is not None and current.cancelling() == 0
+            ):  # nobody cancelled: the node raised it itself
                 raise NodeCancelledError(context.task.name) from error
             raise
     assert call.sync is not None  # noqa: S101 - a call has one of the two
-    result = own.run(call.sync, state, **given)
-    if inspect.isawaitable(result):
+    result: Any = own.run(call.sync, state, **given)
+    if hasattr(result, "__await__"):
         return await in_context(own, _awaited(result))
     return result
 
@@ -266,7 +280,11 @@ def _warn_swallowed(task: Task, context: TaskContext) -> None:
     at = question.__traceback__ if question is not None else None
     while at is not None:
         where = f", line {at.tb_lineno} of {at.tb_frame.f_code.co_filename}"
-        at = at.tb_next if at.tb_next is not None and "perdure" not in at.tb_next.tb_frame.f_code.co_filename else None
+        at = (
+            at.tb_next
+            if at.tb_next is not None and "perdure" not in at.tb_next.tb_frame.f_code.co_filename
+            else None
+        )
     warnings.warn(
         f"Node {task.name!r} asked a question with interrupt() and swallowed the signal{where}: nobody was asked, the"
         " node counts as finished. Let GraphInterrupt pass: `except Exception` in the node is too wide.",
@@ -313,7 +331,9 @@ class _Together:
         try:
             self._start()
             while self._running:
-                event = await run.ports.next_event(_RECORD_AFTER if self._unrecorded and run.records_early else None)
+                event = await run.ports.next_event(
+                    _RECORD_AFTER if self._unrecorded and run.records_early else None
+                )
                 if event is None:
                     await self._record()
                 elif event[0] is None:
@@ -342,9 +362,7 @@ class _Together:
         del self._running[task]
         if isinstance(outcome, Finished):
             finished = outcome
-        elif isinstance(outcome, asyncio.CancelledError):
-            finished = Finished(task, error=outcome)
-        elif isinstance(outcome, Exception):
+        elif isinstance(outcome, (asyncio.CancelledError, Exception)):
             finished = Finished(task, error=outcome)
         else:
             raise outcome

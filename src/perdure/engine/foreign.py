@@ -16,6 +16,7 @@ from perdure.constants import ERROR, INTERRUPT, NO_WRITES, RESUME
 from perdure.engine.chain import Finished, Loaded, Step
 from perdure.engine.memory import Memory, write_memory
 from perdure.engine.ports import Ports
+from perdure.engine.records import tracked, tracked_value
 from perdure.engine.settings import Settings
 from perdure.engine.state import Live, Record
 from perdure.graph.spec import GraphSpec, Write
@@ -83,7 +84,8 @@ class ForeignChain:
         data, metadata = found.checkpoint, found.metadata
         place = found.config["configurable"]
         thread, ns = str(place["thread_id"]), place.get("checkpoint_ns", "")
-        parent = ((found.parent_config or {}).get("configurable") or {}).get("checkpoint_id")
+        above: Any = found.parent_config
+        parent: str | None = above["configurable"].get("checkpoint_id") if above else None
         head = Head(
             thread, ns, data["id"], None if parent is None else ns, parent, metadata.get("step", -1),
             metadata.get("source", "loop"), 0, None, dict(data["channel_versions"]),
@@ -116,8 +118,16 @@ class ForeignChain:
 
     async def _put(self, step: Step, new: str) -> None:
         live = step.live
-        values = {name: live.channels[name].checkpoint() for name in live.versions if name in live.channels}
-        changed = {name: version for name, version in live.versions.items() if self._saved_versions.get(name) != version}
+        values = {
+            name: tracked_value(self.spec, name, live.channels[name].checkpoint())
+            for name in live.versions
+            if name in live.channels
+        }
+        changed = {
+            name: version
+            for name, version in live.versions.items()
+            if self._saved_versions.get(name) != version
+        }
         checkpoint: dict[str, Any] = {
             "v": 4,
             "id": new,
@@ -127,7 +137,12 @@ class ForeignChain:
             "versions_seen": {node: dict(seen) for node, seen in live.seen.items()},
             "updated_channels": sorted(step.applied.changed),
         }
-        metadata = {"source": step.source, "step": step.step, "parents": {}, **self._settings.saved_metadata()}
+        metadata: dict[str, Any] = {
+            "source": step.source,
+            "step": step.step,
+            "parents": {},
+            **self._settings.saved_metadata(),
+        }
         config = {"configurable": dict(self._config["configurable"])}
         self._config = await self._call("put", config, checkpoint, metadata, changed)
         self._saved_versions = dict(live.versions)
@@ -140,7 +155,7 @@ class ForeignChain:
             if left.operations:
                 await write_memory(self.memory, self.ports, left.operations)
                 left.operations = []
-            writes = _writes(left)
+            writes = _writes(self.spec, left)
             path = (left.task.path_text,) if self._takes_path else ()
             await self._call("put_writes", self._config, writes, left.task.id, *path)
 
@@ -174,10 +189,10 @@ class ForeignChain:
         return [self._layer] if self._layer else []
 
 
-def _writes(left: Finished) -> list[Write]:
+def _writes(spec: GraphSpec, left: Finished) -> list[Write]:
     writes: list[Write] = []
     if left.writes is not None:
-        writes += left.writes or [(NO_WRITES, None)]
+        writes += tracked(spec, left.writes) or [(NO_WRITES, None)]
     if left.error is not None:
         writes.append((ERROR, repr(left.error)))
     if left.interrupts:

@@ -118,7 +118,9 @@ async def write_memory(memory: Memory, ports: Ports, operations: Sequence[Operat
 
 async def _write_foreign(store: Any, ports: Ports, operations: Sequence[Operation]) -> None:
     """Through the store's own `batch` or `abatch`, in order."""
-    puts = [PutOp(op.namespace, op.key, None if op.value is None else json.loads(op.value)) for op in operations]
+    puts = [
+        PutOp(op.namespace, op.key, None if op.value is None else json.loads(op.value)) for op in operations
+    ]
     if ports.blocking:
         store.batch(puts)
     else:
@@ -127,6 +129,4 @@ async def _write_foreign(store: Any, ports: Ports, operations: Sequence[Operatio
 
 def items_commit(resolved: Resolved) -> Commit:
     """A commit of memory alone."""
-    return Commit(
-        id=clock.uuid6().bytes, at=clock.micros(), versions=resolved.versions, items=resolved.items
-    )
+    return Commit(id=clock.uuid6().bytes, at=clock.micros(), versions=resolved.versions, items=resolved.items)

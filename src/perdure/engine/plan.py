@@ -16,11 +16,17 @@ from perdure.graph.spec import GraphSpec, NodeSpec
 def next_tasks(live: Live, spec: GraphSpec, checkpoint: str, ns: str) -> list[Task]:
     """The tasks of the next step, in the order in which their writes will be applied."""
     nodes = spec.nodes
-    tasks = [Task(nodes[name], checkpoint, ns, None, None) for name in _candidates(live, spec) if is_due(live, nodes[name])]
+    tasks = [
+        Task(nodes[name], checkpoint, ns, None, None)
+        for name in _candidates(live, spec)
+        if is_due(live, nodes[name])
+    ]
     for index, send in enumerate(live.sends()):
         node = nodes.get(send.node)
         if node is None:
-            raise InvalidUpdateError(f"Send to {send.node!r}, which is not a node of {spec.name!r}. {_known(spec)}")
+            raise InvalidUpdateError(
+                f"Send to {send.node!r}, which is not a node of {spec.name!r}. {_known(spec)}"
+            )
         tasks.append(Task(node, checkpoint, ns, index, send.arg))
     return tasks
 
@@ -53,4 +59,8 @@ def is_due(live: Live, node: NodeSpec) -> bool:
 
 
 def _known(spec: GraphSpec) -> str:
-    return "Its nodes are: " + ", ".join(repr(name) for name, node in spec.nodes.items() if not node.hidden) + "."
+    return (
+        "Its nodes are: "
+        + ", ".join(repr(name) for name, node in spec.nodes.items() if not node.hidden)
+        + "."
+    )

@@ -14,7 +14,7 @@ import contextvars
 import queue
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator
 from types import coroutine
 from typing import Any, Protocol, TypeVar
 
@@ -92,15 +92,13 @@ class Workers:
             del job
 
 
-
-
 _node_workers: Workers | None = None
 _storage_workers: Workers | None = None
 
 
 def node_workers() -> Workers:
     """The threads that run nodes."""
-    global _node_workers  # noqa: PLW0603 - one pool a process
+    global _node_workers
     if _node_workers is None:
         _node_workers = Workers("perdure-node")
     return _node_workers
@@ -108,7 +106,7 @@ def node_workers() -> Workers:
 
 def storage_workers() -> Workers:
     """The threads that wait for databases: never those that run nodes."""
-    global _storage_workers  # noqa: PLW0603 - one pool a process
+    global _storage_workers
     if _storage_workers is None:
         _storage_workers = Workers("perdure-storage")
     return _storage_workers
@@ -116,7 +114,7 @@ def storage_workers() -> Workers:
 
 def forget_threads() -> None:
     """After a fork there are none."""
-    global _node_workers, _storage_workers  # noqa: PLW0603 - one pool a process
+    global _node_workers, _storage_workers
     _node_workers = _storage_workers = None
 
 
@@ -167,8 +165,8 @@ class Ports(Protocol):
         """Puts an event into the inbox, from any thread."""
         ...
 
-    async def next_event(self, timeout: float | None = None) -> Event | None:
-        """The next event; None after `timeout` seconds without one."""
+    async def next_event(self, patience: float | None = None) -> Event | None:
+        """The next event; None after `patience` seconds without one."""
         ...
 
     async def pause(self, seconds: float) -> None:
@@ -220,18 +218,18 @@ class BlockingPorts:
         """Into the inbox."""
         self._box().put(event)
 
-    async def next_event(self, timeout: float | None = None) -> Event | None:
+    async def next_event(self, patience: float | None = None) -> Event | None:
         """Blocks; a signal (Ctrl-C) ends the wait."""
         box, workers = self._box(), node_workers()
         waited = 0.0
         while True:
             try:
-                return box.get(timeout=_PATIENCE if timeout is None else min(timeout, _PATIENCE))
+                return box.get(timeout=_PATIENCE if patience is None else min(patience, _PATIENCE))
             except queue.Empty:
                 waited += _PATIENCE
-            if timeout is not None and waited >= timeout:
+            if patience is not None and waited >= patience:
                 return None
-            if not workers.relieve() and timeout is None:
+            if not workers.relieve() and patience is None:
                 return box.get()
 
     async def pause(self, seconds: float) -> None:
@@ -317,11 +315,11 @@ class AsyncPorts:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def next_event(self, timeout: float | None = None) -> Event | None:
+    async def next_event(self, patience: float | None = None) -> Event | None:
         """Suspends."""
         if not self._inbox:
             self._waiter = self._loop.create_future()
-            timer = None if timeout is None else self._loop.call_later(timeout, _release, self._waiter)
+            timer = None if patience is None else self._loop.call_later(patience, _release, self._waiter)
             try:
                 await self._waiter
             finally:
@@ -351,7 +349,9 @@ class AsyncPorts:
         workers.relieve()
         return await future
 
-    def _tell(self, future: asyncio.Future[Any], how: Callable[[asyncio.Future[Any], Any], None], what: Any) -> None:
+    def _tell(
+        self, future: asyncio.Future[Any], how: Callable[[asyncio.Future[Any], Any], None], what: Any
+    ) -> None:
         try:
             self._loop.call_soon_threadsafe(how, future, what)
         except RuntimeError:
@@ -453,7 +453,7 @@ def in_context(context: contextvars.Context, coro: Coroutine[Any, Any, T]) -> Ge
         return stop.value
 
 
-class forward:  # noqa: N801 - awaited like a function
+class forward:
     """Awaits what another coroutine yielded to its loop."""
 
     __slots__ = ("waiting",)
@@ -463,5 +463,3 @@ class forward:  # noqa: N801 - awaited like a function
 
     def __await__(self) -> Generator[Any, Any, Any]:
         return (yield self.waiting)
-
-

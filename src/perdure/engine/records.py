@@ -6,22 +6,48 @@ Here: rows from what tasks left, and back. Not here: when they are written (`loo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
-from perdure.constants import ERROR, INTERRUPT, NO_WRITES, RESUME
+from perdure.channels.base import MISSING
+from perdure.constants import ERROR, INTERRUPT, NO_WRITES, RESUME, TASKS
 from perdure.engine.chain import Finished, Loaded
 from perdure.engine.state import Record
-from perdure.graph.spec import Write
+from perdure.graph.spec import GraphSpec, Write
 from perdure.storage.chains import Head, Pieces, aad
 from perdure.storage.contract import Origin, Snapshot, StagedRow, WriteRow
 from perdure.storage.ids import NO_TASK
 from perdure.storage.staging import ANY, Operation
+from perdure.types import Send
 
 _AT = {ERROR: -1, INTERRUPT: -3, RESUME: -4}
 
 
+def tracked(spec: GraphSpec, writes: Sequence[Write]) -> Sequence[Write]:
+    """The writes without those to an `UntrackedValue`, which is kept out of every database, and out of saved `Send`s."""
+    if not spec.untracked:
+        return writes
+    found = [(name, value) for name, value in writes if name not in spec.untracked]
+    return [(name, tracked_send(spec, value) if name == TASKS else value) for name, value in found]
+
+
+def tracked_send(spec: GraphSpec, send: Any) -> Any:
+    """The `Send` as it is saved."""
+    if not isinstance(send, Send) or not isinstance(send.arg, dict) or spec.untracked.isdisjoint(send.arg):
+        return send
+    argument = cast("dict[Any, Any]", send.arg)
+    kept = {key: value for key, value in argument.items() if key not in spec.untracked}
+    return Send(send.node, kept, timeout=send.timeout)
+
+
+def tracked_value(spec: GraphSpec, name: str, value: Any) -> Any:
+    """A channel's value as it is saved."""
+    if not spec.untracked or name != TASKS or value is MISSING:
+        return value
+    return [tracked_send(spec, send) for send in value]
+
+
 def record_rows(
-    pieces: Pieces, thread: str, ns: str, checkpoint: str, finished: Sequence[Finished]
+    spec: GraphSpec, pieces: Pieces, thread: str, ns: str, checkpoint: str, finished: Sequence[Finished]
 ) -> tuple[list[WriteRow], list[StagedRow]]:
     """The rows for what these tasks left."""
     writes: list[WriteRow] = []
@@ -36,8 +62,9 @@ def record_rows(
             return WriteRow(thread, ns, checkpoint, task.id, index, task.path_text, channel, payload)
 
         if left.writes is not None:
-            writes += [row(index, channel, value) for index, (channel, value) in enumerate(left.writes)]
-            if not left.writes:
+            saved = tracked(spec, left.writes)
+            writes += [row(index, channel, value) for index, (channel, value) in enumerate(saved)]
+            if not saved:
                 writes.append(row(0, NO_WRITES, None))
             staged += _staged_rows(pieces, thread, ns, checkpoint, task.id, left.operations)
         if left.error is not None:
@@ -57,13 +84,21 @@ def _staged_rows(
         guard = [op.guard] if op.guard is not ANY else []
         base = [op.base] if op.change is not None else []
         content = [op.value, op.at, guard, base, op.origin.node, op.created_at]
-        payload = pieces.encode(content, path=f"memory {op.key!r}", aad=aad(thread, "staged", checkpoint, task, index))
+        payload = pieces.encode(
+            content, path=f"memory {op.key!r}", aad=aad(thread, "staged", checkpoint, task, index)
+        )
         rows.append(StagedRow(thread, ns, checkpoint, task, index, op.namespace, op.key, payload))
     return rows
 
 
 def answer_rows(
-    pieces: Pieces, thread: str, ns: str, checkpoint: str, answers: dict[str, Any], updates: Sequence[Write], known: int
+    pieces: Pieces,
+    thread: str,
+    ns: str,
+    checkpoint: str,
+    answers: dict[str, Any],
+    updates: Sequence[Write],
+    known: int,
 ) -> list[WriteRow]:
     """The rows for what the run's callers said: answers by interrupt id, and updates behind the `known` ones."""
 
@@ -71,7 +106,10 @@ def answer_rows(
         payload = pieces.encode(value, path=path, aad=aad(thread, "write", checkpoint, NO_TASK, index))
         return WriteRow(thread, ns, checkpoint, NO_TASK, index, "", channel, payload)
 
-    rows = [row(known + index, channel, value, f"the update of {channel}") for index, (channel, value) in enumerate(updates)]
+    rows = [
+        row(known + index, channel, value, f"the update of {channel}")
+        for index, (channel, value) in enumerate(updates)
+    ]
     if answers:
         rows.append(row(_AT[RESUME], RESUME, answers, "the resume value"))
     return rows
@@ -108,7 +146,9 @@ def _read_staged(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded)
     rows = sorted(snapshot.staged(head.thread, head.ns, head.id), key=lambda row: order.get(row.task, ""))
     lost: set[str] = set()
     for row in rows:
-        content = pieces.decode(row.payload, aad=aad(row.thread, "staged", row.checkpoint, row.task, row.index))
+        content = pieces.decode(
+            row.payload, aad=aad(row.thread, "staged", row.checkpoint, row.task, row.index)
+        )
         value, at, guard, base, node, created = content
         where = (row.namespace, row.key)
         if base:

@@ -198,13 +198,21 @@ class Run:
         if record.writes is not None:
             operations = self.loaded.operations.get(task.id, [])
             return Finished(task, record.writes, operations, answers=record.answers, recorded=True)
-        if record.interrupts and self.book.by_id and all(asked.id not in self.book.by_id for asked in record.interrupts):
-            return Finished(task, interrupts=record.interrupts, answers=record.answers, recorded=True)  # waits on
+        if (
+            record.interrupts
+            and self.book.by_id
+            and all(asked.id not in self.book.by_id for asked in record.interrupts)
+        ):
+            return Finished(
+                task, interrupts=record.interrupts, answers=record.answers, recorded=True
+            )  # waits on
         return None
 
     async def _all_done(self, finished: Sequence[Finished]) -> bool:
         """Whether the step is complete; else its tasks are recorded, and an error or signal is raised."""
-        failed = next((left for left in finished if left.error is not None and not _cancelled(left.error)), None)
+        failed = next(
+            (left for left in finished if left.error is not None and not _cancelled(left.error)), None
+        )
         failed = failed or next((left for left in finished if left.error is not None), None)
         asked = [question for left in finished for question in left.interrupts]
         if failed is None and not asked:
@@ -213,7 +221,7 @@ class Run:
         if failed is not None:
             error = failed.error
             assert error is not None  # noqa: S101 - chosen for it
-            if not isinstance(error, GraphBubbleUp):
+            if not isinstance(error, GraphBubbleUp) and not _noted(failed.task, error):
                 error.add_note(f"During task with name '{failed.task.name}' and id '{failed.task.id}'")
             raise error
         self.interrupts = tuple(asked)
@@ -224,7 +232,11 @@ class Run:
         return False
 
     async def _commit(self, finished: list[Finished]) -> None:
-        operations = [operation for left in finished for operation in left.operations] if len(finished) > 1 else finished[0].operations
+        operations = (
+            [operation for left in finished for operation in left.operations]
+            if len(finished) > 1
+            else finished[0].operations
+        )
         backup = self.live.copy() if operations and needs_answer(operations) else None
         applied = self._apply(finished)
         step = Step(self.live, applied, self.step, "loop", finished, operations)
@@ -318,9 +330,17 @@ def all_finished(finished: Sequence[Finished]) -> bool:
     return all(left.writes is not None for left in finished)
 
 
-def _in_order(tasks: Sequence[Task], known: Sequence[Finished | None], fresh: Sequence[Finished]) -> list[Finished]:
+def _in_order(
+    tasks: Sequence[Task], known: Sequence[Finished | None], fresh: Sequence[Finished]
+) -> list[Finished]:
     by_task = {left.task: left for left in known if left is not None} | {left.task: left for left in fresh}
     return [by_task[task] for task in tasks if task in by_task]
+
+
+def _noted(task: Task, error: BaseException) -> bool:
+    """Whether the error tells already that the task's input could not be made: then the task never ran."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    return bool(notes) and notes[-1].startswith(f"Before task with name '{task.name}' and path")
 
 
 def _cancelled(error: BaseException) -> bool:

@@ -40,7 +40,9 @@ class Settings:
             key: value
             for source in (self.configurable, self.metadata)
             for key, value in source.items()
-            if isinstance(value, _SCALARS) and not key.startswith(("__", "langgraph_")) and key not in _COORDINATES
+            if isinstance(value, _SCALARS)
+            and not key.startswith(("__", "langgraph_"))
+            and key not in _COORDINATES
         }
         if self.run_id is not None:
             found["run_id"] = self.run_id
@@ -69,7 +71,7 @@ def merge_configs(*configs: Mapping[str, Any] | None) -> dict[str, Any]:
             elif key == "tags" and before is not None:
                 merged[key] = [*before, *(tag for tag in value if tag not in before)]
             elif key == "callbacks" and isinstance(before, list) and isinstance(value, list):
-                merged[key] = [*before, *value]  # pyright: ignore[reportUnknownVariableType] - of whatever kind
+                merged[key] = [*before, *value]
             else:
                 merged[key] = value
     return merged

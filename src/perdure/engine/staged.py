@@ -5,7 +5,7 @@ Here: `TaskStore`, bound to one attempt of one task. Not here: layers and their 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,9 @@ class TaskStore(ItemStore):
         self._origin: Origin | None = None
 
     def __repr__(self) -> str:
-        return f"<TaskStore of node {self._task.task.name!r}, {len(self._task.layer.operations)} writes staged>"
+        return (
+            f"<TaskStore of node {self._task.task.name!r}, {len(self._task.layer.operations)} writes staged>"
+        )
 
     @property
     def __perdure_backend__(self) -> FaceHandle:
@@ -77,7 +79,10 @@ class TaskStore(ItemStore):
         layer.add(operation)
 
     def update(
-        self, namespace: Namespace, key: str, fn: Callable[[dict[str, Any] | None], dict[str, Any] | None]
+        self,
+        namespace: Namespace,
+        key: str,
+        fn: Callable[[dict[str, Any] | None], Mapping[str, Any] | None],
     ) -> Item | None:
         """The item as `fn` makes it of what this task sees; computed anew at commit from what then stands.
 

@@ -34,13 +34,17 @@ class Live:
 
     __slots__ = ("channels", "finishing", "open", "seen", "top", "unsteady", "updated", "versions")
 
-    def __init__(self, channels: dict[str, AnyChannel], versions: dict[str, Any], seen: dict[str, dict[str, Any]]) -> None:
+    def __init__(
+        self, channels: dict[str, AnyChannel], versions: dict[str, Any], seen: dict[str, dict[str, Any]]
+    ) -> None:
         self.channels = channels
         self.versions = versions
         self.seen = seen
         self.updated: set[str] | None = None
         self.unsteady = {name for name, channel in channels.items() if type(channel) not in _STEADY}
-        self.open = [name for name in self.unsteady if channels[name].is_available()]  # may change without a write
+        self.open = [
+            name for name in self.unsteady if channels[name].is_available()
+        ]  # may change without a write
         self.finishing = [name for name, channel in channels.items() if isinstance(channel, _FINISHING)]
         self.top: Any = max(versions.values()) if versions else None
 
@@ -60,7 +64,9 @@ class Live:
         return channel.get() if channel.is_available() else []
 
 
-def live_of(spec: GraphSpec, values: Mapping[str, Any], versions: dict[str, Any], seen: dict[str, dict[str, Any]]) -> Live:
+def live_of(
+    spec: GraphSpec, values: Mapping[str, Any], versions: dict[str, Any], seen: dict[str, dict[str, Any]]
+) -> Live:
     """The state that `values` (what channels gave to be saved) describe."""
     channels: dict[str, AnyChannel] = {}
     for name, prototype in spec.channels.items():

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from perdure.channels import BaseChannel, EphemeralValue, NamedBarrierValue
+from perdure.channels import BaseChannel, EphemeralValue, NamedBarrierValue, UntrackedValue
 from perdure.constants import END, PULL, ROOT, START, TAG_HIDDEN
 from perdure.graph.branch import route
 from perdure.graph.drawn import DrawnBranch, DrawnNode
@@ -69,6 +69,7 @@ def build_spec(
         interrupt_before=before,
         interrupt_after=after,
         types=classes_named_by([*keys.schemas, builder.context_schema]),
+        untracked=frozenset(key for key, channel in channels.items() if isinstance(channel, UntrackedValue)),
     )
 
 

@@ -92,3 +92,4 @@ class GraphSpec:
     interrupt_before: Sequence[str] | str = ()
     interrupt_after: Sequence[str] | str = ()
     types: tuple[Any, ...] = ()  # schema types, for the codec's registry
+    untracked: frozenset[str] = frozenset()  # keys that are never saved

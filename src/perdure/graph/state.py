@@ -19,16 +19,30 @@ from perdure.typing import ContextT, InputT, OutputT, StateT
 __all__ = ["CompiledStateGraph", "StateGraph"]
 
 
-class CompiledStateGraph(CompiledGraph[StateT, ContextT, InputT, OutputT], Generic[StateT, ContextT, InputT, OutputT]):
+class CompiledStateGraph(
+    CompiledGraph[StateT, ContextT, InputT, OutputT], Generic[StateT, ContextT, InputT, OutputT]
+):
     """A graph that can be run; made by `StateGraph.compile`.
 
     Attributes:
         builder: the drawing it was made of. Drawing on does not change this graph.
     """
 
-    def __init__(self, builder: StateGraph[StateT, ContextT, InputT, OutputT], spec: GraphSpec, **options: Any) -> None:
+    def __init__(
+        self, builder: StateGraph[StateT, ContextT, InputT, OutputT], spec: GraphSpec, **options: Any
+    ) -> None:
         super().__init__(spec, **options)
         self.builder = builder
+
+    @property
+    def InputType(self) -> Any:  # noqa: N802 - the field's name
+        """The schema of what a run takes."""
+        return self.builder.input_schema
+
+    @property
+    def OutputType(self) -> Any:  # noqa: N802 - the field's name
+        """The schema of what a run gives."""
+        return self.builder.output_schema
 
 
 class StateGraph(GraphBuilder[StateT, ContextT, InputT, OutputT], Generic[StateT, ContextT, InputT, OutputT]):
@@ -65,7 +79,9 @@ class StateGraph(GraphBuilder[StateT, ContextT, InputT, OutputT], Generic[StateT
         """
         for option, given in (("cache", cache), ("transformers", transformers)):
             if given is not None:
-                raise PerdureError(f"compile({option}=...) arrives with a later release; see docs/reference/status.md.")
+                raise PerdureError(
+                    f"compile({option}=...) arrives with a later release; see docs/reference/status.md."
+                )
         database = getattr(checkpointer, "__perdure_database__", None)
         if database is not None:
             checkpointer, store = database.checkpointer, database.store if store is None else store

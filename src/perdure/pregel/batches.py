@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from perdure.pregel.compiled import CompiledGraph
@@ -16,9 +16,12 @@ _Lane = list[int]
 
 def _configs(config: Any, number: int) -> list[Mapping[str, Any] | None]:
     if isinstance(config, list):
-        if len(config) != number:  # pyright: ignore[reportUnknownArgumentType] - checked by hand
-            raise ValueError(f"{number} inputs and {len(config)} configs: give one config, or one for each input.")  # pyright: ignore[reportUnknownArgumentType]
-        return config  # pyright: ignore[reportUnknownVariableType]
+        configs = cast("list[Mapping[str, Any] | None]", config)
+        if len(configs) != number:
+            raise ValueError(
+                f"{number} inputs and {len(configs)} configs: give one config, or one for each input."
+            )
+        return configs
     return [config] * number
 
 
@@ -26,7 +29,8 @@ def _lanes(configs: Sequence[Mapping[str, Any] | None]) -> list[_Lane]:
     """Indexes that must follow each other, because they name one thread."""
     lanes: dict[object, _Lane] = {}
     for index, config in enumerate(configs):
-        thread = ((config or {}).get("configurable") or {}).get("thread_id")
+        configurable: Mapping[str, Any] = (config or {}).get("configurable") or {}
+        thread = configurable.get("thread_id")
         lanes.setdefault(("thread", str(thread)) if thread is not None else index, []).append(index)
     return list(lanes.values())
 
@@ -37,7 +41,11 @@ def _width(configs: Sequence[Mapping[str, Any] | None], lanes: int) -> int:
 
 
 def batch(
-    graph: CompiledGraph[Any, Any, Any, Any], inputs: Sequence[Any], config: Any, catch: bool, kwargs: dict[str, Any]
+    graph: CompiledGraph[Any, Any, Any, Any],
+    inputs: Sequence[Any],
+    config: Any,
+    catch: bool,
+    kwargs: dict[str, Any],
 ) -> list[Any]:
     """Blocking: a thread a lane."""
     if not inputs:
@@ -62,7 +70,11 @@ def batch(
 
 
 async def abatch(
-    graph: CompiledGraph[Any, Any, Any, Any], inputs: Sequence[Any], config: Any, catch: bool, kwargs: dict[str, Any]
+    graph: CompiledGraph[Any, Any, Any, Any],
+    inputs: Sequence[Any],
+    config: Any,
+    catch: bool,
+    kwargs: dict[str, Any],
 ) -> list[Any]:
     """Async: a task a lane."""
     if not inputs:

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import copy as copying
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any, Final, Generic, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
 from perdure.constants import INTERRUPT
 from perdure.engine.ports import AsyncPorts, BlockingPorts, Item, drive, forward
 from perdure.engine.run import Run
 from perdure.engine.settings import merge_configs
 from perdure.graph.spec import GraphSpec
+from perdure.late import Late, fetch, late_base
 from perdure.pregel.launch import launch, occupied
 from perdure.pregel.printing import printed
 from perdure.pregel.threads import ThreadMethods
 from perdure.typing import ContextT, InputT, OutputT, StateT
 
+if TYPE_CHECKING:
+    from langchain_core.runnables.base import Runnable
+
 MODES: Final = ("values", "updates", "custom", "checkpoints", "tasks", "debug")
+# What a LangChain `Runnable` has and a graph takes from there (see `perdure.late`); all else is the graph's own.
+RUNNABLE_NAMES: Final = (
+    "__or__", "__ror__", "pipe", "pick", "assign", "map", "bind", "transform", "atransform",
+    "with_retry", "with_fallbacks", "with_types", "with_listeners", "with_alisteners", "as_tool",
+    "astream_log", "astream_events", "batch_as_completed", "abatch_as_completed",
+    "input_schema", "output_schema", "get_input_schema", "get_output_schema",
+    "get_input_jsonschema", "get_output_jsonschema", "config_specs", "config_schema", "get_config_jsonschema", "get_prompts",
+)  # fmt: skip
 
 
-class CompiledGraph(ThreadMethods, Generic[StateT, ContextT, InputT, OutputT]):
+@late_base("langchain_core.runnables.base", "Runnable", extra="langchain", theirs=RUNNABLE_NAMES)
+class CompiledGraph(Late, ThreadMethods, Generic[StateT, ContextT, InputT, OutputT]):
     """A graph that can be run. Made by `StateGraph.compile`; safe to use from any thread and any event loop.
 
     Attributes:
@@ -58,9 +71,32 @@ class CompiledGraph(ThreadMethods, Generic[StateT, ContextT, InputT, OutputT]):
         """The graph's name."""
         return self.spec.name
 
-    def get_name(self) -> str:
-        """The graph's name."""
-        return self.spec.name
+    def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
+        """The graph's name; with a suffix in the manner of the name: `Weather` gives `WeatherInput`, `weather` `weather_input`."""
+        found = name or self.spec.name
+        if not suffix:
+            return found
+        return found + suffix.title() if found[:1].isupper() else f"{found}_{suffix.lower()}"
+
+    @property
+    def InputType(self) -> Any:  # noqa: N802 - the field's name
+        """The schema of what a run takes."""
+        return Any
+
+    @property
+    def OutputType(self) -> Any:  # noqa: N802 - the field's name
+        """The schema of what a run gives."""
+        return Any
+
+    def as_runnable(self) -> Runnable[InputT, OutputT]:
+        """This graph, typed as the LangChain `Runnable` that it is: type checkers see no such base.
+
+        Raises:
+            ImportError: LangChain is not installed; the message says what to install.
+        """
+        base = fetch("langchain_core.runnables.base", "Runnable", extra="langchain", wanted_for="graph.as_runnable()")
+        assert isinstance(self, base)  # noqa: S101 - looking at it is what makes it one
+        return cast("Runnable[InputT, OutputT]", self)
 
     @property
     def nodes(self) -> Mapping[str, Any]:
@@ -292,7 +328,9 @@ class CompiledGraph(ThreadMethods, Generic[StateT, ContextT, InputT, OutputT]):
 
     # -- several -----------------------------------------------------------------------------------------------------
 
-    def batch(self, inputs: Sequence[Any], config: Any = None, *, return_exceptions: bool = False, **kwargs: Any) -> list[Any]:
+    def batch(
+        self, inputs: Sequence[Any], config: Any = None, *, return_exceptions: bool = False, **kwargs: Any
+    ) -> list[Any]:
         """The results of several inputs, in their order. Different threads run at once, one thread's one after another."""
         from perdure.pregel.batches import batch
 
@@ -311,7 +349,13 @@ class _Streaming:
     """How a stream's items are shown to its reader."""
 
     def __init__(
-        self, graph: CompiledGraph[Any, Any, Any, Any], mode: Any, print_mode: Any, subgraphs: bool, version: str, debug: Any
+        self,
+        graph: CompiledGraph[Any, Any, Any, Any],
+        mode: Any,
+        print_mode: Any,
+        subgraphs: bool,
+        version: str,
+        debug: Any,
     ) -> None:
         wanted = graph.stream_mode if mode is None else mode
         self._several = isinstance(wanted, list)
@@ -375,9 +419,12 @@ def _result(run: Run, version: str) -> Any:
         from perdure.types import GraphOutput
 
         build = run.spec.output_type
-        return GraphOutput(build(value) if build is not None and isinstance(value, dict) else value, run.interrupts)
+        return GraphOutput(
+            build(value) if build is not None and isinstance(value, dict) else value, run.interrupts
+        )
     if run.interrupts:
-        return {**(value if isinstance(value, dict) else {}), INTERRUPT: list(run.interrupts)}
+        shown = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+        return {**shown, INTERRUPT: list(run.interrupts)}
     return value
 
 

@@ -9,15 +9,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from perdure.engine.memory import NO_MEMORY, Memory
 from perdure.codec import Registry
 from perdure.codec.own import register_own
+from perdure.engine.memory import NO_MEMORY, Memory
 from perdure.storage.chains import Pieces
 from perdure.storage.contract import Backend
 from perdure.types import Send
 
-_SAVER_METHODS: Final = ("put", "put_writes", "get_tuple", "get_next_version", "aput", "aput_writes", "aget_tuple", "list")
-_STORE_METHODS: Final = ("batch", "abatch", "get", "put", "search", "delete", "aget", "aput", "asearch", "adelete")
+_SAVER_METHODS: Final = (
+    "put",
+    "put_writes",
+    "get_tuple",
+    "get_next_version",
+    "aput",
+    "aput_writes",
+    "aget_tuple",
+    "list",
+)
+_STORE_METHODS: Final = (
+    "batch",
+    "abatch",
+    "get",
+    "put",
+    "search",
+    "delete",
+    "aget",
+    "aput",
+    "asearch",
+    "adelete",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +71,7 @@ def memory_of(store: Any) -> Memory:
 
 
 def _handle(face: Any, methods: tuple[str, ...]) -> Any:
-    handle = getattr(face, "__perdure_backend__", None)
+    handle: Any = getattr(face, "__perdure_backend__", None)
     if handle is None:
         return None
     for name in methods:

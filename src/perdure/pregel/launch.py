@@ -78,7 +78,9 @@ def launch(
     """A run that has not begun yet."""
     settings = settings_of(graph, config)
     parent = settings.parent.run if settings.parent is not None else None
-    memory = parent.memory if parent is not None and parent.memory.store is not None else memory_of(graph.store)
+    memory = (
+        parent.memory if parent is not None and parent.memory.store is not None else memory_of(graph.store)
+    )
     durability = _durability(durability, parent, graph, settings)
     chain = _chain(graph, settings, parent, memory, ports, durability)
     if context is None and parent is not None:
@@ -108,7 +110,9 @@ def _count_up() -> Any:
     return count_up
 
 
-def _durability(given: str | None, parent: Run | None, graph: CompiledGraph[Any, Any, Any, Any], settings: Settings) -> str:
+def _durability(
+    given: str | None, parent: Run | None, graph: CompiledGraph[Any, Any, Any, Any], settings: Settings
+) -> str:
     if given is not None and given not in DURABILITIES:
         raise ValueError(f"durability={given!r}: it is one of {', '.join(map(repr, DURABILITIES))}.")
     if parent is not None:
@@ -117,7 +121,9 @@ def _durability(given: str | None, parent: Run | None, graph: CompiledGraph[Any,
         import warnings
 
         warnings.warn(
-            f"durability={given!r} has no effect: the graph was compiled without a checkpointer.", UserWarning, stacklevel=4
+            f"durability={given!r} has no effect: the graph was compiled without a checkpointer.",
+            UserWarning,
+            stacklevel=4,
         )
     return given or settings.configurable.get("__durability__") or "async"
 
@@ -143,7 +149,9 @@ def _chain(
     thread = required_thread(settings)
     saver = own_saver(checkpointer, graph.spec.types)
     if saver is None:
-        return ForeignChain(checkpointer, memory, ports, graph.spec, thread=thread, settings=settings, durability=durability)
+        return ForeignChain(
+            checkpointer, memory, ports, graph.spec, thread=thread, settings=settings, durability=durability
+        )
     return own_chain(graph, saver, settings, thread, memory, ports, durability)
 
 
@@ -207,7 +215,15 @@ def _nested_chain(
     saver = own_saver_of(outer, graph.spec.types)
     parents = {chain.ns: chain.at for chain in (*outer.enclosing, outer)}
     return own_chain(
-        graph, saver, settings, outer.thread, memory, ports, durability, (*outer.enclosing, outer), parents
+        graph,
+        saver,
+        settings,
+        str(outer.thread),
+        memory,
+        ports,
+        durability,
+        (*outer.enclosing, outer),
+        parents,
     )
 
 
@@ -243,14 +259,14 @@ def coerced_context(schema: Any, context: Any) -> Any:
     return context  # pyright: ignore[reportUnknownVariableType] - a user's value
 
 
-class occupied:  # noqa: N801 - used as a statement
+class occupied:
     """While a run is at work on a thread, no other run of this process begins there."""
 
     def __init__(self, run: Run) -> None:
         chain = run.chain
         self._key: tuple[str, str] | None = None
-        if isinstance(chain, OwnChain) and run.parent is None:
-            self._key = (chain.backend.identity, chain.thread)
+        if run.parent is None and isinstance(chain, OwnChain):
+            self._key = (chain.backend.identity, str(chain.thread))
 
     def __enter__(self) -> None:
         if self._key is None:

@@ -35,7 +35,9 @@ class Seen:
 
     loaded: Loaded
     metadata: dict[str, Any]
-    results: dict[tuple[str, int | None], dict[str, Any]] = field(default_factory=dict[tuple[str, int | None], dict[str, Any]])
+    results: dict[tuple[str, int | None], dict[str, Any]] = field(
+        default_factory=dict[tuple[str, int | None], dict[str, Any]]
+    )
     at: str | None = None
 
 
@@ -45,7 +47,9 @@ def metadata_of(snapshot: Snapshot, row: CheckpointRow, runs: dict[str, dict[str
     if row.run is not None:
         if row.run not in runs:
             run = snapshot.run(row.thread, row.run)
-            runs[row.run] = {} if run is None else ormsgpack.unpackb(run.metadata, option=ormsgpack.OPT_NON_STR_KEYS)
+            runs[row.run] = (
+                {} if run is None else ormsgpack.unpackb(run.metadata, option=ormsgpack.OPT_NON_STR_KEYS)
+            )
         metadata.update(runs[row.run])
     if row.metadata:
         metadata.update(ormsgpack.unpackb(row.metadata, option=ormsgpack.OPT_NON_STR_KEYS))
@@ -64,9 +68,7 @@ def read_one(saver: Saver, thread: str, ns: str, checkpoint: str | None) -> Seen
         return _seen(snapshot, saver, logs, row, after, {}, {})
 
 
-def read_page(
-    saver: Saver, thread: str, ns: str, before: str | None, limit: int
-) -> list[Seen]:
+def read_page(saver: Saver, thread: str, ns: str, before: str | None, limit: int) -> list[Seen]:
     """Checkpoints of the chain, newest first, from behind `before`."""
     with saver.backend.read() as snapshot:
         rows = snapshot.checkpoints(thread, ns, before, limit)
@@ -143,7 +145,9 @@ def snapshot_of(spec: GraphSpec, seen: Seen, thread: str, ns: str, *, latest: bo
     """The snapshot. `latest`: finished tasks of the open step are shown applied, answered questions are not shown."""
     loaded, head = seen.loaded, seen.loaded.head
     assert head is not None  # noqa: S101 - a checkpoint was read
-    live = live_of(spec, head.values, dict(head.versions), {node: dict(known) for node, known in head.seen.items()})
+    live = live_of(
+        spec, head.values, dict(head.versions), {node: dict(known) for node, known in head.seen.items()}
+    )
     if loaded.updates and latest:
         apply(live, spec, (), extra=loaded.updates)
         live.updated = None
@@ -187,7 +191,7 @@ def _task(spec: GraphSpec, head: Head, seen: Seen, task: Task, latest: bool) -> 
             interrupts = tuple(asked for asked in interrupts if asked.id not in seen.loaded.answers)
     if not latest and result is None:
         result = seen.results.get((task.name, task.index))
-        if result is None and task.node.hidden and seen.results is not None and task.name == START:
+        if result is None and task.name == START:
             value = head.values.get(START, MISSING)
             result = None if value is MISSING else result_of(spec.state_keys, task.node.writes(value))
     return PregelTask(task.id, task.name, task.path, error, interrupts, None, result)
@@ -199,11 +203,21 @@ def values_of(spec: GraphSpec, live: Live) -> Any:
     if isinstance(keys, str):
         channel = live.channels[keys]
         return channel.get() if channel.is_available() else None
-    return {name: live.channels[name].get() for name in keys if name in live.channels and live.channels[name].is_available()}
+    return {
+        name: live.channels[name].get()
+        for name in keys
+        if name in live.channels and live.channels[name].is_available()
+    }
 
 
 def history(
-    spec: GraphSpec, saver: Saver, thread: str, ns: str, before: str | None, limit: int | None, wanted: Mapping[str, Any]
+    spec: GraphSpec,
+    saver: Saver,
+    thread: str,
+    ns: str,
+    before: str | None,
+    limit: int | None,
+    wanted: Mapping[str, Any],
 ) -> Iterator[StateSnapshot]:
     """Snapshots, newest first; read by pages, no snapshot of the database is held between them."""
     left = limit

@@ -55,7 +55,11 @@ class ThreadMethods:
         return snapshots.snapshot_of(self.spec, seen, thread, ns, latest=checkpoint is None)
 
     async def _foreign(self, config: Mapping[str, Any], ports: Ports) -> snapshots.Seen | None:
-        found = self.checkpointer.get_tuple(config) if ports.blocking else await self.checkpointer.aget_tuple(config)
+        found = (
+            self.checkpointer.get_tuple(config)
+            if ports.blocking
+            else await self.checkpointer.aget_tuple(config)
+        )
         return None if found is None else _seen_of(found)
 
     def get_state_history(
@@ -141,7 +145,9 @@ class ThreadMethods:
         """As `update_state`."""
         return await self.abulk_update_state(config, [[StateUpdate(values, as_node, task_id)]])
 
-    def bulk_update_state(self, config: Mapping[str, Any], supersteps: Sequence[Sequence[StateUpdate]]) -> dict[str, Any]:
+    def bulk_update_state(
+        self, config: Mapping[str, Any], supersteps: Sequence[Sequence[StateUpdate]]
+    ) -> dict[str, Any]:
         """The config after several updates; each inner list is one superstep, applied together.
 
         Raises:
@@ -157,7 +163,10 @@ class ThreadMethods:
         return await self._update(config, supersteps, AsyncPorts)
 
     async def _update(
-        self, config: Mapping[str, Any], supersteps: Sequence[Sequence[StateUpdate]], ports: Callable[[], Ports]
+        self,
+        config: Mapping[str, Any],
+        supersteps: Sequence[Sequence[StateUpdate]],
+        ports: Callable[[], Ports],
     ) -> dict[str, Any]:
         if not supersteps:
             raise ValueError("No supersteps provided")

@@ -32,7 +32,9 @@ async def update(run: Run, supersteps: Sequence[Sequence[StateUpdate]]) -> str:
     loaded = run.loaded = await chain.load(run.settings.checkpoint)
     head = loaded.head
     if run.settings.checkpoint is not None and head is None:
-        raise ValueError(f"thread {chain.thread!r} has no checkpoint {run.settings.checkpoint!r}; nothing was updated.")
+        raise ValueError(
+            f"thread {chain.thread!r} has no checkpoint {run.settings.checkpoint!r}; nothing was updated."
+        )
     if head is None:
         run.live = live_of(run.spec, {}, {}, {})
         run.step = -1
@@ -56,7 +58,9 @@ async def _superstep(run: Run, updates: Sequence[StateUpdate], copied_parent: st
     first = updates[0]
     name = None if first.as_node is None else as_name(first.as_node)
     if name in (END, INPUT, COPY) and len(updates) > 1:
-        raise InvalidUpdateError(f"as_node={name!r} must be the only update of its superstep; there are {len(updates)}.")
+        raise InvalidUpdateError(
+            f"as_node={name!r} must be the only update of its superstep; there are {len(updates)}."
+        )
     source = "update"
     if name == COPY:
         applied = Applied(run.live.top, set(), {})
@@ -69,7 +73,9 @@ async def _superstep(run: Run, updates: Sequence[StateUpdate], copied_parent: st
         source = "input"
     elif name == END:
         if first.values is not None:
-            raise InvalidUpdateError("as_node='__end__' clears what is due; it takes no values (values=None).")
+            raise InvalidUpdateError(
+                "as_node='__end__' clears what is due; it takes no values (values=None)."
+            )
         applied = apply(run.live, run.spec, _recorded(run, rest=True), run.next_version)
     elif first.values is None and name is None and len(updates) == 1:
         applied = Applied(run.live.top, set(), {})
@@ -123,7 +129,9 @@ def _node(run: Run, update: StateUpdate, together: int) -> NodeSpec:
             raise InvalidUpdateError(f"Node {name!r} does not exist. as_node must be one of {known}.")
         return nodes[name]
     if together > 1:
-        raise InvalidUpdateError("Ambiguous update, specify as_node: each of several updates of a superstep needs one.")
+        raise InvalidUpdateError(
+            "Ambiguous update, specify as_node: each of several updates of a superstep needs one."
+        )
     return nodes[_last_node(run)]
 
 

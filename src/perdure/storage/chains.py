@@ -18,19 +18,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import ormsgpack
 
 from perdure.channels.base import MISSING
 from perdure.errors import EncodingError, StorageError
-from perdure.storage.contract import CheckpointRow, SegmentRow, Snapshot
+from perdure.storage.contract import CheckpointRow, RemoveSegments, SegmentRow, Snapshot
 from perdure.storage.deltas import APPEND, BASE, FROM, PATCH, Change, Shadow, apply_patch, change_of
 
 INLINE_BYTES: Final = 96  # a value up to this size stands in the checkpoint's own row
 RESULT_BYTES: Final = 512  # a task's result up to this size, too
 WHOLE_EVERY: Final = 32
 PATCHES: Final = 64  # then a new base
+SEAL_AT: Final = 64  # small segments of appended items; then they become one, which compresses better
+SEALED_BYTES: Final = 16384  # a segment of this size stays as it is
 
 _PACK = ormsgpack.OPT_NON_STR_KEYS
 
@@ -38,8 +40,13 @@ _PACK = ormsgpack.OPT_NON_STR_KEYS
 class Pieces(Protocol):
     """Values to bytes and back; `perdure.codec.Codec` is one."""
 
-    def encode(self, value: object, *, path: str = "value", aad: bytes = b"") -> bytes: ...
-    def decode(self, data: bytes, *, aad: bytes = b"") -> Any: ...
+    def encode(self, value: object, *, path: str = "value", aad: bytes = b"") -> bytes:
+        """The value's bytes, bound to the place `aad`. Raises EncodingError, which names the part."""
+        ...
+
+    def decode(self, data: bytes, *, aad: bytes = b"") -> Any:
+        """The value. Raises EncodingError."""
+        ...
 
 
 @dataclass(slots=True)
@@ -52,6 +59,8 @@ class Ref:
     patches: int = 0  # since the base, through `FROM`
     live: int = 0  # bytes of the base and of appended items
     dead: int = 0  # bytes of patches
+    tail: int = 0  # where the small segments at the end begin
+    small: int = 0  # how many they are
 
 
 @dataclass(slots=True)
@@ -88,7 +97,9 @@ class Head:
 # -- reading -------------------------------------------------------------------------------------------------------
 
 
-def read_head(snapshot: Snapshot, pieces: Pieces, thread: str, ns: str, id: str, *, shadows: bool = False) -> Head | None:
+def read_head(
+    snapshot: Snapshot, pieces: Pieces, thread: str, ns: str, id: str, *, shadows: bool = False
+) -> Head | None:
     """The checkpoint with its values, or None. `shadows`: also what writing its successor needs."""
     head = read_map(snapshot, thread, ns, id)
     if head is not None:
@@ -137,7 +148,7 @@ def unpack(row: CheckpointRow) -> tuple[Any, dict[str, Any], dict[str, Any], lis
     """(version, codes, seen, results) of a row. Raises StorageError when they cannot be read."""
     try:
         state = ormsgpack.unpackb(row.state, option=_PACK)
-        version, codes, seen, results = state
+        version, codes, seen, results, *_ = state  # what follows is the business of who wrote it
         codes = _texts(codes)
         if row.whole:
             version = None if version is None else [_text(name) for name in version]
@@ -145,9 +156,16 @@ def unpack(row: CheckpointRow) -> tuple[Any, dict[str, Any], dict[str, Any], lis
         else:
             version = _version(version)
         seen = {_text(k): {n: _version(at) for n, at in _texts(v).items()} for k, v in seen.items()}
-        return version, codes, seen, [[_text(n), i, [[_text(c), code] for c, code in w]] for n, i, w in results]
+        return (
+            version,
+            codes,
+            seen,
+            [[_text(n), i, [[_text(c), code] for c, code in w]] for n, i, w in results],
+        )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise StorageError(f"checkpoint {row.id} of thread {row.thread!r} cannot be read: its row is damaged.") from error
+        raise StorageError(
+            f"checkpoint {row.id} of thread {row.thread!r} cannot be read: its row is damaged."
+        ) from error
 
 
 def _text(name: str | bytes) -> str:
@@ -167,10 +185,12 @@ def _stored(before: Stored | None, code: Any) -> Stored:
         return Stored(code)
     if isinstance(code, int):
         if before is None or not isinstance(before.at, Ref):
-            raise StorageError("a checkpoint's row continues a log that its parent does not name: the chain is damaged.")
+            raise StorageError(
+                "a checkpoint's row continues a log that its parent does not name: the chain is damaged."
+            )
         return Stored(Ref(before.at.log, code, before.at.frozen))
     if isinstance(code, dict):
-        return Stored(code)
+        return Stored(cast("dict[str, Any]", code))
     return Stored(Ref(code[0], code[1], len(code) > 2 and bool(code[2])))
 
 
@@ -213,6 +233,7 @@ class Logs:
         rows = self._segments(at.log, at.length)
         if rows and all(row.kind == APPEND for row in rows):
             at.patches, at.dead, at.live = 0, 0, sum(len(row.payload) for row in rows)
+            at.tail, at.small = _tail(rows, at.length)
             return self._items(at.log, rows)[: at.length]
         value: Any = MISSING
         at.patches = at.live = at.dead = 0
@@ -238,6 +259,7 @@ class Logs:
             else:
                 at.live += len(row.payload)
                 value = self._piece(row)
+        at.tail, at.small = _tail(rows, at.length)
         if value is MISSING:
             raise StorageError(f"log {at.log} of thread {self._thread!r} is missing from the database.")
         return value
@@ -283,6 +305,16 @@ class Logs:
         return self._pieces.decode(row.payload, aad=aad(row.thread, row.log, row.start))
 
 
+def _tail(rows: Sequence[SegmentRow], length: int) -> tuple[int, int]:
+    """Where the small segments of appended items at the end begin, and how many they are."""
+    small = 0
+    for row in reversed(rows):
+        if row.kind != APPEND or len(row.payload) >= SEALED_BYTES or row.start + row.count > length:
+            break
+        small += 1
+    return (rows[-small].start if small else length), small
+
+
 def aad(thread: str, *where: object) -> bytes:
     """The place of a piece, for authenticated encryption: bytes moved to another place do not decrypt."""
     return "\0".join(["perdure", thread, *map(str, where)]).encode("utf-8", "surrogatepass")
@@ -294,7 +326,7 @@ def aad(thread: str, *where: object) -> bytes:
 class Writer:
     """Collects the segments of one commit for one thread, and the codes that go into the checkpoint's row."""
 
-    __slots__ = ("_new_log", "_patches", "_pieces", "appended", "segments", "thread")
+    __slots__ = ("_new_log", "_patches", "_pieces", "appended", "removals", "segments", "thread")
 
     def __init__(self, thread: str, pieces: Pieces, new_log: Callable[[], int]) -> None:
         self.thread = thread
@@ -304,7 +336,10 @@ class Writer:
         # fit what it gives back.
         self._patches: bool = getattr(pieces, "keeps_structure", True)
         self.segments: list[SegmentRow] = []
-        self.appended: dict[str, tuple[int, int, list[Any]]] = {}  # channel -> (log, start, items) of this checkpoint
+        self.removals: list[RemoveSegments] = []
+        self.appended: dict[
+            str, tuple[int, int, list[Any]]
+        ] = {}  # channel -> (log, start, items) of this checkpoint
 
     def encode(self, value: object, path: str, *where: object) -> bytes:
         """The bytes of a piece that stands at `where` in this thread."""
@@ -336,24 +371,40 @@ class Writer:
         else:
             count = 1
             live = self._segment(log, 0, 1, BASE, value, f"state.{name}")
-        return [log, count], Stored(Ref(log, count, live=live), Shadow(value))
+        return [log, count], Stored(Ref(log, count, live=live, tail=count), Shadow(value))
 
     def _extended(self, name: str, before: Stored, at: Ref, change: Change, value: Any) -> tuple[Any, Stored]:
-        ref = Ref(at.log, at.length, False, at.patches, at.live, at.dead)
+        ref = Ref(at.log, at.length, False, at.patches, at.live, at.dead, at.tail, at.small)
         if at.frozen:  # another branch may have gone on in that log
             ref.log, ref.length, ref.patches = self._new_log(), 1, at.patches + 1
+            ref.tail, ref.small = 1, 0
             self._segment(ref.log, 0, 1, FROM, [at.log, at.length], f"state.{name}")
-        size = self._segment(ref.log, ref.length, change.count, change.kind, change.piece, f"state.{name}")
+        start = ref.length
+        ref.length += change.width
         if change.kind == APPEND:
-            self.appended[name] = (ref.log, ref.length, change.piece)
-            ref.live += size
+            self.appended[name] = (ref.log, start, change.piece)
+            if ref.small + 1 >= SEAL_AT:
+                self._seal(name, ref, value)
+            else:
+                size = self._segment(ref.log, start, change.width, APPEND, change.piece, f"state.{name}")
+                ref.live += size
+                ref.small = ref.small + 1 if size < SEALED_BYTES else 0
+                ref.tail = ref.tail if size < SEALED_BYTES else ref.length
         else:
             ref.patches += 1
-            ref.dead += size
-        ref.length += change.count
+            ref.dead += self._segment(ref.log, start, 1, PATCH, change.piece, f"state.{name}")
+            ref.tail, ref.small = ref.length, 0
         assert before.shadow is not None  # noqa: S101 - the caller looked
         before.shadow.absorb(change, value)
         return (ref.length if ref.log == at.log else [ref.log, ref.length]), Stored(ref, before.shadow)
+
+    def _seal(self, name: str, ref: Ref, value: list[Any]) -> None:
+        """The small segments at the log's end become one; no checkpoint refers to segments, so none changes."""
+        count = ref.length - ref.tail
+        self.removals.append(RemoveSegments(self.thread, ref.log, ref.tail))
+        items = value[len(value) - count :]
+        self._segment(ref.log, ref.tail, count, APPEND, items, f"state.{name}")
+        ref.tail, ref.small = ref.length, 0
 
     def _segment(self, log: int, start: int, count: int, kind: int, piece: Any, path: str) -> int:
         payload = self._pieces.encode(piece, path=path, aad=aad(self.thread, log, start))
@@ -361,17 +412,21 @@ class Writer:
         return len(payload)
 
     def result(self, channel: str, value: Any, taken: dict[str, int], after: Mapping[str, Any]) -> Any:
-        """The code of what a task wrote: a slice of this checkpoint's appended items where those are its very bytes,
-        the number 2 where it is the channel's value after the step, else the value itself."""
+        """The code of what a task wrote.
+
+        A slice of this checkpoint's appended items where those are its very bytes, the number 2 where it is the channel's
+        value after the step, else the value itself.
+        """
         appended = self.appended.get(channel)
         if appended is not None and type(value) is list:
             log, start, items = appended
+            written = cast("list[Any]", value)
             first = taken.get(channel, 0)
-            last = first + len(value)  # pyright: ignore[reportUnknownArgumentType] - any list
-            if last <= len(items) and all(a is b for a, b in zip(items[first:last], value, strict=True)):
+            last = first + len(written)
+            if last <= len(items) and all(a is b for a, b in zip(items[first:last], written, strict=True)):
                 taken[channel] = last
                 return [log, start + first, start + last]
-        data = self.encode(value, f"the update of {channel}", "part", "")
+        data = self.encode(cast("object", value), f"the update of {channel}", "part", "")
         if len(data) <= INLINE_BYTES:
             return data
         if after.get(channel, MISSING) is value:
@@ -383,14 +438,20 @@ class Writer:
         return [log, 1, -1]
 
 
-def pack_changes(version: Any, codes: Mapping[str, Any], seen: Mapping[str, Any], results: Iterable[Any]) -> bytes:
+def pack_changes(
+    version: Any, codes: Mapping[str, Any], seen: Mapping[str, Any], results: Iterable[Any]
+) -> bytes:
     """The `state` of a row that holds changes: all of them under one version."""
     return packed([version, codes, seen, list(results)])
 
 
 def pack_whole(head: Head, results: Iterable[Any]) -> bytes:
     """The `state` of a row that stands alone."""
-    codes = {name: [head.versions[name], code_of(stored)] for name, stored in head.stored.items() if name in head.versions}
+    codes = {
+        name: [head.versions[name], code_of(stored)]
+        for name, stored in head.stored.items()
+        if name in head.versions
+    }
     return packed([head.updated, codes, head.seen, list(results)])
 
 
@@ -410,7 +471,9 @@ def packed(state: list[Any]) -> bytes:
         try:
             return ormsgpack.packb(_packable(state), option=_PACK)
         except (TypeError, ValueError) as error:
-            raise EncodingError(f"a checkpoint's versions cannot be saved: {error}", path="versions") from error
+            raise EncodingError(
+                f"a checkpoint's versions cannot be saved: {error}", path="versions"
+            ) from error
 
 
 def _packable(value: Any) -> Any:

@@ -70,7 +70,7 @@ class SegmentRow(NamedTuple):
     thread: str
     log: int  # 63 bits, unique within the thread
     start: int
-    count: int  # positions it covers: the number of appended items, or 1
+    count: int  # pyright: ignore[reportIncompatibleMethodOverride] - a column; positions it covers: the number of appended items, or 1
     kind: int  # what `payload` is; see `deltas.py`
     payload: bytes
 
@@ -86,7 +86,7 @@ class WriteRow(NamedTuple):
     ns: str
     checkpoint: str
     task: str
-    index: int
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride] - a column
     path: str
     channel: str
     payload: bytes
@@ -102,7 +102,7 @@ class StagedRow(NamedTuple):
     ns: str
     checkpoint: str
     task: str
-    index: int
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride] - a column
     namespace: Namespace
     key: str
     payload: bytes
@@ -424,11 +424,15 @@ def version_conflict(failed: Sequence[tuple[ItemIs, int | None]]) -> VersionConf
 def check_thread_id(thread: str) -> str:
     """The same id, if a database can hold it. Raises ValueError: empty, NUL, lone surrogates, over 1,024 bytes."""
     if not thread:
-        raise ValueError("thread_id is an empty string. Give every conversation an id of at least one character.")
+        raise ValueError(
+            "thread_id is an empty string. Give every conversation an id of at least one character."
+        )
     try:
         size = len(thread.encode("utf-8"))
     except UnicodeEncodeError:
-        raise ValueError(f"thread_id {thread[:40]!r} holds a lone surrogate, which no database can index.") from None
+        raise ValueError(
+            f"thread_id {thread[:40]!r} holds a lone surrogate, which no database can index."
+        ) from None
     if "\0" in thread:
         raise ValueError(f"thread_id {thread[:40]!r} holds a NUL character, which no database can index.")
     if size > THREAD_ID_BYTES:

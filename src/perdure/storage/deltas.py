@@ -39,11 +39,11 @@ _NOTHING: dict[str, Any] = {}
 
 
 class Change(NamedTuple):
-    """What to write: `kind` BASE, APPEND or PATCH; `count` positions of the log."""
+    """What to write: `kind` BASE, APPEND or PATCH; `width`: positions of the log that it takes."""
 
     kind: int
     piece: Any
-    count: int
+    width: int
 
 
 class Shadow:
@@ -84,7 +84,7 @@ class _Fields:
     __hash__ = None  # type: ignore[assignment] - compared, never a key
 
     def __init__(self, value: Any) -> None:
-        self.of = type(value)
+        self.of: type[Any] = type(value)
         self.fields = detached(fields_of(value))
 
     def __eq__(self, other: object) -> bool:
@@ -100,10 +100,11 @@ class _Array:
     __hash__ = None  # type: ignore[assignment] - compared, never a key
 
     def __init__(self, array: Any) -> None:
-        self.array = array.copy()
+        self.array: Any = array.copy()
 
     def __eq__(self, other: object) -> bool:
-        mine, theirs = self.array, other.array if type(other) is _Array else other
+        mine: Any = self.array
+        theirs: Any = other.array if type(other) is _Array else other
         if type(theirs) is not type(mine) or mine.dtype != theirs.dtype or mine.shape != theirs.shape:
             return False
         return bool(mine.tobytes() == theirs.tobytes())
@@ -122,12 +123,14 @@ class _Opaque:
 _OPAQUE = _Opaque()
 _LEAVES: frozenset[type] = frozenset({str, int, float, bool, type(None), bytes, complex, range})
 _PLAIN: frozenset[type] = frozenset({str, int, bool, type(None), bytes})  # `==` of two of one type tells all
-_LEAF_MODULES = frozenset({"datetime", "uuid", "decimal", "pathlib", "zoneinfo", "ipaddress", "re", "fractions"})
+_LEAF_MODULES = frozenset(
+    {"datetime", "uuid", "decimal", "pathlib", "zoneinfo", "ipaddress", "re", "fractions"}
+)
 
 
 def is_leaf(value: Any) -> bool:
     """Whether identity (or `==`) of the value proves that nothing in it changed."""
-    kind = type(value)
+    kind = cast("type[Any]", type(value))
     if kind in _LEAVES:
         return True
     return kind.__module__.partition(".")[0] in _LEAF_MODULES or (
@@ -137,7 +140,7 @@ def is_leaf(value: Any) -> bool:
 
 def detached(value: Any) -> Any:
     """A copy of the containers in `value` that shares the leaves; objects become comparable stand-ins."""
-    kind = type(value)
+    kind = cast("type[Any]", type(value))
     if kind in _LEAVES:
         return value
     if kind is list:
@@ -164,7 +167,12 @@ def detached(value: Any) -> Any:
 @lru_cache(maxsize=1024)
 def _has_fields(kind: type) -> bool:
     """Whether all that an object of this class holds is in its `__dict__` and slots, and no part of it in C."""
-    words = len(_slots(kind)) + len(_UNSEEN & _all_slots(kind)) + (kind.__dictoffset__ > 0) + (kind.__weakrefoffset__ > 0)
+    words = (
+        len(_slots(kind))
+        + len(_UNSEEN & _all_slots(kind))
+        + (kind.__dictoffset__ > 0)
+        + (kind.__weakrefoffset__ > 0)
+    )
     hidden = kind.__basicsize__ - object.__basicsize__ - words * _WORD
     return hidden <= 0 and kind.__itemsize__ == 0
 
@@ -236,7 +244,7 @@ def exact(old: Any, new: Any) -> bool:
     """Whether two values that are `==` have the same types throughout (`1`, `True`, `1.0`, `-0.0` told apart)."""
     if old is new:
         return True
-    kind = type(old)
+    kind = cast("type[Any]", type(old))
     if kind is _Fields:
         return old == new and exact(old.fields, fields_of(new))
     if kind is _Array:
@@ -272,7 +280,7 @@ def _same_members(old: Iterable[Any], new: Iterable[Any]) -> bool:
 
 def _operation(old: Any, new: Any) -> list[Any] | None:
     """The operation that turns `old` (a shadow) into `new`, where one is worth it; None: write `new` whole."""
-    kind = type(old)
+    kind = cast("type[Any]", type(old))
     if kind is not type(new):
         return None
     if kind is dict:
@@ -281,7 +289,11 @@ def _operation(old: Any, new: Any) -> list[Any] | None:
         return _list_operation(old, new)
     if kind is set:
         added, removed = list(new - old), list(old - new)
-        return [_SET, added, removed] if _same_members(old, new) and len(added) + len(removed) < len(new) else None
+        return (
+            [_SET, added, removed]
+            if _same_members(old, new) and len(added) + len(removed) < len(new)
+            else None
+        )
     if kind is str and len(old) >= _TEXT_FROM and new.startswith(old):
         return [_TEXT, new[len(old) :]]
     return None
@@ -303,7 +315,9 @@ def _dict_operation(old: dict[Any, Any], new: dict[Any, Any]) -> list[Any] | Non
     if len(put) + len(removed) > len(new) // 2 + 1 and not nested:
         return None
     kept = [key for key in old if key in new]
-    if kept + [key for key in put if key not in old] != list(new) or not exact(kept, list(islice(new, len(kept)))):
+    if kept + [key for key in put if key not in old] != list(new) or not exact(
+        kept, list(islice(new, len(kept)))
+    ):
         return None  # the order changed, or a key's type: an operation would not reproduce it
     return [_DICT, put, removed, nested]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -78,7 +78,9 @@ class MemoryBackend:
         self._items: dict[Namespace, dict[str, ItemRow]] = {}
         self._history: list[tuple[int, ItemRow]] = []  # (version, row) in order, live versions too
         self._ended: dict[int, int] = {}  # version -> when it was replaced or deleted
-        self._deleted: dict[tuple[Namespace, str], ItemRow] = {}  # the deletions of items that are gone, while kept
+        self._deleted: dict[
+            tuple[Namespace, str], ItemRow
+        ] = {}  # the deletions of items that are gone, while kept
         self._closed = False
 
     def __repr__(self) -> str:
@@ -117,6 +119,8 @@ class MemoryBackend:
 
     def commit_group(self, commits: Sequence[Commit], /) -> list[Outcome]:
         """One outcome a commit, in order."""
+        with self._lock:
+            self._check_open()
         outcomes: list[Outcome] = []
         for commit in commits:
             try:
@@ -127,7 +131,12 @@ class MemoryBackend:
 
     def commit_soon(self, commit: Commit, done: Callable[[Outcome], Any], /) -> None:
         """Commits at once: there is nothing to wait for."""
-        done(self.commit_group([commit])[0])
+        outcome: Outcome
+        try:
+            outcome = self.commit(commit)
+        except (Conflict, StorageError) as error:
+            outcome = error
+        done(outcome)
 
     @property
     def inline(self) -> bool:
@@ -141,7 +150,9 @@ class MemoryBackend:
     def commit_with(self, commit: Commit, other: Backend, others: Commit, /) -> Revision:
         """Both or neither, under both locks."""
         if not isinstance(other, MemoryBackend):
-            raise StorageError(f"{self._identity} cannot commit together with {other!r}; nothing was written.")
+            raise StorageError(
+                f"{self._identity} cannot commit together with {other!r}; nothing was written."
+            )
         first, second = sorted((self, other), key=id)
         with first._lock, second._lock:
             for backend, part in ((self, commit), (other, others)):
@@ -151,7 +162,7 @@ class MemoryBackend:
             return self._apply(commit)
 
     @contextmanager
-    def read(self) -> Iterator[Snapshot]:
+    def read(self) -> Generator[Snapshot]:
         """A snapshot; it holds the lock."""
         with self._lock:
             self._check_open()
@@ -161,7 +172,9 @@ class MemoryBackend:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise StorageError(f"{self._identity} is closed; nothing was written. Open it again before using it.")
+            raise StorageError(
+                f"{self._identity} is closed; nothing was written. Open it again before using it."
+            )
         if self._pid != os.getpid():
             raise StorageError(
                 f"{self._identity} was made in process {self._pid} and this is its fork {os.getpid()}: memory is not"
@@ -183,14 +196,18 @@ class MemoryBackend:
             raise version_conflict(failed)
         for removal in commit.removals:
             if not isinstance(removal, _REMOVALS):  # pyright: ignore[reportUnnecessaryIsInstance] - kinds to come
-                raise StorageError(f"this backend does not know the removal {removal!r}; nothing was written.")
+                raise StorageError(
+                    f"this backend does not know the removal {removal!r}; nothing was written."
+                )
         seen: set[tuple[str, int, int]] = set()
         for row in commit.segments:
             log = self._threads[row.thread].logs.get(row.log, []) if row.thread in self._threads else []
             at = bisect_left(log, row.start, key=lambda have: have.start)
             taken = at < len(log) and log[at].start == row.start and not _replaced(row, commit)
             if taken or row[:3] in seen:
-                raise StorageError(f"segment {row.log}/{row.start} of thread {row.thread!r} exists; nothing was written.")
+                raise StorageError(
+                    f"segment {row.log}/{row.start} of thread {row.thread!r} exists; nothing was written."
+                )
             seen.add((row.thread, row.log, row.start))
 
     def _version(self, namespace: Namespace, key: str) -> int | None:
@@ -223,7 +240,9 @@ class MemoryBackend:
             self._put(item.namespace, item.key, item.value, commit.at, revision, item.origin)
         return revision
 
-    def _put(self, namespace: Namespace, key: str, value: bytes | None, at: int, revision: Revision, origin: Origin) -> None:
+    def _put(
+        self, namespace: Namespace, key: str, value: bytes | None, at: int, revision: Revision, origin: Origin
+    ) -> None:
         live = self._items.get(namespace, {}).get(key)
         if live is None and value is None:
             return  # deleting what isn't there changes nothing
@@ -231,7 +250,14 @@ class MemoryBackend:
         before = live or self._deleted.pop((namespace, key), None)
         updated = max(at, before.updated_at) if before else at
         row = ItemRow(
-            namespace, key, value, live.created_at if live else updated, updated, self._versions, revision, origin
+            namespace,
+            key,
+            value,
+            live.created_at if live else updated,
+            updated,
+            self._versions,
+            revision,
+            origin,
         )
         if live:
             self._ended[live.version] = updated
@@ -330,7 +356,9 @@ class _MemorySnapshot:
                 return found
             at = row.parent
         if found:
-            raise StorageError(f"checkpoint {id} of thread {thread!r} rests on {at}, which is missing from the database.")
+            raise StorageError(
+                f"checkpoint {id} of thread {thread!r} rests on {at}, which is missing from the database."
+            )
         return found
 
     def checkpoints(
@@ -359,7 +387,11 @@ class _MemorySnapshot:
 
     def logs(self, thread: str) -> list[tuple[int, int]]:
         known = self._db._threads.get(thread)  # pyright: ignore[reportPrivateUsage]
-        return sorted((log, rows[-1].start + rows[-1].count) for log, rows in known.logs.items()) if known else []
+        return (
+            sorted((log, rows[-1].start + rows[-1].count) for log, rows in known.logs.items())
+            if known
+            else []
+        )
 
     def writes(self, thread: str, ns: str, checkpoint: str) -> list[WriteRow]:
         rows = self._find(thread, ns).writes.get(checkpoint, {}).values()

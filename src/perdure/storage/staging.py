@@ -25,10 +25,11 @@ class NoGuard(Enum):
 
 
 ANY: Final = NoGuard.ANY
-Guard: TypeAlias = "int | None | NoGuard"  # the version that must stand; None: no item may stand
+Guard: TypeAlias = "int | NoGuard | None"  # the version that must stand; None: no item may stand
 
 STAGED_VERSION: Final = -1  # of an item that is read back before its commit
 _UNKNOWN: Final = Revision(0, 0)
+NOBODY: Final = Origin()
 
 
 @dataclass(slots=True)
@@ -42,7 +43,7 @@ class Operation:
     guard: Guard = ANY
     change: Callable[[bytes | None], bytes | None] | None = None
     base: int | None = None  # with `change`: the committed version it was computed from
-    origin: Origin = Origin()
+    origin: Origin = NOBODY
     created_at: int | None = None  # of the item it replaces, if one was seen
 
     def row(self) -> ItemRow | None:
@@ -51,7 +52,14 @@ class Operation:
             return None
         created = self.at if self.created_at is None else self.created_at
         return ItemRow(
-            self.namespace, self.key, self.value, created, max(self.at, created), STAGED_VERSION, _UNKNOWN, self.origin
+            self.namespace,
+            self.key,
+            self.value,
+            created,
+            max(self.at, created),
+            STAGED_VERSION,
+            _UNKNOWN,
+            self.origin,
         )
 
 
@@ -67,7 +75,9 @@ class Layer:
     def add(self, operation: Operation) -> None:
         """The operation is the newest of the layer."""
         self.operations.append(operation)
-        self.index.pop((operation.namespace, operation.key), None)  # so that the index is in order of the last write
+        self.index.pop(
+            (operation.namespace, operation.key), None
+        )  # so that the index is in order of the last write
         self.index[operation.namespace, operation.key] = operation
 
     def extend(self, operations: Sequence[Operation]) -> None:
@@ -148,11 +158,14 @@ def check_guard(snapshot: Snapshot, layers: Layers, operation: Operation) -> Non
 def conflict(operation: Operation, found: int | None) -> VersionConflict:
     """The error for a guard that does not hold."""
     expected: Any = operation.guard
-    if expected is None:
-        wanted = "no item to be there"
-    else:
-        wanted = f"version {expected}"
-    now = "there is none" if found is None else "it is staged by this task" if found < 0 else f"it has version {found}"
+    wanted = "no item to be there" if expected is None else f"version {expected}"
+    now = (
+        "there is none"
+        if found is None
+        else "it is staged by this task"
+        if found < 0
+        else f"it has version {found}"
+    )
     return VersionConflict(
         f"{operation.key!r} in {operation.namespace!r}: the write expected {wanted}, now {now}. Nothing was written."
         " Read the item again and repeat, or use store.update(namespace, key, fn).",

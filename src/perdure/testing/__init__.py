@@ -1,10 +1,10 @@
 """What Perdure is tested with, shipped for those who write savers, stores, backends or programs of their own.
 
-    stores savers backends    conformance: functions `check_*` that raise AssertionError, free of pytest
-    faulty                    a backend that fails before or after the n-th commit
-    crash                     killing a real process at the n-th commit
-    digest                    one number for all that a database remembers
-    hostile                   names, strings and payloads that broke somebody's store
+stores savers backends    conformance: functions `check_*` that raise AssertionError, free of pytest
+faulty                    a backend that fails before or after the n-th commit
+crash                     killing a real process at the n-th commit
+digest                    one number for all that a database remembers
+hostile                   names, strings and payloads that broke somebody's store
 """
 
 from __future__ import annotations

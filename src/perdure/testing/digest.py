@@ -44,7 +44,9 @@ def _thread(db: Database, snapshot: Snapshot, thread: str) -> list[str]:
         for row in reversed(rows):
             head = chains.read_head(snapshot, pieces, thread, ns, row.id)
             values = {} if head is None else head.values
-            shown = {name: value for name, value in values.items() if not name.startswith(("branch:to:", "join:"))}
+            shown = {
+                name: value for name, value in values.items() if not name.startswith(("branch:to:", "join:"))
+            }
             due = sorted(name for name in values if name.startswith(("branch:to:", "join:")))
             lines.append(f"{row.step} {row.source} {canonical(shown)} due {due}")
         found.append("\n".join(lines))
@@ -52,7 +54,9 @@ def _thread(db: Database, snapshot: Snapshot, thread: str) -> list[str]:
 
 
 def _items(db: Database, snapshot: Snapshot) -> list[str]:
-    codec = db.store.__perdure_backend__.codec
+    handle = db.store.__perdure_backend__
+    assert handle is not None  # an open store has one
+    codec = handle.codec
     rows = snapshot.items((), None, 1 << 30)
     return [
         f"item {row.namespace!r} {row.key!r} {canonical(codec.decode(row.namespace, row.key, row.value))}"
@@ -70,7 +74,9 @@ def canonical(value: Any) -> str:
         return f"{type(value).__name__}{{{', '.join(sorted(map(canonical, value)))}}}"  # pyright: ignore[reportUnknownArgumentType]
     if isinstance(value, (list, tuple)):
         return f"{type(value).__name__}[{', '.join(map(canonical, value))}]"  # pyright: ignore[reportUnknownArgumentType]
-    if hasattr(value, "__slots__") and type(value).__module__.startswith("perdure."):
-        names = [name for name in type(value).__slots__ if not name.startswith("_") and name != "id"]
+    kind: Any = type(value)
+    if hasattr(kind, "__slots__") and kind.__module__.startswith("perdure."):
+        slots: tuple[str, ...] = tuple(kind.__slots__)
+        names = [name for name in slots if not name.startswith("_") and name != "id"]
         return f"{type(value).__name__}({', '.join(f'{name}={canonical(getattr(value, name))}' for name in names)})"
     return f"{type(value).__name__} {value!r}"

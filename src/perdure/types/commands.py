@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, Literal
 from typing_extensions import TypeVar
 
 from perdure.constants import PARENT
+from perdure.late import Late, late_base
 from perdure.types.policies import TimeoutPolicy
 
 __all__ = ["Command", "Overwrite", "Send", "as_name"]
@@ -80,8 +81,10 @@ class Send:
         return f"Send(node={self.node!r}, arg={self.arg!r}{timeout})"
 
 
+# Of this base, LangChain's `@tool` hands a returned command on; anything else it turns into text.
+@late_base("langchain_core.messages.tool", "ToolOutputMixin", extra="langchain")
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Command(Generic[N]):
+class Command(Late, Generic[N]):
     """An update and a jump in one return value; or, as a run's input, the answer to a question.
 
     Attributes:

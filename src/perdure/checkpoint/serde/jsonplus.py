@@ -117,10 +117,9 @@ class JsonPlusSerializer:
         """
         if obj is None:
             return "null", b""
-        kind: type[Any] = type(obj)
-        if kind is bytes:
+        if type(obj) is bytes:
             return "bytes", obj
-        if kind is bytearray:
+        if type(obj) is bytearray:
             return "bytearray", bytes(obj)
         return "msgpack", self.dumps(obj)
 

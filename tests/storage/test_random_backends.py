@@ -1,0 +1,268 @@
+"""Random commits and reads on the reference and on SQLite: the same outcomes, the same answers, order included."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from perdure import clock
+from perdure.errors import StorageError
+from perdure.storage.contract import (
+    Backend,
+    CheckpointRow,
+    Commit,
+    HeadIs,
+    ItemIs,
+    ItemRow,
+    Namespace,
+    Origin,
+    PruneHistory,
+    PutItem,
+    RemoveCheckpoint,
+    RemoveSegments,
+    RemoveStaged,
+    RemoveThread,
+    RemoveWrites,
+    Revision,
+    RunRow,
+    SegmentRow,
+    Snapshot,
+    StagedRow,
+    WriteRow,
+)
+from perdure.storage.memory import MemoryBackend
+from perdure.storage.sqlite import SqliteBackend
+from perdure.testing import hostile
+
+THREADS = ("t", "u", "é")
+NS = ("", "n", "n|\ud800")
+IDS = (*hostile.UUIDS[2:6], "1f0c5f2e-0000-6000-8000-00000000000", "a", "b\0", "")
+TASKS = (hostile.UUIDS[0], hostile.UUIDS[3], "task")
+LOGS = (1, 2, (1 << 63) - 1)
+SPACES: tuple[Namespace, ...] = (("a",), ("a", "b"), ("ab",), ("a\0",), ("b", "\ud800"))
+KEYS = ("k", "l", "", "\0\ud800")
+
+one = st.sampled_from
+payloads = one((b"", b"x", b"\0y", b"z" * 3_000))
+chains = st.tuples(one(THREADS), one(NS))
+places = st.tuples(one(THREADS), one(NS), one(IDS))
+
+
+def few(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    return st.lists(strategy, max_size=3)
+
+
+@st.composite
+def checkpoints(draw: st.DrawFn) -> CheckpointRow:
+    thread, ns, id = draw(places)
+    parent = draw(one([None, *(other for other in IDS if other < id)]))
+    above = None if parent is None else draw(one((ns, ns, "", "other")))
+    whole = parent is None or draw(st.booleans())
+    return CheckpointRow(
+        thread, ns, id, above, parent, draw(st.integers(-2, 3)), draw(one(("loop", "input", "mine"))),
+        draw(st.integers(-5, 1 << 51)), draw(one((None, "r", hostile.UUIDS[2]))), whole, draw(payloads), draw(one((None, b"m"))),
+    )  # fmt: skip
+
+
+segments = st.builds(
+    SegmentRow, one(THREADS), one(LOGS), st.integers(0, 9), st.integers(1, 3), st.integers(0, 3), payloads
+)
+writes = st.builds(
+    lambda place, *rest: WriteRow(*place, *rest),
+    places,
+    one(TASKS),
+    st.integers(-2, 2),
+    one(("p", "q")),
+    one(KEYS),
+    payloads,
+)
+staged = st.builds(
+    lambda place, *rest: StagedRow(*place, *rest),
+    places,
+    one(TASKS),
+    st.integers(0, 2),
+    one(SPACES),
+    one(KEYS),
+    payloads,
+)
+runs = st.builds(RunRow, one(THREADS), one(("r", hostile.UUIDS[2])), st.integers(0, 9), payloads)
+origins = one((Origin(), Origin("t", IDS[0], "node", None), Origin(None, "a", None, "\ud800")))
+puts = st.builds(PutItem, one(SPACES), one(KEYS), st.none() | payloads, origins)
+removals = st.one_of(
+    st.builds(RemoveThread, one(THREADS)),
+    st.builds(RemoveCheckpoint, one(THREADS), one(NS), one(IDS)),
+    st.builds(RemoveSegments, one(THREADS), one(LOGS), st.integers(0, 9)),
+    st.builds(RemoveStaged, one(THREADS), one(NS), one(IDS)),
+    st.builds(RemoveWrites, one(THREADS), one(NS), one(IDS)),
+    st.builds(PruneHistory, st.integers(0, 300), st.integers(0, 5)),
+)
+rows = st.fixed_dictionaries(
+    {
+        "removals": st.lists(removals, max_size=2) | st.just([]),
+        "runs": few(runs) | st.just([]),
+        "checkpoints": few(checkpoints()),
+        "segments": few(segments) | st.just([]),
+        "writes": few(writes) | st.just([]),
+        "staged": few(staged) | st.just([]),
+        "items": few(puts),
+    }
+)
+expectations = st.tuples(few(st.tuples(chains, one(("right", "right", "wrong")))), few(st.tuples(one(SPACES), one(KEYS), one(("right", "right", "wrong")))))  # fmt: skip
+
+
+class SqliteAgreesWithTheReference(RuleBasedStateMachine):
+    """Whatever is committed, in whatever order, alone or in groups, SQLite answers as the plain dicts do."""
+
+    @initialize(in_memory=st.booleans())
+    def begin(self, in_memory: bool) -> None:
+        self.directory = tempfile.mkdtemp()
+        self.path = None if in_memory else f"{self.directory}/random.db"
+        self.backends: list[Backend] = [MemoryBackend(), self.opened()]
+
+    def opened(self) -> SqliteBackend:
+        return SqliteBackend(self.path, synchronous="OFF")
+
+    def teardown(self) -> None:
+        for backend in self.backends:
+            backend.close()
+        shutil.rmtree(self.directory)
+
+    def commits_for(self, backend: Backend, plans: list[Any]) -> list[Commit]:
+        """The plans with expectations that are right, or wrong, now: numbers of versions differ between backends."""
+        found: list[Commit] = []
+        with backend.read() as now:
+            for id, at, fields, (heads, items) in plans:
+                expected = [HeadIs(*c, now.head(*c) if kind == "right" else "no such") for c, kind in heads]
+                versions = [
+                    ItemIs(space, key, self.version(now, space, key, kind)) for space, key, kind in items
+                ]
+                found.append(Commit(id, at, heads=expected, versions=versions, **fields))
+        return found
+
+    @staticmethod
+    def version(now: Snapshot, space: Namespace, key: str, kind: str) -> int | None:
+        item = now.item(space, key)
+        if kind == "wrong":
+            return 1 << 60 if item is None else None
+        return None if item is None else item.version
+
+    @rule(
+        plans=st.lists(st.tuples(st.integers(0, 400), rows, expectations), min_size=1, max_size=5),
+        alone=st.booleans(),
+    )
+    def commit(self, plans: list[Any], alone: bool) -> None:
+        named = [(clock.uuid6().bytes, *plan) for plan in plans]
+        outcomes: list[list[str]] = []
+        for backend in self.backends:
+            got: list[Any] = []
+            if alone:
+                for plan in named:
+                    got += backend.commit_group(self.commits_for(backend, [plan]))
+            else:
+                got = backend.commit_group(self.commits_for(backend, named))
+            outcomes.append([str(o) if isinstance(o, Revision) else type(o).__name__ for o in got])
+        assert outcomes[0] == outcomes[1]
+
+    @rule()
+    def open_again(self) -> None:
+        if self.path is not None:
+            self.backends[1].close()
+            self.backends[1] = self.opened()
+
+    @rule()
+    def vacuum(self) -> None:
+        self.backends[1].vacuum()
+
+    @rule(
+        place=places, limit=st.integers(0, 5) | st.none(), thread=one((None, *THREADS)), ns=one((None, *NS))
+    )
+    def list_checkpoints(
+        self, place: tuple[str, str, str], limit: int | None, thread: str | None, ns: str | None
+    ) -> None:
+        self.both(lambda now: now.checkpoints(thread, ns, place[2], limit))
+        self.both(lambda now: now.checkpoints(thread, ns, None, limit))
+        self.both(lambda now: now.following(*place))
+        self.both(lambda now: now.checkpoint(*place))
+
+    @rule(place=places)
+    def follow_a_line(self, place: tuple[str, str, str]) -> None:
+        def line(now: Snapshot) -> Any:
+            try:
+                return now.lineage(*place)
+            except StorageError as error:
+                return type(error).__name__
+
+        self.both(line)
+
+    @rule(space=one(((), *SPACES, ("b",))), limit=st.integers(0, 6), skip=st.integers(0, 6))
+    def list_items(self, space: Namespace, limit: int, skip: int) -> None:
+        self.both(lambda now: self.plain(now, now.items(space, None, limit)))
+        self.both(lambda now: now.namespaces(space))
+
+        def page(now: Snapshot) -> Any:
+            first = now.items(space, None, skip)
+            return self.plain(now, now.items(space, first[-1].version if first else None, limit))
+
+        self.both(page)
+
+    @rule(after=st.integers(0, 40), limit=st.integers(1, 9))
+    def read_changes(self, after: int, limit: int) -> None:
+        self.both(lambda now: self.plain(now, now.changes(Revision(0, after), limit)))
+
+    @staticmethod
+    def plain(now: Snapshot, items: list[ItemRow]) -> list[ItemRow]:
+        """With ranks for versions."""
+        ranks = {row.version: n for n, row in enumerate(now.changes(None, 10_000))}
+        return [row._replace(version=ranks[row.version]) for row in items]
+
+    @invariant()
+    def they_remember_the_same(self) -> None:
+        def everything(now: Snapshot) -> Any:
+            tables = ("checkpoints", "segments", "writes", "staged", "items", "history", "runs")
+            return (
+                now.revision(),
+                [now.count(table) for table in tables],
+                now.threads(None, 99),
+                [(now.heads(thread), now.logs(thread)) for thread in THREADS],
+                [now.segments(thread, log, 8) for thread in THREADS for log in LOGS],
+                [now.run(thread, run) for thread in THREADS for run in ("r", hostile.UUIDS[2])],
+                now.checkpoints(None, None, None, None),
+                self.plain(now, now.changes(None, 10_000)),
+                self.plain(now, now.items((), None, 10_000)),
+            )
+
+        self.both(everything)
+        for thread in THREADS:
+            for ns in NS:
+                self.both(
+                    lambda now, t=thread, n=ns: [(now.writes(t, n, id), now.staged(t, n, id)) for id in IDS]
+                )
+
+    def both(self, ask: Any) -> None:
+        answers: list[Any] = []
+        for backend in self.backends:
+            with backend.read() as now:
+                answers.append(ask(now))
+        assert answers[0] == answers[1]
+
+
+quick = settings(
+    max_examples=25,
+    stateful_step_count=12,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
+TestSqliteAgreesWithTheReference = SqliteAgreesWithTheReference.TestCase
+TestSqliteAgreesWithTheReference.settings = quick
+
+
+@pytest.mark.slow
+class TestItAgreesForLong(SqliteAgreesWithTheReference.TestCase):
+    settings = settings(quick, max_examples=600, stateful_step_count=40)
