@@ -49,7 +49,9 @@ class Late:
         """What `isinstance` reads: the object becomes what it can be by now."""
         kind = type(self)
         made = _made(kind)
-        if made is not kind:
+        # CPython's own isinstance() compares what we return with the object's class *now*, and believes only a difference;
+        # that of an `ABCMeta` looks at both. So only there the object may change while it is looked at.
+        if made is not kind and type(kind.__late__.here()) is not type:
             _CLASS.__set__(self, made)
         return made
 
@@ -100,9 +102,10 @@ class _Theirs:
                 f"{plain_class(owner).__name__}.{self._name} comes from {base.module.partition('.')[0]}, which cannot be"
                 f" imported ({error}). Install it: pip install 'perdure[{base.extra}]'."
             ) from error
-        kind = thing.__class__
-        if isinstance(getattr(kind, self._name, self), _Theirs):
+        made = _made(type(thing))
+        if isinstance(_found(made, self._name), _Theirs):
             raise AttributeError(f"{base.module}.{base.name}, as installed here, has no {self._name!r}")
+        _CLASS.__set__(thing, made)
         return getattr(thing, self._name)
 
 

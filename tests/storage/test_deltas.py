@@ -232,7 +232,9 @@ def test_edits_in_place_or_not_returned_or_not_reloaded_or_forked_are_all_exact(
     expected = [copy.deepcopy(live)]
 
     for _ in range(data.draw(st.integers(1, 8))):
-        match data.draw(st.sampled_from(["edit", "edit", "edit", "unreturned", "nothing", "reload", "fork", "append"])):
+        match data.draw(
+            st.sampled_from(["edit", "edit", "edit", "unreturned", "nothing", "reload", "fork", "append"])
+        ):
             case "unreturned":  # the live object changes, but nobody wrote the channel
                 live = data.draw(edit(live))
                 rig.commit_nothing()
@@ -366,7 +368,9 @@ class Oops(Exception):
     """Holds its arguments in C."""
 
 
-@pytest.mark.parametrize(("before", "after"), [(Text("a"), Text("b")), (Oops(1), Oops(2)), ([Text("a")], [Text("b")])])
+@pytest.mark.parametrize(
+    ("before", "after"), [(Text("a"), Text("b")), (Oops(1), Oops(2)), ([Text("a")], [Text("b")])]
+)
 def test_an_object_that_hides_what_it_holds_is_written_again(before: Any, after: Any) -> None:
     assert change_of(Shadow(before), after) is not None
 
@@ -405,7 +409,9 @@ def test_a_value_nested_almost_too_deep_is_still_written() -> None:
 
 
 def test_names_with_lone_surrogates_and_nul_survive_in_a_row() -> None:
-    state = chains.packed([["c\ud800"], {"c\ud800": ["v\udfff", None], "n\0": [1, b"x"]}, {"n\ud800": {"c\ud800": 2}}, []])
+    state = chains.packed(
+        [["c\ud800"], {"c\ud800": ["v\udfff", None], "n\0": [1, b"x"]}, {"n\ud800": {"c\ud800": 2}}, []]
+    )
     row = CheckpointRow(THREAD, "", "1", None, None, 0, "loop", 0, None, True, state, None)
 
     head = chains.fold([row])

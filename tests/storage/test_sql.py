@@ -61,13 +61,14 @@ def test_ranges_use_their_whole_key(database: sqlite3.Connection) -> None:
         "checkpoint": "SEARCH k USING PRIMARY KEY (chain=? AND id=?)",
         "segments": "SEARCH s USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
         "item": "SEARCH i USING INDEX perdure_items_by_key (<expr>=? AND key=?)",
-        "items_of_few": "SEARCH m USING COVERING INDEX perdure_items_by_version (<expr>=? AND version<?)",
+        "items_of_few": "SEARCH m USING INDEX perdure_items_by_version (<expr>=? AND version<?)",
         "ended_versions": "SEARCH perdure_versions USING INDEX perdure_versions_by_end (ended<?)",
         "changes": "SEARCH v USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
         "remove_writes": "SEARCH perdure_writes USING PRIMARY KEY (chain=? AND checkpoint=?)",
     }
     for name, line in whole.items():
-        assert line in plan_of(database, name), (name, plan_of(database, name))
+        plan = [step.replace("COVERING ", "") for step in plan_of(database, name)]
+        assert line in plan, (name, plan)
 
 
 def test_migrations_reach_the_schema_file() -> None:
@@ -92,7 +93,7 @@ def test_a_repeated_line_takes_as_many_rows_of_values() -> None:
     assert "repeat" not in text
 
 
-def test_a_commit_takes_the_same_few_statements_however_long_the_thread_is(tmp_path: object) -> None:
+def test_a_commit_takes_the_same_few_statements_however_long_the_thread_is() -> None:
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     backend = SqliteBackend(connection=connection)
     said: list[str] = []

@@ -17,7 +17,9 @@ from perdure.storage.item_codec import ITEM_BYTES, ITEM_DEPTH, ItemCodec
 from perdure.store.memory import InMemoryStore
 
 ME = ("users", "ada")
-text = st.text(max_size=10) | st.text(st.sampled_from('\0\ud83d\ude00\udfff"\\/\x7f\u2028\U0001f600'), max_size=4)
+text = st.text(max_size=10) | st.text(
+    st.sampled_from('\0\ud83d\ude00\udfff"\\/\x7f\u2028\U0001f600'), max_size=4
+)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | text,
     lambda inner: st.lists(inner) | st.dictionaries(text, inner),

@@ -35,10 +35,10 @@ filters = st.dictionaries(
     | st.fixed_dictionaries({"y": scalars}),
     max_size=2,
 )
-ops = st.one_of(
-    st.builds(PutOp, namespaces, keys, st.none() | objects),
-    st.builds(GetOp, namespaces, keys),
-    st.builds(SearchOp, prefixes, filters, st.integers(0, 4), st.integers(0, 3)),
+ops: st.SearchStrategy[Op] = st.one_of(
+    st.tuples(namespaces, keys, st.none() | objects).map(lambda given: PutOp(*given)),
+    st.tuples(namespaces, keys).map(lambda given: GetOp(*given)),
+    st.tuples(prefixes, filters, st.integers(0, 4), st.integers(0, 3)).map(lambda given: SearchOp(*given)),
 )
 
 
@@ -138,9 +138,9 @@ class StoresAgreeWithADict(RuleBasedStateMachine):
     @rule(several=st.lists(ops, max_size=6))
     def batch(self, several: list[Op]) -> None:
         self.both(lambda store: store.batch(several))
-        last = {(op.namespace, op.key): op.value for op in reversed(several) if isinstance(op, PutOp)}
-        for place, value in reversed(last.items()):
-            self.remember(place, None if value is None else dict(value))
+        for op in several:
+            if isinstance(op, PutOp):
+                self.remember((op.namespace, op.key), None if op.value is None else dict(op.value))
 
     @invariant()
     def they_hold_the_same_in_the_same_order(self) -> None:

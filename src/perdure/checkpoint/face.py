@@ -30,7 +30,7 @@ from perdure.checkpoint.base import (
 from perdure.checkpoint.base.values import RunnableConfig
 from perdure.checkpoint.copying import copy_commit
 from perdure.checkpoint.pieces import SerdePieces
-from perdure.checkpoint.places import Place, config_of, place_of, selection_of
+from perdure.checkpoint.places import config_of, place_of, selection_of
 from perdure.checkpoint.reading import Page, Query, Reader, read_page, read_tuple
 from perdure.checkpoint.removal import removal_commit
 from perdure.checkpoint.serde.base import SerializerProtocol, UntypedSerializerProtocol
@@ -82,18 +82,18 @@ class BackendSaver(BaseCheckpointSaver[Any]):
     work on the thread then ends with `StaleThread`.
 
     Args:
-        backend: where the threads are.
-        serde: a serializer for the values, instead of Perdure's own codec.
-        pieces: the encoding of the values, if it is neither.
+        backend: where the threads are; None: a subclass opens it before anything is asked.
+        pieces: the encoding of the values; by default Perdure's own codec.
+        serde: a serializer for the values instead.
         let_go: called once by `close`.
     """
 
     def __init__(
         self,
-        backend: Backend,
+        backend: Backend | None,
+        pieces: Pieces | None = None,
         *,
         serde: SerializerProtocol | UntypedSerializerProtocol | None = None,
-        pieces: Pieces | None = None,
         let_go: Callable[[], object] | None = None,
     ) -> None:
         """Over an open backend."""
@@ -104,6 +104,8 @@ class BackendSaver(BaseCheckpointSaver[Any]):
         self._closed = False
 
     def __repr__(self) -> str:
+        if self._opened is None:
+            return f"<{type(self).__name__} not open yet>"
         state = "closed" if self._closed or self._opened.closed else "open"
         return f"<{type(self).__name__} {self._opened.identity} {state}>"
 
@@ -237,7 +239,7 @@ class BackendSaver(BaseCheckpointSaver[Any]):
             except StaleThread:  # another put was first
                 continue
             if before.replaces:
-                HEADS.take(self._opened, place.thread, place.ns)
+                HEADS.take(self._backend(), place.thread, place.ns)
             return config_of(place.thread, place.ns, str(checkpoint["id"]))
         raise AssertionError("a put that shares no log expects no head")
 
@@ -340,9 +342,6 @@ class BackendSaver(BaseCheckpointSaver[Any]):
                 yield found
             query = page.rest
 
-    async def _apage(self, query: Query) -> Page:
-        return await self._aside(lambda: self._page(query))
-
     async def aput(
         self,
         config: RunnableConfig,
@@ -384,16 +383,21 @@ class BackendSaver(BaseCheckpointSaver[Any]):
     # ---- within
 
     def _backend(self) -> Backend:
-        if self._closed:
+        if self._closed or self._opened is None:
             raise StorageError(
-                f"This {type(self).__name__} of {self._opened.identity} is closed; nothing was written. Open it again "
-                "before using it."
+                f"This {type(self).__name__} is closed; nothing was written.",
+                operation="use",
+                where=None if self._opened is None else self._opened.identity,
+                hint="Open it again before using it.",
             )
         return self._opened
 
     async def _aside(self, work: Callable[[], T]) -> T:
         # Memory answers at once; a database may have to wait for its disk or its lock.
         return work() if isinstance(self._opened, MemoryBackend) else await aside(work)
+
+    async def _apage(self, query: Query) -> Page:
+        return await self._aside(lambda: self._page(query))
 
     def _threads(self, after: str | None) -> list[str]:
         with self._backend().read() as snapshot:
@@ -420,11 +424,12 @@ class BackendSaver(BaseCheckpointSaver[Any]):
 
     def _changed(self, thread: str, commit: Commit) -> None:
         """Commits what changes a thread's past, and forgets what this process keeps of it."""
-        with self._backend().read() as snapshot:
+        backend = self._backend()
+        with backend.read() as snapshot:
             spaces = {ns for ns, _ in snapshot.heads(thread)}
-        self._backend().commit(commit)
+        backend.commit(commit)
         for ns in spaces:
-            HEADS.take(self._opened, thread, ns)
+            HEADS.take(backend, thread, ns)
 
 
 def own_pieces() -> Codec:

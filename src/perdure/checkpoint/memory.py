@@ -48,7 +48,7 @@ class InMemorySaver(BackendSaver):
                 UserWarning,
                 stacklevel=2,
             )
-        super().__init__(MemoryBackend() if backend is None else backend, serde=serde, pieces=pieces)
+        super().__init__(MemoryBackend() if backend is None else backend, pieces, serde=serde)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None

@@ -7,7 +7,7 @@ whose newest checkpoints were removed goes on where it was.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from perdure import clock
 from perdure.checkpoint.places import Place
@@ -146,7 +146,7 @@ class _Reach:
 
     def _slice(self, code: Any) -> None:  # noqa: ANN401 - a code of `chains.py`
         if isinstance(code, list):
-            log, start, end = code
+            log, start, end = cast("list[int]", code)
             self._reached(log, start if end < 0 else end)
 
     def _reached(self, log: int, length: int) -> None:

@@ -136,6 +136,7 @@ class OwnChain:
         self.at = ""  # the checkpoint that the next step starts from
         self.expected: str | None = None  # the head that the next commit expects
         self.stored: dict[str, Stored] = {}
+        self._saved_versions: dict[str, Any] = {}  # of channels, as the newest row has them
         self._parent: str | None = None
         self._since_whole = 0
         self._whole = True  # the next row stands alone: the first one, or a fork
@@ -186,6 +187,7 @@ class OwnChain:
         self.at = self._parent = head.id
         self.before = head.parent
         self.stored = head.stored
+        self._saved_versions = dict(head.versions)
         self._since_whole = head.since_whole
         self._has_records = bool(loaded.records or loaded.operations or loaded.answers or loaded.updates)
         if head.id != loaded.newest:
@@ -300,6 +302,7 @@ class OwnChain:
         if held_input is not MISSING:
             stored[START] = Stored({})
             codes[START] = {}
+        written = dict.fromkeys(codes, step.applied.version)
         if whole:
             codes = {
                 name: [version, chains.code_of(stored[name])]
@@ -307,6 +310,9 @@ class OwnChain:
                 if name in stored
             }
             seen_now = {node: dict(known) for node, known in seen.items()}
+        else:
+            seen_now = chains.short_seen(seen_now, self._saved_versions)
+        self._saved_versions.update(written)
         self._whole = False
         self._since_whole = 0 if whole else self._since_whole + 1
         self.before = self._parent

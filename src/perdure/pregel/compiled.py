@@ -26,8 +26,7 @@ RUNNABLE_NAMES: Final = (
     "__or__", "__ror__", "pipe", "pick", "assign", "map", "bind", "transform", "atransform",
     "with_retry", "with_fallbacks", "with_types", "with_listeners", "with_alisteners", "as_tool",
     "astream_log", "astream_events", "batch_as_completed", "abatch_as_completed",
-    "input_schema", "output_schema", "get_input_schema", "get_output_schema",
-    "get_input_jsonschema", "get_output_jsonschema", "config_specs", "config_schema", "get_config_jsonschema", "get_prompts",
+    "input_schema", "output_schema", "config_specs", "config_schema", "get_config_jsonschema", "get_prompts",
 )  # fmt: skip
 
 
@@ -87,6 +86,26 @@ class CompiledGraph(Late, ThreadMethods, Generic[StateT, ContextT, InputT, Outpu
     def OutputType(self) -> Any:  # noqa: N802 - the field's name
         """The schema of what a run gives."""
         return Any
+
+    def get_input_schema(self, config: Any = None) -> Any:
+        """A pydantic model of what a run takes. Raises ImportError without pydantic."""
+        from perdure.pregel.schemas import model_of
+
+        return model_of(self.InputType, self.get_name("Input"))
+
+    def get_output_schema(self, config: Any = None) -> Any:
+        """A pydantic model of what a run gives. Raises ImportError without pydantic."""
+        from perdure.pregel.schemas import model_of
+
+        return model_of(self.OutputType, self.get_name("Output"))
+
+    def get_input_jsonschema(self, config: Any = None) -> dict[str, Any]:
+        """The JSON schema of what a run takes. Raises ImportError without pydantic."""
+        return self.get_input_schema().model_json_schema()
+
+    def get_output_jsonschema(self, config: Any = None) -> dict[str, Any]:
+        """The JSON schema of what a run gives. Raises ImportError without pydantic."""
+        return self.get_output_schema().model_json_schema()
 
     def as_runnable(self) -> Runnable[InputT, OutputT]:
         """This graph, typed as the LangChain `Runnable` that it is: type checkers see no such base.

@@ -23,6 +23,7 @@ from typing import Any, Final, Protocol, cast
 import ormsgpack
 
 from perdure.channels.base import MISSING
+from perdure.constants import START
 from perdure.errors import EncodingError, StorageError
 from perdure.storage.contract import CheckpointRow, RemoveSegments, SegmentRow, Snapshot
 from perdure.storage.deltas import APPEND, BASE, FROM, PATCH, Change, Shadow, apply_patch, change_of
@@ -135,11 +136,12 @@ def _apply_row(head: Head, row: CheckpointRow) -> None:
         head.seen.update(seen)
         head.updated = version
     else:
+        for node in seen:  # before the versions below: what it saw are the versions that stood when it ran
+            for trigger, known in _seen_by(node, seen, head.versions).items():
+                head.seen.setdefault(node, {})[trigger] = known
         for channel, code in codes.items():
             head.versions[channel] = version
             head.stored[channel] = _stored(head.stored.get(channel), code)
-        for node, versions in seen.items():
-            head.seen.setdefault(node, {}).update(versions)
         head.updated = list(codes)
     head.results = results
 
@@ -155,7 +157,9 @@ def unpack(row: CheckpointRow) -> tuple[Any, dict[str, Any], dict[str, Any], lis
             codes = {name: [_version(at), code] for name, (at, code) in codes.items()}
         else:
             version = _version(version)
-        seen = {_text(k): {n: _version(at) for n, at in _texts(v).items()} for k, v in seen.items()}
+        seen = {
+            _text(k): None if v is None else {n: _version(at) for n, at in _texts(v).items()} for k, v in seen.items()
+        }
         return (
             version,
             codes,
@@ -166,6 +170,24 @@ def unpack(row: CheckpointRow) -> tuple[Any, dict[str, Any], dict[str, Any], lis
         raise StorageError(
             f"checkpoint {row.id} of thread {row.thread!r} cannot be read: its row is damaged."
         ) from error
+
+
+def own_trigger(node: str) -> str:
+    """The channel that makes an ordinary node due."""
+    return START if node == START else f"branch:to:{node}"
+
+
+def short_seen(seen: Mapping[str, Mapping[str, Any]], versions: Mapping[str, Any]) -> dict[str, Any]:
+    """What nodes have seen, for a row of changes: None where it is their own trigger's version, as it mostly is."""
+    return {
+        node: None if len(known) == 1 and known.get(own_trigger(node), known) == versions.get(own_trigger(node)) else known
+        for node, known in seen.items()
+    }
+
+
+def _seen_by(node: str, seen: Mapping[str, Any], versions: Mapping[str, Any]) -> Mapping[str, Any]:
+    known = seen[node]
+    return {own_trigger(node): versions[own_trigger(node)]} if known is None else known
 
 
 def _text(name: str | bytes) -> str:

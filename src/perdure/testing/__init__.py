@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perdure.testing.crash import crash_at
-    from perdure.testing.digest import digest
+    from perdure.testing.digests import digest
 
 __all__ = ["crash_at", "digest"]
 
@@ -24,7 +24,7 @@ def __getattr__(name: str) -> Any:
 
         return crash_at
     if name == "digest":
-        from perdure.testing.digest import digest
+        from perdure.testing.digests import digest
 
         return digest
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,6 +16,7 @@ from perdure.storage.contract import Snapshot
 
 __all__ = ["canonical", "digest"]
 
+_DUE = ("branch:to:", "join:")
 _IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -38,16 +39,17 @@ def _thread(db: Database, snapshot: Snapshot, thread: str) -> list[str]:
     """The thread's chains as text; nested ones without the ids in their names, sorted by what they hold."""
     found: list[str] = []
     pieces = db.checkpointer.__perdure_backend__.pieces
+    logs = chains.Logs(snapshot, pieces, thread)
     for ns, _ in snapshot.heads(thread):
-        rows = snapshot.checkpoints(thread, ns, None, None)
         lines = [f"thread {thread!r} chain {_IDS.sub('*', ns)!r}"]
-        for row in reversed(rows):
-            head = chains.read_head(snapshot, pieces, thread, ns, row.id)
-            values = {} if head is None else head.values
-            shown = {
-                name: value for name, value in values.items() if not name.startswith(("branch:to:", "join:"))
-            }
-            due = sorted(name for name in values if name.startswith(("branch:to:", "join:")))
+        for row in reversed(snapshot.checkpoints(thread, ns, None, None)):
+            head = chains.read_map(snapshot, thread, ns, row.id)
+            if head is None:
+                continue
+            chains.read_values(snapshot, pieces, head, logs=logs)
+            due = sorted(name for name in head.values if name.startswith(_DUE))
+            changed = sorted(head.values if head.updated is None else head.updated)
+            shown = {name: head.values[name] for name in changed if name in head.values and name not in due}
             lines.append(f"{row.step} {row.source} {canonical(shown)} due {due}")
         found.append("\n".join(lines))
     return sorted(found)
