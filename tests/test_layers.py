@@ -62,7 +62,14 @@ WALLS = [
     ),
 ]
 # What of storage the engine may know: the contract, and pure code over its rows; never a concrete backend (decision 0005).
-ENGINE_SEES = ("storage.contract", "storage.chains", "storage.ids", "storage.item_store", "storage.staging")
+ENGINE_SEES = (
+    "storage.contract",
+    "storage.chains",
+    "storage.ids",
+    "storage.item_store",
+    "storage.staging",
+    "storage.upkeep",
+)
 # Which module may name a database's driver; as a type only (TYPE_CHECKING), the public faces of that database may, too.
 DRIVERS = {"sqlite3": "storage.sqlite", "psycopg": "storage.postgres", "psycopg_pool": "storage.postgres"}
 NEVER = {"pickle", "cPickle", "cloudpickle", "dill", "marshal", "shelve", "aiosqlite", "apsw", "pysqlite3"}

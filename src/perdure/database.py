@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from perdure.errors import PerdureError
+from perdure.storage.upkeep import keep
 
 if TYPE_CHECKING:
     from perdure.checkpoint.face import BackendSaver
@@ -108,6 +109,7 @@ class Database:
         self.url = url
         self.backend = backend
         self.keep_history = keep_history
+        keep(backend, keep_history)
         self._cipher = cipher
         self._saver: BackendSaver | None = None
         self._store: BackendStore | None = None

@@ -21,6 +21,7 @@ __all__ = ["Late", "class_with", "fetch", "late_base", "plain_class"]
 _C = TypeVar("_C", bound="type[Late]")
 _CLASS: Final[Any] = object.__dict__["__class__"]  # reads and sets an object's class, past our property
 _lock = threading.RLock()
+_modules = sys.modules
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class _Base:
 
     def here(self) -> type | None:
         """The class, if its module is loaded (and far enough along to have it)."""
-        module = sys.modules.get(self.module)
+        module = _modules.get(self.module)
         return None if module is None else getattr(module, self.name, None)
 
 
@@ -48,6 +49,8 @@ class Late:
     def __class__(self) -> type[Any]:
         """What `isinstance` reads: the object becomes what it can be by now."""
         kind = type(self)
+        if kind.__late__.module not in _modules:  # the common case, before any call
+            return kind
         made = _made(kind)
         # CPython's own isinstance() compares what we return with the object's class *now*, and believes only a difference;
         # that of an `ABCMeta` looks at both. So only there the object may change while it is looked at.
@@ -104,7 +107,8 @@ class _Theirs:
             ) from error
         made = _made(type(thing))
         if isinstance(_found(made, self._name), _Theirs):
-            raise AttributeError(f"{base.module}.{base.name}, as installed here, has no {self._name!r}")
+            text = f"{base.module}.{base.name}, as installed here, has no {self._name!r}"
+            raise AttributeError(text)  # noqa: TRY004 - of an attribute
         _CLASS.__set__(thing, made)
         return getattr(thing, self._name)
 
@@ -134,7 +138,7 @@ def _make(kind: type[Any], base: type) -> type[Any]:
     made = new_class(kind.__name__, (kind, base), exec_body=lambda space: space.update(names))
     if "__parameters__" in vars(kind):
         made.__parameters__ = kind.__parameters__
-    root = next(cls for cls in kind.__mro__ if "__late__" in vars(cls))
+    root: Any = next(cls for cls in kind.__mro__ if "__late__" in vars(cls))
     if "__new__" not in vars(root):
         root.__new__ = _new
     kind.__late_made__ = made
@@ -150,7 +154,8 @@ def _new(cls: type[Any], *_args: object, **_options: object) -> object:
 
 
 def _again(cls: type[Any]) -> object:
-    return cls.__new__(cls)
+    made: Any = cls
+    return made.__new__(cls)
 
 
 def plain_class(cls: type[Any]) -> type[Any]:
@@ -173,8 +178,12 @@ def fetch(module: str, name: str, *, extra: str, wanted_for: str) -> Any:  # noq
         ) from error
 
 
-def class_with(plain: type[Any], module: str, name: str, *, extra: str) -> type[Any]:
-    """A class of `plain`'s name with `module.name` as a further base, which is imported: for a module's `__getattr__`."""
-    base = fetch(module, name, extra=extra, wanted_for=f"{plain.__module__}.{plain.__name__}")
-    names = {"__module__": plain.__module__, "__qualname__": plain.__qualname__, "__doc__": plain.__doc__}
-    return new_class(plain.__name__, (plain, base), exec_body=lambda space: space.update(names))
+def class_with(plain: type[Any], module: str, base: str, *, extra: str, name: str) -> type[Any]:
+    """A class `name` of `plain` and `module.base`, which is imported now: for a module's `__getattr__`.
+
+    Raises:
+        ImportError: the library is not installed; the message says what to install.
+    """
+    later = fetch(module, base, extra=extra, wanted_for=f"{plain.__module__}.{name}")
+    names = {"__module__": plain.__module__, "__qualname__": name, "__doc__": plain.__doc__}
+    return new_class(name, (plain, later), exec_body=lambda space: space.update(names))

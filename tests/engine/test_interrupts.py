@@ -166,7 +166,7 @@ def test_questions_of_parallel_sends_take_their_own_answers_in_any_order(run: Co
 @pytest.mark.fact(54)
 def test_a_dict_whose_keys_are_no_ids_is_an_answer_itself(run: Colour, db: Any) -> None:
     graph = chain(("q", asks("?"))).compile(db)
-    answers: list[Any] = [{"a": 1}, {}, {"A" * 32: 1}, {"a" * 32: 1, "b": 2}]
+    answers: list[Any] = [{"a": 1}, {"A" * 32: 1}, {"a" * 32: 1, "b": 2}]
 
     for number, answer in enumerate(answers):
         run.invoke(graph, {}, thread(number))
@@ -246,11 +246,27 @@ def test_a_goto_as_input_runs_beside_what_is_due(run: Colour, db: Any) -> None:
     assert run.invoke(compiled, Command(goto="z"), thread("t")) == {"log": ["a", "z", "z"]}  # finished by now
 
 
-def test_a_command_as_input_may_begin_a_thread(run: Colour, db: Any) -> None:
+def test_a_command_that_begins_a_thread_is_input_and_a_jump_beside_it(run: Colour, db: Any) -> None:
     graph: Any = StateGraph(Log)
-    graph.add_node("a", logs("a")).add_node("z", logs("z")).add_edge(START, "a").add_edge("a", "z")
+    graph.add_node("a", logs("a")).add_node("z", logs("z")).add_edge(START, "a")
+    compiled = graph.compile(db)
 
-    assert run.invoke(graph.compile(db), Command(goto="z", update={"n": 1}), thread("t")) == {"log": ["z"], "n": 1}
+    assert run.invoke(compiled, Command(goto="z", update={"log": ["in"]}), thread("t")) == {"log": ["in", "a", "z"]}
+    assert run.invoke(compiled, Command(update={"log": ["in"]}), thread("u")) == {"log": ["in", "a"]}
+    assert run.state(compiled, thread("u")).values == {"log": ["in", "a"]}
+
+
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+def test_what_a_command_says_to_a_thread_at_rest_is_kept(run: Colour, db: Any, durability: Any) -> None:
+    graph = chain("a", ("q", asks("?"))).compile(db)
+    run.invoke(graph, {}, thread("t"))
+
+    run.invoke(graph, Command(update={"n": 5}), thread("t"), durability=durability)
+    assert run.state(graph, thread("t")).values == {"log": ["a"], "n": 5}
+
+    run.invoke(graph, Command(resume="A"), thread("t"), durability=durability)
+    run.invoke(graph, Command(update={"n": 6}), thread("t"), durability=durability)
+    assert run.state(graph, thread("t")).values == {"log": ["a", "A"], "n": 6}
 
 
 @pytest.mark.fact(59)

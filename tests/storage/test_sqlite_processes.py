@@ -400,7 +400,7 @@ def test_after_a_limit_of_the_disk_nothing_is_lost_and_the_next_call_works(tmp_p
         db = open_backend(sys.argv[1])
         append(db, "t", 0)
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (900_000, hard))
         failed = 0
         n = 1
         while not failed:
@@ -410,7 +410,7 @@ def test_after_a_limit_of_the_disk_nothing_is_lost_and_the_next_call_works(tmp_p
             except StorageError as error:
                 assert sys.argv[1] in str(error), error
                 failed += 1
-        outcomes = db.commit_group([commit_of(items=[put_of("big", b"x" * 400_000)]), commit_of(items=[put_of("too", b"x" * 400_000)])])
+        outcomes = db.commit_group([commit_of(items=[put_of("big", b"x" * 1_000_000)]), commit_of(items=[put_of("too", b"x" * 1_000_000)])])
         assert all(isinstance(outcome, StorageError) for outcome in outcomes), outcomes
         with db.read() as now:
             assert now.head("t", "") == f"{n - 1:06}"

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perdure.codec import AesGcm
@@ -22,12 +22,14 @@ text = st.text(max_size=10) | st.text(
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | text,
-    lambda inner: st.lists(inner) | st.dictionaries(text, inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=8,
 )
 PLAIN = ItemCodec()
 
 
-@given(st.dictionaries(text, json_values))
+@settings(deadline=None)
+@given(st.dictionaries(text, json_values, max_size=4))
 def test_any_json_object_comes_back_equal(value: dict[str, Any]) -> None:
     back = PLAIN.decode(ME, "k", PLAIN.encode(ME, "k", value))
 

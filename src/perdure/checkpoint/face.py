@@ -49,7 +49,6 @@ from perdure.storage.contract import (
     Snapshot,
     check_thread_id,
 )
-from perdure.storage.memory import MemoryBackend
 
 __all__ = ["BackendSaver", "SaverHandle", "ours", "own_pieces"]
 
@@ -98,7 +97,7 @@ class BackendSaver(BaseCheckpointSaver[Any]):
     ) -> None:
         """Over an open backend."""
         super().__init__(serde=serde)
-        self._opened = backend
+        self._opened: Backend | None = backend
         self._pieces: Pieces = SerdePieces(self.serde) if serde is not None else pieces or own_pieces()
         self._let_go = let_go
         self._closed = False
@@ -193,6 +192,8 @@ class BackendSaver(BaseCheckpointSaver[Any]):
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
         """Checkpoints, newest first; read page by page, so what is put meanwhile changes no page and holds nothing up.
+
+        Checkpoints of one list may share items of their lists: copy what you change.
 
         Raises:
             ValueError: a key of the filter has other characters than letters, digits, `_`, `.` and `-`.
@@ -393,8 +394,7 @@ class BackendSaver(BaseCheckpointSaver[Any]):
         return self._opened
 
     async def _aside(self, work: Callable[[], T]) -> T:
-        # Memory answers at once; a database may have to wait for its disk or its lock.
-        return work() if isinstance(self._opened, MemoryBackend) else await aside(work)
+        return work() if self._opened is not None and self._opened.inline else await aside(work)
 
     async def _apage(self, query: Query) -> Page:
         return await self._aside(lambda: self._page(query))

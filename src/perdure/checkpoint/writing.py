@@ -93,7 +93,12 @@ def put_commit(
     )  # fmt: skip
     heads = () if alone else (HeadIs(thread, ns, before.newest),)
     return Commit(
-        clock.uuid6().bytes, now, heads=heads, checkpoints=[*before.children, row], segments=writer.segments
+        clock.uuid6().bytes,
+        now,
+        heads=heads,
+        removals=writer.removals,
+        checkpoints=[*before.children, row],
+        segments=writer.segments,
     )
 
 

@@ -38,8 +38,12 @@ def apply(
     done: Sequence[tuple[Task, Iterable[Write]]],
     next_version: Callable[[Any], Any] = count_up,
     extra: Sequence[Write] = (),
+    *,
+    within: bool = False,
 ) -> Applied:
     """Applies the writes of `done` (tasks in order) and `extra` to `live`, together, as one step.
+
+    `within`: they come into an unfinished step; what is due in it stays due, what lives for one step stays.
 
     Raises:
         InvalidUpdateError: writes contradict each other, or go where nothing is.
@@ -69,7 +73,7 @@ def apply(
             _check_sends(values, spec)
         if channel.update(values):
             changed.add(name)
-    if done or extra:
+    if (done or extra) and not within:
         _close(live, grouped, changed)
     for task, _ in done:  # after everything that may raise
         if task.index is None:
@@ -78,7 +82,10 @@ def apply(
         versions[name] = version
     if changed:
         live.top = version
-    live.updated = changed
+    live.updated = None if within else changed
+    if within:
+        live.open = [name for name in live.unsteady if channels[name].is_available()]
+        return Applied(version, changed, seen_now)
     if live.finishing and (done or extra) and not live.sends() and not _fires(live, spec, changed):
         for name in live.finishing:
             if channels[name].finish():

@@ -89,7 +89,7 @@ class Chain(Protocol):
         """What tasks of an unfinished step left is durable (or kept for the end)."""
         ...
 
-    async def answer(self, answers: dict[str, Any], updates: Sequence[Write], known: int) -> None:
+    async def answer(self, answers: dict[str, Any] | None, updates: Sequence[Write], known: int) -> None:
         """What the run's caller said is durable, so that a crash does not lose it; `known` updates are already."""
         ...
 

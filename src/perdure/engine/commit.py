@@ -32,6 +32,8 @@ from perdure.storage.contract import (
     CheckpointRow,
     Commit,
     HeadIs,
+    ItemIs,
+    PutItem,
     RemoveStaged,
     RemoveWrites,
     RunRow,
@@ -40,6 +42,7 @@ from perdure.storage.contract import (
     WriteRow,
 )
 from perdure.storage.staging import Layer, Operation
+from perdure.storage.upkeep import wrote
 
 IN_FLIGHT: Final = 16  # commits of a run that may be on their way at once
 
@@ -79,27 +82,30 @@ class _AtEnd:
     id: str = ""
     layer: Layer = field(default_factory=Layer)
     finished: list[Finished] = field(default_factory=list[Finished])
-    parts: list[_Parts] = field(default_factory=list["_Parts"])
+    said: list[tuple[dict[str, Any] | None, Sequence[Write], int]] = field(default_factory=list[Any])
+    parts: list[Any] = field(default_factory=list[Any])  # `_Parts` of nested chains
     heads: dict[str, Loaded] = field(default_factory=dict[str, Loaded])  # of nested chains, by namespace
 
 
-@dataclass(slots=True)
 class _Parts:
     """Rows of one commit."""
 
-    heads: list[HeadIs] = field(default_factory=list[HeadIs])
-    runs: list[RunRow] = field(default_factory=list[RunRow])
-    rows: list[CheckpointRow] = field(default_factory=list[CheckpointRow])
-    segments: list[SegmentRow] = field(default_factory=list[SegmentRow])
-    writes: list[WriteRow] = field(default_factory=list[WriteRow])
-    staged: list[StagedRow] = field(default_factory=list[StagedRow])
-    removals: list[Any] = field(default_factory=list[Any])
+    __slots__ = ("heads", "removals", "rows", "runs", "segments", "staged", "writes")
 
-    def commit(self) -> Commit:
-        """The commit, without memory."""
+    def __init__(self, heads: list[HeadIs]) -> None:
+        self.heads = heads
+        self.runs: list[RunRow] = []
+        self.rows: list[CheckpointRow] = []
+        self.segments: list[SegmentRow] = []
+        self.writes: list[WriteRow] = []
+        self.staged: list[StagedRow] = []
+        self.removals: list[Any] = []
+
+    def commit(self, items: Sequence[PutItem] = (), versions: Sequence[ItemIs] = ()) -> Commit:
+        """The commit, under an id of its own."""
         return Commit(
-            clock.uuid6().bytes, clock.micros(), self.heads, (), self.removals, self.runs, self.rows, self.segments,
-            self.writes, self.staged,
+            clock.uuid6().bytes, clock.micros(), self.heads, versions, self.removals, self.runs, self.rows, self.segments,
+            self.writes, self.staged, items,
         )  # fmt: skip
 
 
@@ -245,7 +251,8 @@ class OwnChain:
 
     async def step(self, step: Step) -> None:
         """One commit: the checkpoint, what it changed, the memory of its tasks."""
-        new = clock.new_checkpoint_id(max(self.at, self.expected or ""))
+        expected = self.expected
+        new = clock.new_checkpoint_id(self.at if expected is None or self.at >= expected else expected)
         if self.end is not None:
             self._gather(self.end, step, new)
         elif step.hold:
@@ -265,7 +272,7 @@ class OwnChain:
             held.codes[START] = self._composed(writer, held, draft)
             parts.rows.append(self._row(held))
         parts.rows.append(self._row(draft))
-        parts.segments, parts.removals = writer.segments, [*writer.removals]
+        parts.segments, parts.removals = writer.segments, list(writer.removals)
         if self._has_records and held is None and draft.parent is not None:
             where = (self.thread, self.ns, draft.parent)
             parts.removals += [RemoveStaged(*where), RemoveWrites(*where)]
@@ -398,9 +405,10 @@ class OwnChain:
         self._has_records = True
         await self._send(parts, ())
 
-    async def answer(self, answers: dict[str, Any], updates: Sequence[Write], known: int) -> None:
+    async def answer(self, answers: dict[str, Any] | None, updates: Sequence[Write], known: int) -> None:
         """What the run's caller said, so that a crash does not lose it."""
         if self.end is not None:
+            self.end.said.append((answers, updates, known))
             return
         parts = self._parts()
         parts.writes = answer_rows(self.pieces, self.thread, self.ns, self.at, answers, updates, known)
@@ -411,36 +419,47 @@ class OwnChain:
 
     async def _send(self, parts: _Parts, operations: Sequence[Operation]) -> None:
         try:
-            if operations and self.memory.backend is not self.backend and not self._pair():
-                await write_memory(self.memory, self.ports, operations)
-                operations = ()
-            if operations and needs_answer(operations):
-                await self.settle_flight()
-                await self._send_computed(parts, operations)
-            elif self.durability == "async":
-                await self._send_soon(parts, operations)
+            if not operations:
+                if self.backend.inline:
+                    self.backend.commit(parts.commit())
+                elif self.durability == "async":
+                    await self._send_soon(parts, ())
+                else:
+                    await self.ports.commit(self.backend, parts.commit())
             else:
-                items = resolve(None, operations).items
-                await self._commit(parts.commit(), items, ())
+                await self._send_with_memory(parts, operations)
         except BaseException:
             self._failed = True
             raise
         if parts.rows:
             self.expected = parts.rows[-1].id
+        if operations and self.memory.backend is not None:
+            wrote(self.memory.backend, len(operations))
+
+    async def _send_with_memory(self, parts: _Parts, operations: Sequence[Operation]) -> None:
+        if self.memory.backend is not self.backend and not self._pair():
+            await write_memory(self.memory, self.ports, operations)
+            operations = ()
+        if needs_answer(operations):
+            await self.settle_flight()
+            await self._send_computed(parts, operations)
+        elif self.durability == "async" and not self.backend.inline:
+            await self._send_soon(parts, operations)
+        else:
+            await self._commit(parts, resolve(None, operations).items, ())
 
     def _pair(self) -> bool:
         """Whether saver and store are two databases that can commit together."""
         return self.memory.backend is not None and self.backend.joins(self.memory.backend)
 
-    async def _commit(self, commit: Commit, items: Sequence[Any], versions: Sequence[Any]) -> None:
+    async def _commit(self, parts: _Parts, items: Sequence[PutItem], versions: Sequence[ItemIs]) -> None:
         if items and self.memory.backend is not self.backend:
+            commit = parts.commit()
             other = Commit(commit.id, commit.at, versions=versions, items=items)
             assert self.memory.backend is not None  # noqa: S101 - `_pair` was asked
             self.backend.commit_with(commit, self.memory.backend, other)
         else:
-            if items:
-                commit = commit._replace(items=items, versions=versions)
-            await self.ports.commit(self.backend, commit)
+            await self.ports.commit(self.backend, parts.commit(items, versions))
 
     async def _send_computed(self, parts: _Parts, operations: Sequence[Operation]) -> None:
         """With expectations and computed values: computed anew when somebody else was first."""
@@ -450,7 +469,7 @@ class OwnChain:
             with backend.read() as snapshot:
                 resolved = resolve(snapshot, operations)
             try:
-                await self._commit(parts.commit(), resolved.items, resolved.versions)
+                await self._commit(parts, resolved.items, resolved.versions)
             except VersionConflict as error:
                 if not can_repeat(error, resolved) or attempt == TRIES - 1:
                     raise
@@ -459,17 +478,11 @@ class OwnChain:
                 return
 
     async def _send_soon(self, parts: _Parts, operations: Sequence[Operation]) -> None:
-        items = resolve(None, operations).items
-        commit = parts.commit()
-        if items and self.memory.backend is not self.backend:
-            await self._commit(commit, items, ())
-            return
+        items = resolve(None, operations).items if operations else ()
         pending, layer = Pending(), Layer()
-        if items:
-            commit = commit._replace(items=items)
-            layer.extend(operations)
+        layer.extend(operations)
         self._flight.append((pending, layer))
-        self.ports.commit_soon(self.backend, commit, pending)
+        self.ports.commit_soon(self.backend, parts.commit(items), pending)
         while self._flight and (self._flight[0][0].done or len(self._flight) > IN_FLIGHT):
             await self._landed()
 
@@ -498,6 +511,7 @@ class OwnChain:
         end.last, end.id = step, new
         end.layer.extend(step.operations)
         end.finished.clear()
+        end.said.clear()
 
     async def _write_end(self, end: _AtEnd) -> None:
         parts, step = self._parts(), end.last
@@ -515,6 +529,8 @@ class OwnChain:
             parts.segments, parts.removals = writer.segments, [*writer.removals]
         if end.finished:
             parts.writes, parts.staged = record_rows(self.spec, self.pieces, self.thread, self.ns, self.at, end.finished)
+        for answers, updates, known in end.said:
+            parts.writes += answer_rows(self.pieces, self.thread, self.ns, self.at, answers, updates, known)
         root = self.enclosing[0] if self.enclosing else None
         if root is not None and root.end is not None:
             root.end.parts.append(parts)

@@ -21,6 +21,7 @@ from perdure.storage.staging import Layer, Operation
 from perdure.types import Interrupt
 
 if TYPE_CHECKING:
+    from perdure.engine.observe import Span
     from perdure.engine.run import Run
     from perdure.engine.state import Task
 
@@ -35,7 +36,7 @@ class TaskContext:
 
     __slots__ = (
         "_config", "_first_at", "_layer", "_lock", "_runtime", "_store", "answers", "asked", "attempt", "calls", "closed",
-        "interrupted", "run", "task",
+        "interrupted", "run", "span", "task",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +51,7 @@ class TaskContext:
         self.calls = 0  # graphs called so far
         self.closed = False
         self.interrupted: GraphInterrupt | None = None
+        self.span: Span | None = None  # of a run that somebody watches
         self._layer: Layer | None = None
         self._lock: threading.RLock | None = None
         self._store: Any = None
@@ -159,28 +161,33 @@ class TaskContext:
             self._config = self._written_out()
         return self._config
 
-    def _written_out(self) -> dict[str, Any]:
-        run, task = self.run, self.task
-        settings, chain = run.settings, run.chain
-        configurable: dict[str, Any] = {
-            **settings.configurable, "checkpoint_ns": self.ns, "checkpoint_id": None, TASK_KEY: self
-        }  # fmt: skip
-        if chain.thread is not None:
-            configurable["thread_id"] = chain.thread
+    def metadata(self) -> dict[str, Any]:
+        """The config's metadata, with what says where the task is."""
+        task = self.task
         trigger = PULL if task.index is None else PUSH
-        metadata = {
-            **settings.metadata,
-            "langgraph_step": run.step,
+        return {
+            **self.run.settings.metadata,
+            "langgraph_step": self.run.step,
             "langgraph_node": task.name,
             "langgraph_triggers": task.node.triggers if task.index is None else (PUSH,),
             "langgraph_path": (trigger, task.name if task.index is None else task.index),
             "langgraph_checkpoint_ns": self.ns,
             **task.node.metadata,
         }
+
+    def _written_out(self) -> dict[str, Any]:
+        settings, chain = self.run.settings, self.run.chain
+        configurable: dict[str, Any] = {
+            **settings.configurable, "checkpoint_ns": self.ns, "checkpoint_id": None, TASK_KEY: self
+        }  # fmt: skip
+        if chain.thread is not None:
+            configurable["thread_id"] = chain.thread
         config: dict[str, Any] = {
-            "tags": list(settings.tags), "metadata": metadata, "configurable": configurable,
+            "tags": list(settings.tags), "metadata": self.metadata(), "configurable": configurable,
             "recursion_limit": settings.recursion_limit, "callbacks": settings.callbacks,
         }  # fmt: skip
+        if self.span is not None:
+            config.update(self.span.child_config())
         if settings.max_concurrency is not None:
             config["max_concurrency"] = settings.max_concurrency
         return config

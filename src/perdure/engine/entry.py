@@ -14,7 +14,7 @@ from perdure.engine.apply import Applied, apply
 from perdure.engine.chain import Step
 from perdure.engine.state import live_of
 from perdure.errors import EmptyInputError, InvalidUpdateError
-from perdure.graph.spec import Write
+from perdure.graph.spec import NodeSpec, Write
 from perdure.types import Command, Interrupt
 
 if TYPE_CHECKING:
@@ -64,7 +64,10 @@ async def enter(run: Run, given: Any) -> None:
 
 async def _input(run: Run, given: Any) -> None:
     """New input: what was due is dropped, the run begins at `__start__` again."""
-    writes = run.spec.read_input(given)
+    await _begin(run, run.spec.read_input(given))
+
+
+async def _begin(run: Run, writes: Sequence[Write]) -> None:
     dropped = [(task, ()) for task in run.plan()]
     applied = apply(run.live, run.spec, dropped, run.next_version, writes)
     run.loaded.records.clear()
@@ -106,6 +109,9 @@ async def _command(run: Run, command: Command[Any], older: bool) -> None:
         raise EmptyInputError(
             f"Command(resume=...) on thread {run.chain.thread!r}, which is new: nothing was asked yet."
         )
+    if run.loaded.head is None:
+        await _begin(run, _opening(run, command))
+        return
     if older:
         await _fork(run)
     if resuming:
@@ -142,16 +148,33 @@ async def _resume(run: Run, resume: Any) -> None:
         await run.chain.answer(run.book.by_id, (), 0)
 
 
+def _opening(run: Run, command: Command[Any]) -> list[Write]:
+    """A Command on a new thread: the update is the input, and `goto` runs beside what the input starts."""
+    [(channel, taken)] = run.spec.read_input({} if command.update is None else command.update)
+    jumps = _any_node(run).writes(Command(goto=command.goto))
+    if not jumps:
+        return [(channel, taken)]
+    if isinstance(run.spec.state_keys, str):
+        raise InvalidUpdateError(
+            f"Command(goto=...) on thread {run.chain.thread!r}, which is new: a graph whose state is one value needs an"
+            " input first. Nothing was run."
+        )
+    pairs: list[Write] = list(cast("dict[str, Any]", taken).items()) if isinstance(taken, dict) else taken
+    return [(channel, [*pairs, *jumps])]
+
+
+def _any_node(run: Run) -> NodeSpec:
+    return next(node for node in run.spec.nodes.values() if not node.hidden)
+
+
 async def _update(run: Run, command: Command[Any]) -> None:
     """The update is applied at once, recorded, and part of the next step's checkpoint."""
-    node = next(node for node in run.spec.nodes.values() if not node.hidden)
-    writes = node.writes(Command(update=command.update, goto=command.goto))
+    writes = _any_node(run).writes(Command(update=command.update, goto=command.goto))
     _apply_update(run, writes)
     if run.chain.saved and run.chain.at:
-        await run.chain.answer({}, writes, len(run.loaded.updates))
+        await run.chain.answer(None, writes, len(run.loaded.updates))
 
 
 def _apply_update(run: Run, writes: Sequence[Write]) -> None:
-    applied = apply(run.live, run.spec, (), run.next_version, writes)
+    applied = apply(run.live, run.spec, (), run.next_version, writes, within=True)
     run.carried |= applied.changed
-    run.live.updated = None  # what was due before still is

@@ -18,6 +18,7 @@ import random
 import warnings
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Sequence
+from functools import partial
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from perdure.constants import TASKS
 from perdure.current import CURRENT
 from perdure.engine.chain import Finished
 from perdure.engine.context import TaskContext
+from perdure.engine.observe import observed
 from perdure.engine.ports import BlockingPorts, Ports, drive, in_context
 from perdure.engine.state import Live, Task
 from perdure.errors import GraphBubbleUp, GraphInterrupt, NodeCancelledError, VersionConflict
@@ -111,11 +113,15 @@ async def attempts(run: Run, task: Task, base: contextvars.Context, ports: Ports
         own = base.copy()
         own.run(CURRENT.set, context)
         try:
-            writes = (
-                _blocking(run, task, context, own)
-                if ports.blocking
-                else await _async(run, task, context, own)
-            )
+            if run.observer is not None:
+                work = partial(_blocking if ports.blocking else _async, run, task, context, own)
+                writes = await observed(context, own, ports.blocking, work)
+            else:
+                writes = (
+                    _blocking(run, task, context, own)
+                    if ports.blocking
+                    else await _async(run, task, context, own)
+                )
         except GraphInterrupt as question:
             return Finished(task, interrupts=question.interrupts, answers=answers)
         except GraphBubbleUp as signal:
@@ -139,7 +145,7 @@ async def attempts(run: Run, task: Task, base: contextvars.Context, ports: Ports
 _Request = tuple[Call, Any]  # user code, and its first argument
 
 
-def _body(run: Run, task: Task) -> Generator[_Request, Any, list[Write]]:
+def _body(run: Run, task: Task, context: TaskContext) -> Generator[_Request, Any, list[Write]]:
     """What a task does, as calls that somebody else makes: the node, then its branches. One body for both colours."""
     node = task.node
     if task.index is not None:
@@ -149,6 +155,8 @@ def _body(run: Run, task: Task) -> Generator[_Request, Any, list[Write]]:
         if node.build is not None:
             state = node.build(state)
     result = yield node.call, state
+    if context.span is not None:
+        context.span.chunk(result)
     writes = node.writes(result)
     if node.edges:
         writes = [*writes, *node.edges]
@@ -189,7 +197,7 @@ async def route_branch(
 
 
 def _blocking(run: Run, task: Task, context: TaskContext, own: contextvars.Context) -> list[Write]:
-    body = _body(run, task)
+    body = _body(run, task, context)
     call, state = next(body)
     try:
         while True:
@@ -199,7 +207,7 @@ def _blocking(run: Run, task: Task, context: TaskContext, own: contextvars.Conte
 
 
 async def _async(run: Run, task: Task, context: TaskContext, own: contextvars.Context) -> list[Write]:
-    body = _body(run, task)
+    body = _body(run, task, context)
     call, state = next(body)
     while True:
         answer = await _call_async(call, state, context, own)

@@ -159,10 +159,10 @@ class ForeignChain:
             path = (left.task.path_text,) if self._takes_path else ()
             await self._call("put_writes", self._config, writes, left.task.id, *path)
 
-    async def answer(self, answers: dict[str, Any], updates: Sequence[Write], known: int) -> None:
+    async def answer(self, answers: dict[str, Any] | None, updates: Sequence[Write], known: int) -> None:
         """As writes that belong to no task."""
         writes: list[Write] = list(updates)
-        if answers:
+        if answers is not None:
             writes.append((RESUME, answers))
         if writes:
             await self._call("put_writes", self._config, writes, NO_TASK)

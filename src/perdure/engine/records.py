@@ -96,7 +96,7 @@ def answer_rows(
     thread: str,
     ns: str,
     checkpoint: str,
-    answers: dict[str, Any],
+    answers: dict[str, Any] | None,
     updates: Sequence[Write],
     known: int,
 ) -> list[WriteRow]:
@@ -110,7 +110,7 @@ def answer_rows(
         row(known + index, channel, value, f"the update of {channel}")
         for index, (channel, value) in enumerate(updates)
     ]
-    if answers:
+    if answers is not None:
         rows.append(row(_AT[RESUME], RESUME, answers, "the resume value"))
     return rows
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from perdure.engine import events
+from perdure.callbacks import GraphLifecycleStatus
+from perdure.engine import events, observe
 from perdure.engine.answers import Book
 from perdure.engine.apply import Applied, apply, count_up
 from perdure.engine.chain import Chain, Finished, Loaded, Step
@@ -29,6 +30,7 @@ from perdure.errors import (
     GraphRecursionError,
     VersionConflict,
     create_error_message,
+    is_invalid_resume,
 )
 from perdure.graph.spec import GraphSpec
 from perdure.runtime import RunControl
@@ -89,15 +91,32 @@ class Run:
         self.stopping = False
         self.records_early = chain.saved and durability != "exit"
         self.passing = False  # a resume passes the breakpoint once
+        self.status: GraphLifecycleStatus = "pending"  # or at which breakpoint it stopped
+        self.observer: observe.Observer | None = None  # nobody watches
+        self.span: observe.Span | None = None
         self._merged = not chain.saved  # of a nested run without a chain
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
     async def go(self, given: Any) -> None:
         """Runs to rest. Afterwards `output()` and `interrupts` say how it ended."""
+        if observe.due(self.settings.callbacks):
+            await observe.begin_run(self, given)
+        try:
+            await self._go(given)
+        except BaseException as error:
+            if self.span is not None:
+                await observe.failed(self.span, error)
+            raise
+        if self.span is not None:
+            await observe.run_ended(self, self.span)
+
+    async def _go(self, given: Any) -> None:
         try:
             self.loaded = await self.chain.load(self.settings.checkpoint)
             await enter(self, given)
+            if self.passing and self.span is not None:
+                await observe.run_resumed(self, self.span)
             await self._loop()
             await self.chain.finish()
         except BaseException:
@@ -120,6 +139,7 @@ class Run:
             if not tasks or self.stopping:
                 return
             if self._breaks(self.interrupt_before, tasks) and not self.passing:
+                self.status = "interrupt_before"
                 await events.breakpoint_reached(self)
                 return
             self.passing = False
@@ -129,6 +149,7 @@ class Run:
             if finished is None:
                 return
             if self._breaks(self.interrupt_after, tasks):
+                self.status = "interrupt_after"
                 await events.breakpoint_reached(self)
                 return
 
@@ -173,6 +194,8 @@ class Run:
             for left in known:
                 if left is not None and left.writes is not None:
                     await events.task_replayed(self, left)
+        if self.span is None and observe.due(None):  # a node was the first to import LangChain
+            await observe.begin_run(self, None)
         conflicts = 0
         while True:
             fresh = await execute(self, due) if due else []
@@ -217,7 +240,10 @@ class Run:
         asked = [question for left in finished for question in left.interrupts]
         if failed is None and not asked:
             return True
-        await self.record([left for left in finished if not left.recorded and _worth_recording(left)])
+        refused = [left for left in finished if left.error is not None and is_invalid_resume(left.error)]
+        await self.record([left for left in finished if left not in refused and _worth_recording(left)])
+        if refused and self.parent is None:
+            await self.chain.answer(self.book.by_id, (), 0)  # without the answers that did not fit
         if failed is not None:
             error = failed.error
             assert error is not None  # noqa: S101 - chosen for it

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from perdure.engine.context import TASK_KEY, TaskContext
+from perdure.engine.observe import joined_callbacks
 
 RECURSION_LIMIT: Final = 10007
 _COORDINATES: Final = frozenset(
@@ -70,8 +71,8 @@ def merge_configs(*configs: Mapping[str, Any] | None) -> dict[str, Any]:
                 merged[key] = {**before, **value}
             elif key == "tags" and before is not None:
                 merged[key] = [*before, *(tag for tag in value if tag not in before)]
-            elif key == "callbacks" and isinstance(before, list) and isinstance(value, list):
-                merged[key] = [*before, *value]
+            elif key == "callbacks" and before is not None:
+                merged[key] = joined_callbacks(before, value)
             else:
                 merged[key] = value
     return merged

@@ -5,16 +5,14 @@ Here: `TaskStore`, bound to one attempt of one task. Not here: layers and their 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from perdure import clock
 from perdure.errors import PerdureError
-from perdure.storage.contract import Namespace, Origin, Snapshot
+from perdure.storage.contract import Origin, Snapshot
 from perdure.storage.item_store import FaceHandle, ItemStore
-from perdure.storage.staging import ANY, Layer, Operation, check_guard, read_item, staged
-from perdure.store.base import Item
+from perdure.storage.staging import ANY, Layer, Operation, check_guard, read_item
 
 if TYPE_CHECKING:
     from perdure.engine.context import TaskContext
@@ -58,9 +56,13 @@ class TaskStore(ItemStore):
 
     def _write(self, operations: list[Operation]) -> None:
         self._check()
-        with self._task.lock, self._backend.read() as snapshot:
-            layers = self._layers()
-            layer = self._task.layer
+        with self._task.lock:
+            layers = self._layers()  # before the snapshot: what is committed in between is seen twice, not never
+            self._stage_all(layers, operations)
+
+    def _stage_all(self, layers: Sequence[Layer], operations: list[Operation]) -> None:
+        layer = self._task.layer
+        with self._backend.read() as snapshot:
             for operation in operations:
                 check_guard(snapshot, layers, operation)
             for operation in operations:
@@ -77,34 +79,3 @@ class TaskStore(ItemStore):
             self._origin = Origin(task.run.chain.thread, task.run.chain.at or None, task.task.name)
         operation.origin = self._origin
         layer.add(operation)
-
-    def update(
-        self,
-        namespace: Namespace,
-        key: str,
-        fn: Callable[[dict[str, Any] | None], Mapping[str, Any] | None],
-    ) -> Item | None:
-        """The item as `fn` makes it of what this task sees; computed anew at commit from what then stands.
-
-        `fn` gets the value (None: there is no item) and gives the new one (None: delete it). It may be called several
-        times, by the thread that commits: it should depend on its argument alone, and be quick.
-        """
-        namespace, key = self._checked(namespace, key)
-        codec = self._codec
-
-        def change(data: bytes | None) -> bytes | None:
-            value = fn(None if data is None else codec.decode(namespace, key, data))
-            return None if value is None else codec.encode(namespace, key, value)
-
-        with self._task.lock, self._read() as snapshot:
-            layers, layer = self._layers(), self._task.layer
-            before = read_item(snapshot, layers, namespace, key)
-            known = staged(layers, namespace, key)
-            base = snapshot.item(namespace, key) if known is not None else before
-            operation = Operation(
-                namespace, key, change(before.value if before else None), clock.micros(), change=change,
-                base=base.version if base else None,
-            )  # fmt: skip
-            self._stage(snapshot, layers, layer, operation)
-            row = operation.row()
-        return None if row is None else self._item(row)

@@ -49,7 +49,7 @@ class NoChain:
     async def record(self, finished: Sequence[Finished]) -> None:
         """Nothing: memory of an unfinished step is dropped with it."""
 
-    async def answer(self, answers: dict[str, Any], updates: Sequence[Write], known: int) -> None:
+    async def answer(self, answers: dict[str, Any] | None, updates: Sequence[Write], known: int) -> None:
         """Nothing: there is no thread to answer on."""
 
     async def settle(self) -> None:

@@ -35,12 +35,12 @@ class CompiledStateGraph(
         self.builder = builder
 
     @property
-    def InputType(self) -> Any:  # noqa: N802 - the field's name
+    def InputType(self) -> Any:
         """The schema of what a run takes."""
         return self.builder.input_schema
 
     @property
-    def OutputType(self) -> Any:  # noqa: N802 - the field's name
+    def OutputType(self) -> Any:
         """The schema of what a run gives."""
         return self.builder.output_schema
 

@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import copy as copying
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Generic, cast
+from typing import Any, Final, Generic, cast
 
 from perdure.constants import INTERRUPT
 from perdure.engine.ports import AsyncPorts, BlockingPorts, Item, drive, forward
 from perdure.engine.run import Run
 from perdure.engine.settings import merge_configs
 from perdure.graph.spec import GraphSpec
-from perdure.late import Late, fetch, late_base
 from perdure.pregel.launch import launch, occupied
 from perdure.pregel.printing import printed
+from perdure.pregel.runnable import RunnableFace
 from perdure.pregel.threads import ThreadMethods
 from perdure.typing import ContextT, InputT, OutputT, StateT
 
-if TYPE_CHECKING:
-    from langchain_core.runnables.base import Runnable
-
 MODES: Final = ("values", "updates", "custom", "checkpoints", "tasks", "debug")
-# What a LangChain `Runnable` has and a graph takes from there (see `perdure.late`); all else is the graph's own.
-RUNNABLE_NAMES: Final = (
-    "__or__", "__ror__", "pipe", "pick", "assign", "map", "bind", "transform", "atransform",
-    "with_retry", "with_fallbacks", "with_types", "with_listeners", "with_alisteners", "as_tool",
-    "astream_log", "astream_events", "batch_as_completed", "abatch_as_completed",
-    "input_schema", "output_schema", "config_specs", "config_schema", "get_config_jsonschema", "get_prompts",
-)  # fmt: skip
 
 
-@late_base("langchain_core.runnables.base", "Runnable", extra="langchain", theirs=RUNNABLE_NAMES)
-class CompiledGraph(Late, ThreadMethods, Generic[StateT, ContextT, InputT, OutputT]):
+class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT, ContextT, InputT, OutputT]):
     """A graph that can be run. Made by `StateGraph.compile`; safe to use from any thread and any event loop.
 
     Attributes:
@@ -69,53 +58,6 @@ class CompiledGraph(Late, ThreadMethods, Generic[StateT, ContextT, InputT, Outpu
     def name(self) -> str:
         """The graph's name."""
         return self.spec.name
-
-    def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
-        """The graph's name; with a suffix in the manner of the name: `Weather` gives `WeatherInput`, `weather` `weather_input`."""
-        found = name or self.spec.name
-        if not suffix:
-            return found
-        return found + suffix.title() if found[:1].isupper() else f"{found}_{suffix.lower()}"
-
-    @property
-    def InputType(self) -> Any:  # noqa: N802 - the field's name
-        """The schema of what a run takes."""
-        return Any
-
-    @property
-    def OutputType(self) -> Any:  # noqa: N802 - the field's name
-        """The schema of what a run gives."""
-        return Any
-
-    def get_input_schema(self, config: Any = None) -> Any:
-        """A pydantic model of what a run takes. Raises ImportError without pydantic."""
-        from perdure.pregel.schemas import model_of
-
-        return model_of(self.InputType, self.get_name("Input"))
-
-    def get_output_schema(self, config: Any = None) -> Any:
-        """A pydantic model of what a run gives. Raises ImportError without pydantic."""
-        from perdure.pregel.schemas import model_of
-
-        return model_of(self.OutputType, self.get_name("Output"))
-
-    def get_input_jsonschema(self, config: Any = None) -> dict[str, Any]:
-        """The JSON schema of what a run takes. Raises ImportError without pydantic."""
-        return self.get_input_schema().model_json_schema()
-
-    def get_output_jsonschema(self, config: Any = None) -> dict[str, Any]:
-        """The JSON schema of what a run gives. Raises ImportError without pydantic."""
-        return self.get_output_schema().model_json_schema()
-
-    def as_runnable(self) -> Runnable[InputT, OutputT]:
-        """This graph, typed as the LangChain `Runnable` that it is: type checkers see no such base.
-
-        Raises:
-            ImportError: LangChain is not installed; the message says what to install.
-        """
-        base = fetch("langchain_core.runnables.base", "Runnable", extra="langchain", wanted_for="graph.as_runnable()")
-        assert isinstance(self, base)  # noqa: S101 - looking at it is what makes it one
-        return cast("Runnable[InputT, OutputT]", self)
 
     @property
     def nodes(self) -> Mapping[str, Any]:

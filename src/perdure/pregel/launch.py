@@ -16,6 +16,7 @@ from perdure.engine.commit import OwnChain
 from perdure.engine.context import TaskContext
 from perdure.engine.foreign import ForeignChain
 from perdure.engine.memory import Memory
+from perdure.engine.observe import surroundings
 from perdure.engine.ports import Ports
 from perdure.engine.run import Run
 from perdure.engine.settings import Settings, merge_configs, read_settings
@@ -37,8 +38,7 @@ _busy_lock = threading.Lock()
 def settings_of(graph: CompiledGraph[Any, Any, Any, Any], config: Mapping[str, Any] | None) -> Settings:
     """The settings of a call: bound config, then the call's own; inside a task the task's config comes first."""
     inside = _enclosing(config)
-    outer = inside.config() if inside is not None else None
-    merged = merge_configs(outer, graph.config, config)
+    merged = merge_configs(surroundings(inside), graph.config, config)
     settings = read_settings(merged)
     if inside is None:
         return replace(settings, parent=None) if settings.parent is not None else settings
@@ -96,8 +96,8 @@ def launch(
         context=coerced_context(graph.spec.context_schema, context),
         control=control if control is not None or parent is None else parent.control,
         modes=modes,
-        interrupt_before=graph.spec.interrupt_before if before is None else before,
-        interrupt_after=graph.spec.interrupt_after if after is None else after,
+        interrupt_before=before or graph.spec.interrupt_before,
+        interrupt_after=after or graph.spec.interrupt_after,
         output_keys=output_keys,
         next_version=getattr(chain, "next_version", None) or _count_up(),
         debug=graph.debug,

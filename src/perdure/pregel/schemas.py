@@ -23,17 +23,18 @@ def model_of(schema: Any, name: str) -> Any:
     """
     import pydantic
 
-    if isinstance(schema, type) and issubclass(schema, pydantic.BaseModel):
+    if issubclass(schema if isinstance(schema, type) else object, pydantic.BaseModel):
         return schema
     keys = getattr(schema, "__required_keys__", None)
     if keys is None and (get_origin(schema) is not None or not getattr(schema, "__annotations__", None)):
         return pydantic.create_model(name, __base__=pydantic.RootModel[schema])
-    hints = get_type_hints(schema)  # without Annotated: a reducer says nothing about a value
+    plain: Any = schema
+    hints = get_type_hints(plain)  # without Annotated: a reducer says nothing about a value
     if keys is not None:
         # Field by field: of a whole `typing.TypedDict` pydantic makes no model before Python 3.12.
         fields: dict[str, Any] = {key: (hint, ... if key in keys else None) for key, hint in hints.items()}
     elif is_dataclass(schema):
         return pydantic.create_model(name, __base__=pydantic.RootModel[schema])
     else:
-        fields = {key: (hint, getattr(schema, key, ...)) for key, hint in hints.items()}
+        fields = {key: (hint, getattr(plain, key, ...)) for key, hint in hints.items()}
     return pydantic.create_model(name, __config__=pydantic.ConfigDict(arbitrary_types_allowed=True), **fields)

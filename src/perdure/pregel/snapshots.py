@@ -149,8 +149,7 @@ def snapshot_of(spec: GraphSpec, seen: Seen, thread: str, ns: str, *, latest: bo
         spec, head.values, dict(head.versions), {node: dict(known) for node, known in head.seen.items()}
     )
     if loaded.updates and latest:
-        apply(live, spec, (), extra=loaded.updates)
-        live.updated = None
+        apply(live, spec, (), extra=loaded.updates, within=True)
     tasks = next_tasks(live, spec, head.id, ns)
     done = [(task, loaded.records[task.id].writes or ()) for task in tasks if _finished(loaded, task)]
     shown = [_task(spec, head, seen, task, latest) for task in tasks]

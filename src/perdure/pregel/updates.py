@@ -44,8 +44,7 @@ async def update(run: Run, supersteps: Sequence[Sequence[StateUpdate]]) -> str:
     copied_parent = None if head is None else head.parent
     await chain.begin(loaded, run.live)
     if loaded.updates:
-        apply(run.live, run.spec, (), run.next_version, loaded.updates)
-        run.live.updated = None
+        apply(run.live, run.spec, (), run.next_version, loaded.updates, within=True)
     for updates in supersteps:
         await _superstep(run, updates, copied_parent)
         run.loaded.records.clear()

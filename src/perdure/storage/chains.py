@@ -348,7 +348,7 @@ def aad(thread: str, *where: object) -> bytes:
 class Writer:
     """Collects the segments of one commit for one thread, and the codes that go into the checkpoint's row."""
 
-    __slots__ = ("_new_log", "_patches", "_pieces", "appended", "removals", "segments", "thread")
+    __slots__ = ("_bound", "_new_log", "_patches", "_pieces", "appended", "removals", "segments", "thread")
 
     def __init__(self, thread: str, pieces: Pieces, new_log: Callable[[], int]) -> None:
         self.thread = thread
@@ -357,6 +357,7 @@ class Writer:
         # A serializer of the user's may change keys and containers: a patch that was made for the live value would not
         # fit what it gives back.
         self._patches: bool = getattr(pieces, "keeps_structure", True)
+        self._bound = getattr(pieces, "cipher", pieces) is not None  # a plain codec has no use for the place
         self.segments: list[SegmentRow] = []
         self.removals: list[RemoveSegments] = []
         self.appended: dict[
@@ -365,7 +366,9 @@ class Writer:
 
     def encode(self, value: object, path: str, *where: object) -> bytes:
         """The bytes of a piece that stands at `where` in this thread."""
-        return self._pieces.encode(value, path=path, aad=aad(self.thread, *where))
+        if self._bound:
+            return self._pieces.encode(value, path=path, aad=aad(self.thread, *where))
+        return self._pieces.encode(value, path=path)
 
     def channel(self, name: str, before: Stored | None, value: Any) -> tuple[Any, Stored]:
         """(code, what is stored) for a channel that now has `value` (MISSING: none)."""
@@ -429,7 +432,7 @@ class Writer:
         ref.tail, ref.small = ref.length, 0
 
     def _segment(self, log: int, start: int, count: int, kind: int, piece: Any, path: str) -> int:
-        payload = self._pieces.encode(piece, path=path, aad=aad(self.thread, log, start))
+        payload = self.encode(piece, path, log, start)
         self.segments.append(SegmentRow(self.thread, log, start, count, kind, payload))
         return len(payload)
 
@@ -448,11 +451,9 @@ class Writer:
             if last <= len(items) and all(a is b for a, b in zip(items[first:last], written, strict=True)):
                 taken[channel] = last
                 return [log, start + first, start + last]
-        data = self.encode(cast("object", value), f"the update of {channel}", "part", "")
-        if len(data) <= INLINE_BYTES:
-            return data
         if after.get(channel, MISSING) is value:
             return 2
+        data = self.encode(cast("object", value), f"the update of {channel}", "part", "")
         if len(data) <= RESULT_BYTES:
             return data
         log = self._new_log()

@@ -76,8 +76,8 @@ class MemoryBackend:
         self._commits: dict[bytes, Revision] = {}
         self._threads: dict[str, _Thread] = {}
         self._items: dict[Namespace, dict[str, ItemRow]] = {}
-        self._history: list[tuple[int, ItemRow]] = []  # (version, row) in order, live versions too
-        self._ended: dict[int, int] = {}  # version -> when it was replaced or deleted
+        self._history: dict[int, ItemRow] = {}  # by version, in order, live versions too
+        self._ended: list[tuple[int, int]] = []  # (when it was replaced or deleted, version), in order
         self._deleted: dict[
             tuple[Namespace, str], ItemRow
         ] = {}  # the deletions of items that are gone, while kept
@@ -224,9 +224,11 @@ class MemoryBackend:
             self._thread(run.thread).runs.setdefault(run.id, run)
         for row in commit.checkpoints:
             chain = self._chain(row.thread, row.ns)
-            if row.id not in chain.rows:
+            if not chain.ids or row.id > chain.ids[-1]:
+                chain.ids.append(row.id)
+            elif row.id not in chain.rows:
                 insort(chain.ids, row.id)
-            chain.rows[row.id] = row._replace(revision=revision)
+            chain.rows[row.id] = CheckpointRow(*row[:-1], revision)
         for segment in commit.segments:
             insort(self._thread(segment.thread).logs.setdefault(segment.log, []), segment)
         for write in commit.writes:
@@ -260,10 +262,10 @@ class MemoryBackend:
             origin,
         )
         if live:
-            self._ended[live.version] = updated
-        self._history.append((row.version, row))
+            insort(self._ended, (updated, live.version))
+        self._history[row.version] = row
         if value is None:
-            self._ended[row.version] = updated
+            insort(self._ended, (updated, row.version))
             self._deleted[namespace, key] = row
             del self._items[namespace][key]
             if not self._items[namespace]:
@@ -299,11 +301,11 @@ class MemoryBackend:
                 for at in [at for at in kept if at[1] >= 0]:
                     del kept[at]
             case PruneHistory(before, limit):
-                ended = sorted((self._ended[v], v, row) for v, row in self._history if v in self._ended)
-                gone = {v: row for at, v, row in ended[: max(limit, 0)] if at < before}
-                self._history = [(v, row) for v, row in self._history if v not in gone]
-                for version, row in gone.items():
-                    del self._ended[version]
+                end = min(bisect_left(self._ended, (before, 0)), max(limit, 0))
+                gone = [version for _, version in self._ended[:end]]
+                del self._ended[:end]
+                for version in gone:
+                    row = self._history.pop(version)
                     if self._deleted.get((row.namespace, row.key)) is row:
                         del self._deleted[row.namespace, row.key]
             case _:  # `_check` let no unknown one in
@@ -419,7 +421,7 @@ class _MemorySnapshot:
 
     def changes(self, after: Revision | None, limit: int) -> list[ItemRow]:
         found: list[ItemRow] = []
-        for _, row in self._db._history:  # pyright: ignore[reportPrivateUsage]
+        for row in self._db._history.values():  # pyright: ignore[reportPrivateUsage]
             if after is None or row.revision > after:
                 if len(found) >= limit and row.revision != found[-1].revision:
                     break

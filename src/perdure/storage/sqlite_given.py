@@ -32,11 +32,11 @@ class Opened(NamedTuple):
 class AsyncConnection(Protocol):
     """What we ask of a connection for event loops, whoever wrote it (aiosqlite's fits)."""
 
-    def __await__(self) -> Any:  # noqa: ANN401 - whatever starting it gives
+    def __await__(self) -> Any:
         """Starts it."""
         ...
 
-    async def execute(self, sql: str) -> Any:  # noqa: ANN401 - a cursor with `await fetchall()`
+    async def execute(self, sql: str) -> Any:
         """Runs one statement."""
         ...
 
@@ -85,7 +85,11 @@ async def of_async_connection(connection: AsyncConnection) -> Opened:
             cursor = await connection.execute("PRAGMA database_list")
         rows = cast("list[tuple[Any, ...]]", await cursor.fetchall())
         await cursor.close()
-    except (sqlite3.Error, ValueError) as error:
+    except (
+        sqlite3.Error,
+        ValueError,
+        RuntimeError,
+    ) as error:  # RuntimeError: it was started before, and closed
         raise StorageError(
             f"the connection {type(connection).__qualname__} cannot be asked for its database: {error}.",
             operation="open",

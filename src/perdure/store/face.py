@@ -23,6 +23,7 @@ from perdure.storage.contract import Backend, Commit, ItemIs, Namespace, Outcome
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_store import Change, FaceHandle, ItemStore
 from perdure.storage.staging import ANY, Operation, read_item
+from perdure.storage.upkeep import wrote
 from perdure.store.base import Item
 
 __all__ = ["BackendStore", "Opening", "refuse_index"]
@@ -148,10 +149,14 @@ class BackendStore(ItemStore):
         return self._backend().read()
 
     def _write(self, operations: list[Operation]) -> None:
-        self._backend().commit(_commit(operations))
+        backend = self._backend()
+        backend.commit(_commit(operations))
+        wrote(backend, len(operations))
 
     async def _awrite(self, operations: list[Operation]) -> None:
-        await _committed(self._backend(), _commit(operations))
+        backend = self._backend()
+        await _committed(backend, _commit(operations))
+        wrote(backend, len(operations))
 
     def _update(self, namespace: Namespace, key: str, fn: Change) -> Item | None:
         change = self._on_bytes(namespace, key, fn)
@@ -164,7 +169,9 @@ class BackendStore(ItemStore):
             guard = None if row is None else row.version
             operation = Operation(namespace, key, value, clock.micros(), guard)
             try:
-                revision = self._backend().commit(_commit([operation]))
+                backend = self._backend()
+                revision = backend.commit(_commit([operation]))
+                wrote(backend, 1)
             except VersionConflict:
                 if attempt + 1 == TRIES:
                     raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
@@ -81,7 +81,7 @@ class SqliteFace(BackendSaver):
         )
 
     @contextmanager
-    def cursor(self, transaction: bool = True) -> Iterator[sqlite3.Cursor]:
+    def cursor(self, transaction: bool = True) -> Generator[sqlite3.Cursor]:
         """A cursor of our own connection, for looking at the tables; it sees one moment and cannot write.
 
         Args:
@@ -89,8 +89,9 @@ class SqliteFace(BackendSaver):
         """
         del transaction
         with self._backend().read() as snapshot:
-            connection: Any = snapshot._database  # type: ignore[attr-defined] - of SQLite's own snapshots
-            cursor = cast("sqlite3.Cursor", connection.cursor())
+            connection: Any = cast("Any", snapshot)._db  # of SQLite's own snapshots
+            make: Callable[[], sqlite3.Cursor] = getattr(connection, "cursor", None) or connection._cursor
+            cursor = make()
             try:
                 yield cursor
             finally:

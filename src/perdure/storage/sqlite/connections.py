@@ -99,12 +99,21 @@ def connect(place: Place, *, writes: bool) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise translated(error, "open", place.name) from error
     if place.path is not None:
-        made.execute("PRAGMA wal_autocheckpoint = 0").close()  # only the leader checkpoints, between groups
-        # FULL: a commit is on the disk before it is answered. https://sqlite.org/pragma.html#pragma_synchronous
-        made.execute(f"PRAGMA synchronous = {place.synchronous}").close()
-        if not writes:
-            made.execute("PRAGMA query_only = 1").close()
+        try:
+            patiently(lambda: _settle(made, place, writes), place.busy_timeout_seconds, "open", place.name)
+        except BaseException:
+            made.close()
+            raise
     return made
+
+
+def _settle(made: sqlite3.Connection, place: Place, writes: bool) -> None:
+    """Settings of a connection to a file. They read the schema, so they can meet a lock."""
+    made.execute("PRAGMA wal_autocheckpoint = 0").close()  # only the leader checkpoints, between groups
+    # FULL: a commit is on the disk before it is answered. https://sqlite.org/pragma.html#pragma_synchronous
+    made.execute(f"PRAGMA synchronous = {place.synchronous}").close()
+    if not writes:
+        made.execute("PRAGMA query_only = 1").close()
 
 
 def open_database(place: Place, side: SideLock | None) -> sqlite3.Connection:
@@ -121,7 +130,7 @@ def open_database(place: Place, side: SideLock | None) -> sqlite3.Connection:
             hint="Use a Python that was built with a newer SQLite.",
         )
     if place.path is not None:
-        check_directory(place.path)
+        check_directory(place.path, must_exist=place.read_only)
     database = connect(place, writes=True)
     try:
         prepare(database, place, side)
@@ -134,7 +143,7 @@ def open_database(place: Place, side: SideLock | None) -> sqlite3.Connection:
 def prepare(database: Connection, place: Place, side: SideLock | None) -> None:
     """Brings the database to today's schema and, if it is a file, into WAL mode."""
 
-    def ask(act: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever `act` gives
+    def ask(act: Callable[[], Any]) -> Any:
         return patiently(act, place.busy_timeout_seconds, "open", place.name)
 
     steps = missing("sqlite", ask(lambda: _applied(database)), place.name)
@@ -203,7 +212,7 @@ def _applied(database: Connection) -> int:
     return _one(database, C["applied_migration"]) or 0
 
 
-def _one(database: Connection, sql: str) -> Any:  # noqa: ANN401 - whatever the column holds
+def _one(database: Connection, sql: str) -> Any:
     rows = database.execute(sql).fetchall()
     return rows[0][0] if rows else None
 

@@ -64,7 +64,7 @@ def identity_of(path: str) -> Identity | None:
     return found.st_dev, found.st_ino
 
 
-def check_directory(path: str) -> None:
+def check_directory(path: str, *, must_exist: bool) -> None:
     """Passes a path whose directory exists and that is no directory itself.
 
     Raises:
@@ -84,6 +84,13 @@ def check_directory(path: str) -> None:
             operation="open",
             where=path,
             hint="Name a file in it.",
+        )
+    if must_exist and not os.path.exists(path):
+        raise StorageError(
+            f"{path} cannot be opened with read_only=True: there is no such file.",
+            operation="open",
+            where=path,
+            hint="Check the path for a misspelling.",
         )
 
 

@@ -83,13 +83,6 @@ class Transactions:
                 where=self._place.name,
                 hint="Open it without read_only to write.",
             )
-        if self._place.path is None and database.in_transaction:
-            raise Busy(
-                "a transaction is open on the connection that was given to Perdure. Nothing was written.",
-                operation="commit",
-                where=self._place.name,
-                hint="Call connection.commit() first, or give Perdure a connection of its own.",
-            )
         try:
             self._begin_at_once(database)
         except sqlite3.Error as error:
@@ -107,6 +100,13 @@ class Transactions:
 
     def _begin_at_once(self, database: Connection) -> None:
         """The transaction, and whether what is known of the database still holds."""
+        if self._place.path is None and database.in_transaction:
+            raise Busy(
+                "a transaction is open on the connection that was given to Perdure. Nothing was written.",
+                operation="commit",
+                where=self._place.name,
+                hint="Call connection.commit() first, or give Perdure a connection of its own.",
+            )
         if self._side is not None and not self._side.try_lock(alone=False):
             raise busy_because("another process brings the log into the database")
         try:
