@@ -42,7 +42,9 @@ class Minimal(BaseCheckpointSaver[int]):
 
     def get_tuple(self, config: Any) -> CheckpointTuple | None:
         place = config["configurable"]
-        where = {"configurable": {"thread_id": place["thread_id"], "checkpoint_ns": place.get("checkpoint_ns", "")}}
+        where = {
+            "configurable": {"thread_id": place["thread_id"], "checkpoint_ns": place.get("checkpoint_ns", "")}
+        }
         id = get_checkpoint_id(config)
         return next((at for at in self.list(where) if id in (None, at.checkpoint["id"])), None)
 
@@ -62,7 +64,9 @@ class Minimal(BaseCheckpointSaver[int]):
                 checkpoint = self.serde.loads_typed(packed)
                 versions = checkpoint["channel_versions"]
                 values = checkpoint["channel_values"]
-                checkpoint["channel_values"] = {name: item for name, item in values.items() if name in versions}
+                checkpoint["channel_values"] = {
+                    name: item for name, item in values.items() if name in versions
+                }
                 writes = sorted(self.writes.get(key, {}).values(), key=lambda row: row[:3])
                 config_of = savers.config_of
                 yield CheckpointTuple(
@@ -80,9 +84,13 @@ class Minimal(BaseCheckpointSaver[int]):
         self.rows[key] = (packed, get_checkpoint_metadata(config, metadata), place.get("checkpoint_id"))
         return savers.config_of(*key)
 
-    def put_writes(self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
+    def put_writes(
+        self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
         place = config["configurable"]
-        kept = self.writes.setdefault((place["thread_id"], place["checkpoint_ns"], place["checkpoint_id"]), {})
+        kept = self.writes.setdefault(
+            (place["thread_id"], place["checkpoint_ns"], place["checkpoint_id"]), {}
+        )
         for number, (channel, value) in enumerate(writes):
             index = WRITES_IDX_MAP.get(channel, number)
             if index < 0 or (task_id, index) not in kept:

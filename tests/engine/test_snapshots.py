@@ -64,8 +64,8 @@ def test_tasks_have_the_same_id_whenever_they_are_shown_and_their_public_path(ru
     assert [task.id for task in before] == [task.id for task in after]
     assert len({task.id for task in before}) == 2
     assert [(task.name, task.path, task.result) for task in after] == [
-        ("w", ("__pregel_push", 0), {"log": [1]}),
-        ("w", ("__pregel_push", 1), {"log": [2]}),
+        ("w", ("__pregel_push", 0, False), {"log": [1]}),
+        ("w", ("__pregel_push", 1, False), {"log": [2]}),
     ]
     assert run.history(compiled, thread("t"))[2].tasks[0].path == ("__pregel_pull", "a")
 
@@ -280,3 +280,17 @@ def test_reading_while_a_run_is_at_work_sees_whole_steps(db: Any) -> None:
     graph.invoke({}, thread("t"), durability="sync")
 
     assert seen == [{"log": ["a"]}]
+
+
+def test_results_are_found_behind_branches(run: Colour, db: Any) -> None:
+    graph = chain("a", "b", "c").compile(db, interrupt_before=["b"])
+    run.invoke(graph, {}, thread("t"))
+    old = run.state(graph, thread("t"))
+    one = run.update(graph, old.config, {"log": ["one"]}, as_node="a")
+    run.update(graph, old.config, {"log": ["two"]}, as_node="a")
+    run.invoke(graph, None, one)  # its steps come behind the other branch
+
+    assert [task.result for task in run.state(graph, one).tasks] == [{"log": ["b"]}]
+    history = run.history(graph, thread("t"))
+    assert [seen for seen in history if seen.config == one][0].tasks[0].result == {"log": ["b"]}
+    assert run.history(graph, thread("t"), before=history[2].config, limit=2) == history[3:5]

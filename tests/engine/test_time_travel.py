@@ -383,6 +383,60 @@ def test_an_update_while_asked_keeps_what_siblings_have_done(run: Colour, db: An
     assert sorted(run.state(graph, thread("t")).values["log"]) == ["a", "by hand"]
 
 
+def test_the_memory_of_finished_siblings_comes_with_an_update(run: Colour, db: Any) -> None:
+    def remembers(state: Log, *, store: Any) -> Log:
+        store.put(("notes",), "k", {"n": 1})
+        return {"log": ["a"]}
+
+    graph: Any = fan(("a", remembers), ("q", asks))
+    graph.add_node("x", logs("x")).add_node("y", logs("y")).add_edge("a", "x").add_edge("q", "y")
+    compiled = graph.compile(checkpointer=db.checkpointer, store=db.store)
+    run.invoke(compiled, {}, thread("t"))
+    assert db.store.get(("notes",), "k") is None
+
+    run.update(compiled, thread("t"), {"log": ["Q"]}, as_node="q")
+
+    assert db.store.get(("notes",), "k").value == {"n": 1}
+    assert run.state(compiled, thread("t")).next == ("x", "y")
+    assert run.invoke(compiled, None, thread("t")) == {"log": ["a", "Q", "x", "y"]}
+
+
+def test_an_update_as_a_node_behind_a_list_edge_stands_for_its_run(run: Colour, db: Any) -> None:
+    graph: Any = fan("a", "b")
+    graph.add_node("c", logs("c")).add_node("d", logs("d")).add_edge(["a", "b"], "c").add_edge("c", "d")
+    compiled = graph.compile(db, interrupt_before=["c"])
+    run.invoke(compiled, {}, thread("t"))
+
+    run.update(compiled, thread("t"), {"log": ["by hand"]}, as_node="c")
+
+    assert run.state(compiled, thread("t")).next == ("d",)
+    assert run.invoke(compiled, None, thread("t")) == {"log": ["a", "b", "by hand", "d"]}
+
+
+def test_a_copy_may_do_tasks_anew(run: Colour, db: Any) -> None:
+    graph = chain("a", "b", "c").compile(db, interrupt_before=["b"])
+    run.invoke(graph, {}, thread("t"))
+    old = run.state(graph, thread("t"))
+
+    config = run.update(graph, thread("t"), [({"log": ["B"]}, "b")], as_node="__copy__")
+
+    history = run.history(graph, thread("t"))
+    assert history[0].config == config
+    assert sources(history)[:2] == ["update", "fork"]
+    assert (history[0].values, history[0].next) == ({"log": ["a", "B"]}, ("c",))
+    assert [(task.name, task.result) for task in history[1].tasks] == [("b", {"log": ["B"]})]
+    assert history[1].parent_config == old.parent_config
+
+
+def test_updates_of_an_explicit_checkpoint_leave_its_recorded_writes_to_its_branch(run: Colour, db: Any) -> None:
+    graph = fan("a", ("q", asks)).compile(db)
+    run.invoke(graph, {}, thread("t"))
+
+    forked = run.update(graph, run.state(graph, thread("t")).config, {"log": ["Q"]}, as_node="q")
+
+    assert run.state(graph, forked).values == {"log": ["Q"]}
+
+
 def test_the_memory_of_a_replay_is_written_again(run: Colour, db: Any) -> None:
     def remembers(state: Log, *, store: Any) -> Log:
         store.update(("count",), "runs", lambda value: {"n": (value or {"n": 0})["n"] + 1})

@@ -1,5 +1,6 @@
 """A thread's rows under another name: everything equal but the thread, the numbers of logs, and, where a cipher binds
-bytes to their place, the bytes. Pure but for the snapshot it is given."""
+bytes to their place, the bytes. Pure but for the snapshot it is given.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ def copy_commit(snapshot: Snapshot, pieces: Pieces, source: str, target: str) ->
         ],
         staged=[
             row._replace(
-                thread=target, payload=copier.moved(row.payload, "staged", row.checkpoint, row.task, row.index)
+                thread=target,
+                payload=copier.moved(row.payload, "staged", row.checkpoint, row.task, row.index),
             )
             for row in staged
         ],
@@ -83,10 +85,12 @@ class _Copier:
             codes = {name: [at, self._code(code, name)] for name, (at, code) in codes.items()}
         else:
             codes = {name: self._code(code, name) for name, code in codes.items()}
-        results = [[node, index, [[c, self._part(code)] for c, code in written]] for node, index, written in results]
+        results = [
+            [node, index, [[c, self._part(code)] for c, code in written]] for node, index, written in results
+        ]
         return row._replace(thread=self._target, state=chains.packed([version, codes, seen, results, *more]))
 
-    def _code(self, code: Any, name: str | bytes) -> Any:  # noqa: ANN401 - a code of `chains.py`
+    def _code(self, code: Any, name: str | bytes) -> Any:
         match code:
             case bytes():
                 channel = name if isinstance(name, str) else name.decode("utf-8", "surrogatepass")
@@ -99,7 +103,7 @@ class _Copier:
             case _:
                 return code
 
-    def _part(self, code: Any) -> Any:  # noqa: ANN401 - a code of `chains.py`
+    def _part(self, code: Any) -> Any:
         match code:
             case bytes():
                 return self.moved(code, "part", "")

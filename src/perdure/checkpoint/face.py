@@ -55,13 +55,13 @@ __all__ = ["BackendSaver", "SaverHandle", "ours", "own_pieces"]
 T = TypeVar("T")
 
 TRIES: Final = 100
-_SHARING: Final = 4  # so many tries to go on in the parent's logs; then a put begins logs of its own and cannot fail
+_SHARING: Final = (
+    4  # so many tries to go on in the parent's logs; then a put begins logs of its own and cannot fail
+)
 _FILTER_KEY: Final = re.compile(r"[A-Za-z0-9_.-]+")
 _VERSION_TEXT: Final = re.compile(r"(\d+)(\..*)?", re.DOTALL)
 _BYPASSED: Final = tuple(
-    prefix + name
-    for name in ("get", "get_tuple", "list", "put", "put_writes")
-    for prefix in ("", "a")
+    prefix + name for name in ("get", "get_tuple", "list", "put", "put_writes") for prefix in ("", "a")
 ) + ("get_next_version",)
 """What the engine does past the saver; who overrides one of them wants it called."""
 
@@ -159,7 +159,7 @@ class BackendSaver(BaseCheckpointSaver[Any]):
 
     # ---- versions
 
-    def get_next_version(self, current: Any, channel: None) -> Any:  # noqa: ANN401 - of the thread's kind
+    def get_next_version(self, current: Any, channel: None) -> Any:
         """The version after `current`: whole numbers from 1; a thread with versions as text goes on with text."""
         if current is None:
             return 1
@@ -228,7 +228,9 @@ class BackendSaver(BaseCheckpointSaver[Any]):
         """
         place = place_of(config)
         if not checkpoint.get("id"):
-            raise ValueError("The checkpoint has no id; make one with empty_checkpoint(). Nothing was written.")
+            raise ValueError(
+                "The checkpoint has no id; make one with empty_checkpoint(). Nothing was written."
+            )
         merged = get_checkpoint_metadata(config, metadata)
         for attempt in range(TRIES):
             alone = attempt >= _SHARING
@@ -289,7 +291,9 @@ class BackendSaver(BaseCheckpointSaver[Any]):
             ValueError: another strategy.
         """
         if strategy not in ("keep_latest", "delete"):
-            raise ValueError(f"prune() knows the strategies 'keep_latest' and 'delete', not {strategy!r}. Nothing was done.")
+            raise ValueError(
+                f"prune() knows the strategies 'keep_latest' and 'delete', not {strategy!r}. Nothing was done."
+            )
         for id in thread_ids:
             if strategy == "delete":
                 self.delete_thread(id)
@@ -461,7 +465,10 @@ def _is_no_head(reader: Reader) -> Callable[[CheckpointRow], bool]:
 
 
 def _query(
-    config: RunnableConfig | None, filter: Mapping[str, Any] | None, before: RunnableConfig | None, limit: int | None
+    config: RunnableConfig | None,
+    filter: Mapping[str, Any] | None,
+    before: RunnableConfig | None,
+    limit: int | None,
 ) -> Query | None:
     for key in filter or ():
         if _FILTER_KEY.fullmatch(key) is None:

@@ -28,7 +28,7 @@ class PersistentDict(defaultdict[K, V]):
         **kwargs: further items.
     """
 
-    def __init__(self, *args: Any, filename: str | os.PathLike[str], **kwargs: Any) -> None:  # noqa: ANN401 - as for dict
+    def __init__(self, *args: Any, filename: str | os.PathLike[str], **kwargs: Any) -> None:
         """Nothing is read yet."""
         super().__init__(*args, **kwargs)
         self.filename = os.fspath(filename)
@@ -75,7 +75,9 @@ class PersistentDict(defaultdict[K, V]):
         except FileNotFoundError:
             return
         except OSError as error:
-            raise StorageError(f"{self.filename!r} cannot be read: {error}.", operation="load", where=self.filename) from error
+            raise StorageError(
+                f"{self.filename!r} cannot be read: {error}.", operation="load", where=self.filename
+            ) from error
         if not content:
             return
         found: object = self._codec.decode(content)

@@ -46,14 +46,17 @@ class SerdePieces:
             raise
         except Exception as error:  # a foreign serializer may raise anything
             raise EncodingError(
-                f"{path} cannot be saved by {type(self.serde).__qualname__}: {error}. Nothing was written.", path=path
+                f"{path} cannot be saved by {type(self.serde).__qualname__}: {error}. Nothing was written.",
+                path=path,
             ) from error
         name = kind.encode()
         if len(name) > 255:
-            raise EncodingError(f"{path}: the format's name {kind[:40]!r}... is too long. Nothing was written.", path=path)
+            raise EncodingError(
+                f"{path}: the format's name {kind[:40]!r}... is too long. Nothing was written.", path=path
+            )
         return b"".join((_MARK, bytes((len(name),)), name, content))
 
-    def decode(self, data: bytes, *, aad: bytes = b"") -> Any:  # noqa: ANN401 - the caller knows what it saved
+    def decode(self, data: bytes, *, aad: bytes = b"") -> Any:
         """The value that was encoded.
 
         Raises:

@@ -43,7 +43,9 @@ def place_of(config: RunnableConfig) -> Place:
         raise ValueError(
             "The config has no thread_id: say which conversation, {'configurable': {'thread_id': '...'}}. Nothing was done."
         )
-    return Place(check_thread_id(str(thread)), str(configurable.get("checkpoint_ns") or ""), get_checkpoint_id(config))
+    return Place(
+        check_thread_id(str(thread)), str(configurable.get("checkpoint_ns") or ""), get_checkpoint_id(config)
+    )
 
 
 def selection_of(config: RunnableConfig | None) -> Selection:

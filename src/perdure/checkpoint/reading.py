@@ -22,7 +22,9 @@ __all__ = ["Page", "Query", "Reader", "read_page", "read_tuple"]
 
 _PAGE: Final = 8  # the first page, and no page is larger than
 _LARGEST: Final = 128
-_IN_NEXT: Final = 2  # a result's code: the channel's value in the checkpoint after it (`chains.Writer.result`)
+_IN_NEXT: Final = (
+    2  # a result's code: the channel's value in the checkpoint after it (`chains.Writer.result`)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +213,12 @@ class Reader:
             value = self._pieces.decode(write.payload, aad=place)
             found.append((write.path, write.task, write.index, write.channel, value))
         after = self._following(row)
-        if after is not None and after.parent == row.id and after.parent_ns == row.ns and after.source == "loop":
+        if (
+            after is not None
+            and after.parent == row.id
+            and after.parent_ns == row.ns
+            and after.source == "loop"
+        ):
             recorded = {(task, index) for _, task, index, _, _ in found}
             found += [each for each in self._results(row, after) if each[1:3] not in recorded]
         found.sort(key=lambda each: each[:3])
@@ -239,7 +246,7 @@ class Reader:
                 found.append((path, task, number, channel, value))
         return found
 
-    def _value(self, head: Head, logs: Logs, channel: str) -> Any:  # noqa: ANN401 - a user's value
+    def _value(self, head: Head, logs: Logs, channel: str) -> Any:
         alone = replace(head, stored={channel: head.stored.get(channel, Stored(None))}, values={})
         read_values(self._snapshot, self._pieces, alone, logs=logs)
         return alone.values.get(channel)

@@ -69,7 +69,11 @@ class _Survivors:
 
     def keeps_results(self, row: CheckpointRow) -> bool:
         """What its tasks wrote is shown by its parent, so it is dropped with it where the row is written anew."""
-        return row.parent is None or Place(row.thread, row.ns, row.parent) not in self._gone or not self._rests(row)
+        return (
+            row.parent is None
+            or Place(row.thread, row.ns, row.parent) not in self._gone
+            or not self._rests(row)
+        )
 
     def rewritten(self, ends: dict[int, int]) -> list[CheckpointRow]:
         """Rows that cannot stay as they are.
@@ -144,7 +148,7 @@ class _Reach:
             ends[log] = end
         return removals, ends
 
-    def _slice(self, code: Any) -> None:  # noqa: ANN401 - a code of `chains.py`
+    def _slice(self, code: Any) -> None:
         if isinstance(code, list):
             log, start, end = cast("list[int]", code)
             self._reached(log, start if end < 0 else end)

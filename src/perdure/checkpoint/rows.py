@@ -126,7 +126,7 @@ def _packed(metadata: dict[str, Any]) -> bytes:
     return ormsgpack.packb(_plain(metadata, "metadata"), option=_OPTIONS)
 
 
-def _plain(value: object, path: str) -> Any:  # noqa: ANN401 - plain values of any kind
+def _plain(value: object, path: str) -> Any:
     """The value as filters and other programs read it: JSON's types. NUL is left out, surrogates become `?`."""
     if value is None or isinstance(value, bool | float):
         return value
@@ -155,8 +155,10 @@ def _clean(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def _unpack(packed: bytes, row: CheckpointRow) -> Any:  # noqa: ANN401 - plain values of any kind
+def _unpack(packed: bytes, row: CheckpointRow) -> Any:
     try:
         return ormsgpack.unpackb(packed, option=_OPTIONS)
     except ValueError as error:
-        raise StorageError(f"checkpoint {row.id} of thread {row.thread!r} cannot be read: its row is damaged.") from error
+        raise StorageError(
+            f"checkpoint {row.id} of thread {row.thread!r} cannot be read: its row is damaged."
+        ) from error

@@ -36,7 +36,13 @@ class Before:
 
 
 def look_before(
-    snapshot: Snapshot, pieces: Pieces, place: Place, checkpoint: Checkpoint, new_versions: Mapping[str, Any], *, alone: bool
+    snapshot: Snapshot,
+    pieces: Pieces,
+    place: Place,
+    checkpoint: Checkpoint,
+    new_versions: Mapping[str, Any],
+    *,
+    alone: bool,
 ) -> Before:
     """What a put has to know. `alone`: new logs in any case, so that no concurrent put can be in the way."""
     thread, ns, parent = place
@@ -80,7 +86,9 @@ def put_commit(
     values: Mapping[str, Any] = checkpoint.get("channel_values") or {}
     codes: dict[str, Any] = {}
     for name, version in versions.items():
-        stored = _stored(before.parent, writer, name, version, values.get(name, MISSING), new=name in new_versions)
+        stored = _stored(
+            before.parent, writer, name, version, values.get(name, MISSING), new=name in new_versions
+        )
         codes[name] = [version, chains.code_of(stored)]
     seen = {node: dict(known) for node, known in (checkpoint.get("versions_seen") or {}).items()}
     updated = checkpoint.get("updated_channels")
@@ -102,7 +110,9 @@ def put_commit(
     )
 
 
-def _stored(parent: Head | None, writer: Writer, name: str, version: object, value: object, *, new: bool) -> Stored:
+def _stored(
+    parent: Head | None, writer: Writer, name: str, version: object, value: object, *, new: bool
+) -> Stored:
     """Where the channel stands: written if it changed, else where the parent has it."""
     old = None if parent is None else parent.stored.get(name)
     same = parent is not None and old is not None and parent.versions.get(name) == version
@@ -143,6 +153,8 @@ def writes_commit(
     rows: list[WriteRow] = []
     for number, (channel, value) in enumerate(writes):
         index = WRITES_IDX_MAP.get(channel, number)
-        payload = pieces.encode(value, path=f"the write to {channel}", aad=aad(thread, "write", id, task_id, index))
+        payload = pieces.encode(
+            value, path=f"the write to {channel}", aad=aad(thread, "write", id, task_id, index)
+        )
         rows.append(WriteRow(thread, ns, id, task_id, index, task_path, channel, payload))
     return Commit(clock.uuid6().bytes, clock.micros(), writes=rows)

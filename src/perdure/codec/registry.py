@@ -42,7 +42,7 @@ class Registry:
     Registering one type never changes what becomes of another. Safe from any thread.
     """
 
-    __slots__ = ("_by_name", "_by_type", "_parent")
+    __slots__ = ("__weakref__", "_by_name", "_by_type", "_parent")
 
     def __init__(self) -> None:
         """Holds the built-ins, and nothing of the process's default registry; see `child`."""

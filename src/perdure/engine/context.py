@@ -170,7 +170,7 @@ class TaskContext:
             "langgraph_step": self.run.step,
             "langgraph_node": task.name,
             "langgraph_triggers": task.node.triggers if task.index is None else (PUSH,),
-            "langgraph_path": (trigger, task.name if task.index is None else task.index),
+            "langgraph_path": task.path,
             "langgraph_checkpoint_ns": self.ns,
             **task.node.metadata,
         }

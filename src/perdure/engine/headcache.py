@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Final
+from copy import copy
+from typing import Any, Final
 
 from perdure.channels.base import MISSING
 from perdure.errors import PerdureError
@@ -44,10 +45,26 @@ class HeadCache:
             while len(self._heads) > self._limit:
                 self._heads.popitem(last=False)
 
+    def peek(self, backend: Backend, thread: str, ns: str, id: str, pieces: Pieces) -> Head | None:
+        """A copy of the entry for reading, if it is this checkpoint and intact; the entry stays."""
+        with self._lock:  # held throughout: while it is, no run takes the entry and changes it
+            head = self._heads.get((backend.identity, thread, ns))
+            if head is None or head.id != id or not intact(head, pieces):
+                return None
+            made = copy(head)
+            made.versions = dict(head.versions)
+            made.seen = {node: dict(known) for node, known in head.seen.items()}
+            made.values = {name: _own(value) for name, value in head.values.items()}
+            return made
+
     def clear(self) -> None:
         """Forgets all."""
         with self._lock:
             self._heads.clear()
+
+
+def _own(value: Any) -> Any:
+    return copy(value) if type(value) in (list, dict, set) else value
 
 
 def intact(head: Head, pieces: Pieces) -> bool:

@@ -112,7 +112,7 @@ class Task:
     @property
     def path(self) -> tuple[str | int, ...]:
         """The path in its public form."""
-        return (PULL, self.name) if self.index is None else (PUSH, self.index)
+        return (PULL, self.name) if self.index is None else (PUSH, self.index, False)
 
     @property
     def path_text(self) -> str:

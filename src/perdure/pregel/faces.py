@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from perdure.codec import Registry
 from perdure.codec.own import register_own
@@ -54,11 +55,7 @@ def own_saver(checkpointer: Any, types: tuple[Any, ...]) -> Saver | None:
     if handle is None:
         return None
     pieces = handle.pieces
-    registry = getattr(pieces, "registry", None)
-    if registry is not None:
-        register_once(registry)
-        if types:
-            registry.add_types(types)
+    teach(pieces, types)
     return Saver(handle.backend, pieces)
 
 
@@ -81,7 +78,19 @@ def _handle(face: Any, methods: tuple[str, ...]) -> Any:
     return handle
 
 
-def register_once(registry: Registry) -> None:
-    """The registry knows the library's own values."""
-    if registry.kind_of(Send) is None:
-        register_own(registry)
+_taught: WeakKeyDictionary[Registry, dict[int, tuple[Any, ...]]] = WeakKeyDictionary()
+
+
+def teach(pieces: Pieces, types: tuple[Any, ...]) -> None:
+    """The codec knows the library's own values and these types; asked at every call, it looks at them once."""
+    registry: Registry | None = getattr(pieces, "registry", None)
+    if registry is None:
+        return
+    known = _taught.get(registry)
+    if known is None:
+        known = _taught[registry] = {}
+        if registry.kind_of(Send) is None:
+            register_own(registry)
+    if types and id(types) not in known:
+        known[id(types)] = types  # kept, so that the id stays theirs
+        registry.add_types(types)

@@ -22,7 +22,7 @@ from perdure.engine.run import Run
 from perdure.engine.settings import Settings, merge_configs, read_settings
 from perdure.engine.unsaved import NoChain
 from perdure.errors import Conflict, PerdureError
-from perdure.pregel.faces import Saver, memory_of, own_saver
+from perdure.pregel.faces import Saver, memory_of, own_saver, teach
 from perdure.runtime import RunControl
 from perdure.storage.contract import RunRow, check_thread_id
 from perdure.storage.ids import child_ns
@@ -229,9 +229,7 @@ def _nested_chain(
 
 def own_saver_of(chain: OwnChain, types: tuple[Any, ...]) -> Saver:
     """The saver of the chain around, which learns the nested graph's types."""
-    registry = getattr(chain.pieces, "registry", None)
-    if registry is not None and types:
-        registry.add_types(types)
+    teach(chain.pieces, types)
     return Saver(chain.backend, chain.pieces)
 
 

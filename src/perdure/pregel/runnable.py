@@ -39,12 +39,12 @@ class RunnableFace(Late, Generic[In, Out]):
         return found + suffix.title() if found[:1].isupper() else f"{found}_{suffix.lower()}"
 
     @property
-    def Inype(self) -> Any:
+    def InputType(self) -> Any:
         """The schema of what a run takes."""
         return Any
 
     @property
-    def Outype(self) -> Any:
+    def OutputType(self) -> Any:
         """The schema of what a run gives."""
         return Any
 
@@ -52,13 +52,13 @@ class RunnableFace(Late, Generic[In, Out]):
         """A pydantic model of what a run takes. Raises ImportError without pydantic."""
         from perdure.pregel.schemas import model_of
 
-        return model_of(self.Inype, self.get_name("Input"))
+        return model_of(self.InputType, self.get_name("Input"))
 
     def get_output_schema(self, config: Any = None) -> Any:
         """A pydantic model of what a run gives. Raises ImportError without pydantic."""
         from perdure.pregel.schemas import model_of
 
-        return model_of(self.Outype, self.get_name("Output"))
+        return model_of(self.OutputType, self.get_name("Output"))
 
     def get_input_jsonschema(self, config: Any = None) -> dict[str, Any]:
         """The JSON schema of what a run takes. Raises ImportError without pydantic."""

@@ -5,7 +5,7 @@ Here: `StateSnapshot`s from checkpoints of our savers or of others. Not here: ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from perdure.constants import START
 from perdure.engine.apply import apply
 from perdure.engine.chain import Loaded
 from perdure.engine.events import created_at, place, result_of
+from perdure.engine.headcache import HEADS
 from perdure.engine.plan import next_tasks
 from perdure.engine.records import read_records
 from perdure.engine.state import Live, Task, live_of
@@ -26,6 +27,7 @@ from perdure.storage.chains import Head, Logs
 from perdure.storage.contract import CheckpointRow, Snapshot
 from perdure.types import Interrupt, PregelTask, StateSnapshot
 
+_STEPS: Final = ("loop", "update")  # sources of checkpoints that the tasks before them made
 PAGE: Final = 64  # checkpoints of a history that are read at once
 
 
@@ -63,24 +65,52 @@ def read_one(saver: Saver, thread: str, ns: str, checkpoint: str | None) -> Seen
         row = None if id is None else snapshot.checkpoint(thread, ns, id)
         if row is None:
             return None
+        if checkpoint is None:
+            head = HEADS.peek(saver.backend, thread, ns, row.id, saver.pieces)
+            if head is not None:
+                return _seen_head(snapshot, saver, head, row, {})
         logs = Logs(snapshot, saver.pieces, thread)
-        after = snapshot.following(thread, ns, row.id) if checkpoint is not None else None
+        after = None if checkpoint is None else _steps_after(snapshot, [row]).get(row.id)
         return _seen(snapshot, saver, logs, row, after, {}, {})
 
 
-def read_page(saver: Saver, thread: str, ns: str, before: str | None, limit: int) -> list[Seen]:
-    """Checkpoints of the chain, newest first, from behind `before`."""
+def _steps_after(snapshot: Snapshot, rows: Sequence[CheckpointRow]) -> dict[str, CheckpointRow]:
+    """Checkpoint -> the row of the step that its tasks made: its first child that is one, newer than `rows` or among them.
+
+    Almost always the next row in the chain is the child; only behind a branch is it looked for further on.
+    """
+    found: dict[str, CheckpointRow] = {}
+    for row in rows:
+        _note_step(found, row)
+    newer = snapshot.following(rows[0].thread, rows[0].ns, rows[0].id) if rows else None
+    wanted = {row.id for row in rows} - set(found)
+    while newer is not None and wanted:
+        if newer.parent in wanted and newer.source in _STEPS:
+            found[newer.parent] = newer
+            wanted.remove(newer.parent)
+        newer = snapshot.following(newer.thread, newer.ns, newer.id)
+    return found
+
+
+def _note_step(found: dict[str, CheckpointRow], row: CheckpointRow) -> None:
+    if row.parent is not None and row.source in _STEPS:
+        found[row.parent] = row
+
+
+def read_page(
+    saver: Saver, thread: str, ns: str, before: str | None, limit: int, steps: dict[str, CheckpointRow] | None
+) -> list[Seen]:
+    """Checkpoints of the chain, newest first, from behind `before`; `steps` has the newer ones' children, if known."""
     with saver.backend.read() as snapshot:
         rows = snapshot.checkpoints(thread, ns, before, limit)
         logs = Logs(snapshot, saver.pieces, thread)
         known = {row.id: row for row in rows}
-        after = snapshot.following(thread, ns, rows[0].id) if rows and before is not None else None
+        if steps is None:
+            steps = _steps_after(snapshot, rows)
         runs: dict[str, dict[str, Any]] = {}
-        page: list[Seen] = []
         for row in rows:
-            page.append(_seen(snapshot, saver, logs, row, after, known, runs))
-            after = row
-        return page
+            _note_step(steps, row)
+        return [_seen(snapshot, saver, logs, row, steps.get(row.id), known, runs) for row in rows]
 
 
 def _seen(
@@ -94,12 +124,18 @@ def _seen(
 ) -> Seen:
     head = chains.fold(_lineage(snapshot, row, known))
     chains.read_values(snapshot, saver.pieces, head, logs=logs)
-    loaded = Loaded(head, None)
-    read_records(snapshot, saver.pieces, head, loaded)
-    seen = Seen(loaded, metadata_of(snapshot, row, runs), at=created_at(row.at))
-    if after is not None and after.parent == row.id and after.source == "loop":
+    seen = _seen_head(snapshot, saver, head, row, runs)
+    if after is not None:
         seen.results = _results(snapshot, saver, logs, after, known)
     return seen
+
+
+def _seen_head(
+    snapshot: Snapshot, saver: Saver, head: Head, row: CheckpointRow, runs: dict[str, dict[str, Any]]
+) -> Seen:
+    loaded = Loaded(head, None)
+    read_records(snapshot, saver.pieces, head, loaded)
+    return Seen(loaded, metadata_of(snapshot, row, runs), at=created_at(row.at))
 
 
 def _lineage(snapshot: Snapshot, row: CheckpointRow, known: dict[str, CheckpointRow]) -> list[CheckpointRow]:
@@ -220,9 +256,10 @@ def history(
 ) -> Iterator[StateSnapshot]:
     """Snapshots, newest first; read by pages, no snapshot of the database is held between them."""
     left = limit
+    steps: dict[str, CheckpointRow] | None = {} if before is None else None
     while left is None or left > 0:
         size = PAGE if left is None or wanted else min(PAGE, left)
-        page = read_page(saver, thread, ns, before, size)
+        page = read_page(saver, thread, ns, before, size, steps)
         for seen in page:
             if all(seen.metadata.get(key, MISSING) == value for key, value in wanted.items()):
                 yield snapshot_of(spec, seen, thread, ns, latest=False)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from perdure import clock
 from perdure.constants import COPY, END, INPUT, START
 from perdure.current import CURRENT
 from perdure.engine.apply import Applied, apply
-from perdure.engine.chain import Step
+from perdure.engine.chain import Finished, Step
 from perdure.engine.commit import OwnChain
 from perdure.engine.context import TaskContext
 from perdure.engine.execute import route_branch
@@ -45,12 +45,32 @@ async def update(run: Run, supersteps: Sequence[Sequence[StateUpdate]]) -> str:
     await chain.begin(loaded, run.live)
     if loaded.updates:
         apply(run.live, run.spec, (), run.next_version, loaded.updates, within=True)
+    if run.settings.checkpoint is not None:
+        loaded.records.clear()  # they belong to the branch that went on from there
     for updates in supersteps:
         await _superstep(run, updates, copied_parent)
         run.loaded.records.clear()
         run.step += 1
+        if again := _on_the_copy(updates):
+            await _superstep(run, again, copied_parent)
+            run.step += 1
     await chain.finish()
     return chain.at
+
+
+def _on_the_copy(updates: Sequence[StateUpdate]) -> list[StateUpdate]:
+    """The updates that `__copy__` was given: they are made on the clone."""
+    first = updates[0]
+    if first.as_node is None or as_name(first.as_node) != COPY or not isinstance(first.values, list):
+        return []
+    found: list[StateUpdate] = []
+    for item in cast("list[Any]", first.values):
+        if not isinstance(item, tuple) or len(cast("tuple[Any, ...]", item)) not in (2, 3):
+            raise InvalidUpdateError(
+                f"as_node='__copy__' takes None, or a list of (values, as_node[, task_id]); {item!r} is neither."
+            )
+        found.append(StateUpdate(*cast("tuple[Any, ...]", item)))
+    return found
 
 
 async def _superstep(run: Run, updates: Sequence[StateUpdate], copied_parent: str | None) -> None:
@@ -60,55 +80,79 @@ async def _superstep(run: Run, updates: Sequence[StateUpdate], copied_parent: st
         raise InvalidUpdateError(
             f"as_node={name!r} must be the only update of its superstep; there are {len(updates)}."
         )
-    source = "update"
     if name == COPY:
-        applied = Applied(run.live.top, set(), {})
-        source = "fork"
+        _on_the_copy(updates)  # raises now, before anything is written
+        step = Step(run.live, Applied(run.live.top, set(), {}), run.step, "fork")
         if isinstance(run.chain, OwnChain):
             run.chain.beside(copied_parent)
     elif name == INPUT:
         dropped = [(task, ()) for task in run.plan()]
         applied = apply(run.live, run.spec, dropped, run.next_version, run.spec.read_input(first.values))
-        source = "input"
+        step = Step(run.live, applied, run.step, "input")
     elif name == END:
         if first.values is not None:
             raise InvalidUpdateError(
                 "as_node='__end__' clears what is due; it takes no values (values=None)."
             )
-        applied = apply(run.live, run.spec, _recorded(run, rest=True), run.next_version)
+        done = _recorded(run)
+        dropped = [(task, ()) for task in run.plan() if task.id not in {left.task.id for left in done}]
+        finished = [(left.task, left.writes or ()) for left in done]
+        step = _step(run, apply(run.live, run.spec, [*finished, *dropped], run.next_version), done)
     elif first.values is None and name is None and len(updates) == 1:
-        applied = Applied(run.live.top, set(), {})
+        step = Step(run.live, Applied(run.live.top, set(), {}), run.step, "update")
     else:
-        applied = await _as_nodes(run, updates)
-    await run.chain.step(Step(run.live, applied, run.step, source))
+        step = await _as_nodes(run, updates)
+    await run.chain.step(step)
 
 
-def _recorded(run: Run, *, rest: bool) -> list[tuple[Task, Sequence[Write]]]:
-    """The tasks that have finished already, with their writes; with `rest` the others, too, with none."""
-    found: list[tuple[Task, Sequence[Write]]] = []
-    for task in run.plan():
-        writes = task.record.writes if task.record is not None else None
-        if writes is not None or rest:
-            found.append((task, writes or ()))
-    return found
+def _step(run: Run, applied: Applied, finished: Sequence[Finished]) -> Step:
+    operations = [operation for left in finished for operation in left.operations]
+    return Step(run.live, applied, run.step, "update", finished, operations)
 
 
-async def _as_nodes(run: Run, updates: Sequence[StateUpdate]) -> Applied:
-    writes: list[Write] = []
-    changed: set[str] = set()
-    seen: dict[str, dict[str, Any]] = {}
-    done = _recorded(run, rest=False)
+def _recorded(run: Run) -> list[Finished]:
+    """The tasks that have finished already: their writes and memory count, as they would have with the step."""
+    return [
+        Finished(task, task.record.writes, run.loaded.operations.get(task.id, []))
+        for task in run.plan()
+        if task.record is not None and task.record.writes is not None
+    ]
+
+
+async def _as_nodes(run: Run, updates: Sequence[StateUpdate]) -> Step:
     nodes = [_node(run, update, len(updates)) for update in updates]
-    if done:  # finished siblings count, as they would have with the step
-        applied = apply(run.live, run.spec, done, run.next_version)
-        changed |= applied.changed
-        seen |= applied.seen
+    done = _recorded(run)
+    due = [task for task in run.plan() if task.record is None or task.record.writes is None]
+    instead: list[Finished] = []  # of tasks that were due, in order
+    writes: list[Write] = []
     for node, given in zip(nodes, updates, strict=True):
-        writes += await _writes(run, node, given.values)
-    applied = apply(run.live, run.spec, (), run.next_version, writes or [])
-    if not writes:
+        made = await _writes(run, node, given.values)
+        writes += made
+        task = next((task for task in due if task.name == node.name), None)
+        if task is not None:
+            due.remove(task)
+            instead.append(Finished(task, made))
+    passed = _passed(run, [left.task for left in instead])
+    applied = apply(
+        run.live, run.spec, [(left.task, left.writes or ()) for left in done], run.next_version, writes
+    )
+    if not done and not writes:
         _close_step(run, applied.changed)
-    return Applied(applied.version, applied.changed | changed, seen)
+    for name in passed:
+        run.live.versions[name] = applied.version
+    applied.changed.update(passed)
+    return _step(run, applied, [*done, *instead])
+
+
+def _passed(run: Run, tasks: Sequence[Task]) -> list[str]:
+    """The list edges that these tasks waited for begin anew, as if the tasks had run."""
+    return [
+        trigger
+        for task in tasks
+        if task.index is None
+        for trigger in task.node.triggers
+        if trigger in run.live.versions and run.live.channels[trigger].consume()
+    ]
 
 
 def _close_step(run: Run, changed: set[str]) -> None:
@@ -136,9 +180,8 @@ def _node(run: Run, update: StateUpdate, together: int) -> NodeSpec:
 
 def _last_node(run: Run) -> str:
     """The node that last ran: the one that has seen the newest version."""
-    visible = [name for name, node in run.spec.nodes.items() if not node.hidden]
-    if len(visible) == 1:
-        return visible[0]
+    if len(run.spec.nodes) == 1:
+        return next(iter(run.spec.nodes))
     newest: dict[str, Any] = {}
     for name, versions in run.live.seen.items():
         if name in run.spec.nodes and versions:

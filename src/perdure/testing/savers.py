@@ -36,7 +36,7 @@ def config_of(thread: str = "t", ns: str = "", id: str | None = None) -> Config:
     return {"configurable": configurable if id is None else {**configurable, "checkpoint_id": id}}
 
 
-def checkpoint_with(versions: Mapping[str, Any], **values: Any) -> Checkpoint:  # noqa: ANN401 - values of any type
+def checkpoint_with(versions: Mapping[str, Any], **values: Any) -> Checkpoint:
     """A new checkpoint with these channels."""
     made = empty_checkpoint()
     made["channel_versions"] = dict(versions)
@@ -44,7 +44,7 @@ def checkpoint_with(versions: Mapping[str, Any], **values: Any) -> Checkpoint:  
     return made
 
 
-def metadata(step: int = 0, **more: Any) -> CheckpointMetadata:  # noqa: ANN401 - values of any type
+def metadata(step: int = 0, **more: Any) -> CheckpointMetadata:
     """Metadata of a step."""
     return cast("CheckpointMetadata", {"source": "loop", "step": step, "parents": {}, **more})
 
@@ -62,7 +62,7 @@ def found(saver: Saver, config: Config) -> CheckpointTuple:
     return at
 
 
-def chain(saver: Saver, count: int, thread: str = "t", ns: str = "", **more: Any) -> list[Config]:  # noqa: ANN401 - metadata
+def chain(saver: Saver, count: int, thread: str = "t", ns: str = "", **more: Any) -> list[Config]:
     """A chain of checkpoints whose list `log` grows; their configs, oldest first."""
     at = config_of(thread, ns)
     made: list[Config] = []
@@ -126,7 +126,9 @@ def without_an_id_the_newest_of_the_namespace_is_found(saver: Saver) -> None:
 def the_config_of_a_put_is_the_parent_of_the_next(saver: Saver) -> None:
     """And stays so when it is not in the database."""
     first, second = chain(saver, 2)
-    orphan = saver.put(config_of(id="1ee00000-0000-6000-8000-000000000000"), checkpoint_with({}), metadata(), {})
+    orphan = saver.put(
+        config_of(id="1ee00000-0000-6000-8000-000000000000"), checkpoint_with({}), metadata(), {}
+    )
 
     assert id_of(found(saver, second).parent_config) == id_of(first)
     assert id_of(found(saver, orphan).parent_config) == "1ee00000-0000-6000-8000-000000000000"
@@ -134,7 +136,9 @@ def the_config_of_a_put_is_the_parent_of_the_next(saver: Saver) -> None:
 
 def channels_that_did_not_change_keep_their_value(saver: Saver) -> None:
     """Whether `put` is handed the value again or not; those without a version are dropped."""
-    first = saver.put(config_of(), checkpoint_with({"a": 1, "b": 1}, a="x", b="y"), metadata(), {"a": 1, "b": 1})
+    first = saver.put(
+        config_of(), checkpoint_with({"a": 1, "b": 1}, a="x", b="y"), metadata(), {"a": 1, "b": 1}
+    )
     second = saver.put(first, checkpoint_with({"a": 2, "b": 1}, a="z", b="y"), metadata(1), {"a": 2})
     third = saver.put(second, checkpoint_with({"b": 1}, b="y", gone="?"), metadata(2), {})
 
@@ -247,7 +251,10 @@ def lists_are_newest_first_and_can_be_cut(saver: Saver) -> None:
     assert logs(saver, where) == list(range(30, 0, -1))
     assert [id_of(at.config) for at in saver.list(where, limit=3)] == [id_of(at) for at in configs[:-4:-1]]
     assert [*saver.list(where, limit=0)] == []
-    assert [id_of(at.config) for at in saver.list(where, before=configs[2])] == [id_of(configs[1]), id_of(configs[0])]
+    assert [id_of(at.config) for at in saver.list(where, before=configs[2])] == [
+        id_of(configs[1]),
+        id_of(configs[0]),
+    ]
     assert [id_of(at.config) for at in saver.list(configs[4])] == [id_of(configs[4])]
 
 
@@ -272,7 +279,7 @@ def lists_can_be_filtered_by_any_metadata(saver: Saver) -> None:
     for step in range(4):
         saver.put(config_of(), checkpoint_with({}), metadata(step, color="red" if step % 2 else "blue"), {})
 
-    def steps(**filter: Any) -> list[int]:  # noqa: ANN401 - values of any type
+    def steps(**filter: Any) -> list[int]:
         return [at.metadata.get("step", -9) for at in saver.list(config_of(), filter=filter)]
 
     assert steps(color="red") == [3, 1]
@@ -290,7 +297,9 @@ def a_thread_can_grow_while_it_is_listed(saver: Saver) -> None:
         seen.append(id_of(at.config))
         saver.put(configs[-1], checkpoint_with({}), metadata(), {})
 
-    assert [id for id in seen if id in {id_of(at) for at in configs}] == [id_of(at) for at in reversed(configs)]
+    assert [id for id in seen if id in {id_of(at) for at in configs}] == [
+        id_of(at) for at in reversed(configs)
+    ]
 
 
 # ---- deletion, versions
@@ -353,11 +362,16 @@ def pruning_keeps_the_newest_of_each_namespace(saver: Saver) -> None:
 
     saver.prune(["t", "never"])
 
-    assert {id_of(at.config) for at in saver.list({"configurable": {"thread_id": "t"}})} == {id_of(newest), id_of(child)}
+    assert {id_of(at.config) for at in saver.list({"configurable": {"thread_id": "t"}})} == {
+        id_of(newest),
+        id_of(child),
+    }
     assert found(saver, newest) == before
     assert logs(saver, config_of("other")) == [2, 1]
     log = before.checkpoint["channel_values"]["log"]
-    after = saver.put(newest, checkpoint_with({"log": 9, "still": 1}, log=[*log, "on"]), metadata(9), {"log": 9})
+    after = saver.put(
+        newest, checkpoint_with({"log": 9, "still": 1}, log=[*log, "on"]), metadata(9), {"log": 9}
+    )
     assert found(saver, after).checkpoint["channel_values"] == {"log": [*log, "on"], "still": "s" * 200}
 
 
@@ -379,7 +393,9 @@ def checkpoints_of_runs_can_be_removed(saver: Saver) -> None:
     made: list[Config] = []
     for step, run in enumerate(["r1", "r2", "r1", "r3"]):
         log = [*log, run]
-        at = saver.put(at, checkpoint_with({"log": step + 1}, log=log), metadata(step, run_id=run), {"log": step + 1})
+        at = saver.put(
+            at, checkpoint_with({"log": step + 1}, log=log), metadata(step, run_id=run), {"log": step + 1}
+        )
         saver.put_writes(at, [("w", step)], "task")
         made.append(at)
     chain(saver, 1, thread="other", run_id="r3")
@@ -453,12 +469,16 @@ async def many_tasks_may_write_at_once(saver: Saver) -> None:
     """Threads of their own, and one thread that all put to."""
     import asyncio
 
-    base = await saver.aput(config_of("shared"), checkpoint_with({"a": 1}, a=["x" * 100]), metadata(), {"a": 1})
+    base = await saver.aput(
+        config_of("shared"), checkpoint_with({"a": 1}, a=["x" * 100]), metadata(), {"a": 1}
+    )
 
     async def one(number: int) -> None:
         at = config_of(f"t{number}")
         for step in range(3):
-            at = await saver.aput(at, checkpoint_with({"n": step + 1}, n=[number] * step), metadata(step), {"n": step + 1})
+            at = await saver.aput(
+                at, checkpoint_with({"n": step + 1}, n=[number] * step), metadata(step), {"n": step + 1}
+            )
         await saver.aput(base, checkpoint_with({"a": 2}, a=["x" * 100, number]), metadata(1), {"a": 2})
 
     await asyncio.gather(*(one(number) for number in range(16)))

@@ -39,23 +39,25 @@ class BaseCheckpointSaver(Generic[V]):
         serde: turns values into bytes, for savers that need it; by default a `JsonPlusSerializer`.
     """
 
-    def __init__(self, *, serde: Any = None) -> None:  # noqa: ANN401 - a serializer of either protocol
+    def __init__(self, *, serde: Any = None) -> None:
         """With a serializer, or the default one."""
         if serde is not None:
             self.serde = serde
 
     @property
-    def serde(self) -> Any:  # noqa: ANN401 - a `SerializerProtocol`, which lives in a higher room
+    def serde(self) -> Any:
         """The serializer."""
         found = self.__dict__.get("_serde")
         if found is None:
-            from perdure.checkpoint.serde.jsonplus import JsonPlusSerializer  # fetched by the first saver that needs it
+            from perdure.checkpoint.serde.jsonplus import (
+                JsonPlusSerializer,
+            )  # fetched by the first saver that needs it
 
             found = self.__dict__["_serde"] = JsonPlusSerializer()
         return found
 
     @serde.setter
-    def serde(self, serde: Any) -> None:  # noqa: ANN401 - as above
+    def serde(self, serde: Any) -> None:
         from perdure.checkpoint.serde.base import maybe_add_typed_methods  # a higher room, as above
 
         self.__dict__["_serde"] = maybe_add_typed_methods(serde)
@@ -278,7 +280,9 @@ class _Walk:
         """The answer, oldest writes first."""
         answer: dict[str, DeltaChannelHistory] = {}
         for name in self._channels:
-            history = DeltaChannelHistory(writes=[write for writes in reversed(self._writes[name]) for write in writes])
+            history = DeltaChannelHistory(
+                writes=[write for writes in reversed(self._writes[name]) for write in writes]
+            )
             if name in self._seeds:
                 history["seed"] = self._seeds[name]
             answer[name] = history
@@ -286,6 +290,8 @@ class _Walk:
 
 
 async def _in_thread(work: Callable[[], R]) -> R:
-    from asyncio import to_thread  # half of what this room costs to import; programs that wait have it already
+    from asyncio import (
+        to_thread,
+    )  # half of what this room costs to import; programs that wait have it already
 
     return await to_thread(work)

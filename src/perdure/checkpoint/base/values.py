@@ -6,9 +6,9 @@ Plain mappings, so that a saver of anybody's can keep them. Imports `clock`; eve
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, cast
+from typing import Any, Final, Literal, NamedTuple, NotRequired, Protocol, TypeAlias, cast
 
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from perdure import clock
 
@@ -110,7 +110,7 @@ class DeltaChannelHistory(TypedDict):
 
 
 class _Channel(Protocol):
-    def checkpoint(self) -> Any: ...  # noqa: ANN401 - whatever the channel saves
+    def checkpoint(self) -> Any: ...
 
 
 def empty_checkpoint() -> Checkpoint:
@@ -154,7 +154,11 @@ def create_checkpoint(
     made["id"] = str(clock.uuid6(clock_seq=step)) if id is None else id
     made["ts"] = clock.now().isoformat()
     if channels is not None:
-        given = {name: channel.checkpoint() for name, channel in channels.items() if name in made["channel_versions"]}
+        given = {
+            name: channel.checkpoint()
+            for name, channel in channels.items()
+            if name in made["channel_versions"]
+        }
         made["channel_values"] = {name: value for name, value in given.items() if not _is_missing(value)}
     return made
 

@@ -114,9 +114,7 @@ def _hashable(value: object) -> object:
     return tuple(map(_hashable, cast("list[object]", value))) if type(value) is list else value
 
 
-def _tell(
-    kind: Literal["msgpack_unregistered_allowed", "msgpack_blocked"], module: str, name: str
-) -> None:
+def _tell(kind: Literal["msgpack_unregistered_allowed", "msgpack_blocked"], module: str, name: str) -> None:
     emit_serde_event(SerdeEvent(kind=kind, module=module, name=name))
     with _lock:
         if (kind, f"{module}:{name}") in _told or len(_told) > 1000:  # data may hold any number of names

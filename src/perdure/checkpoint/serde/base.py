@@ -18,11 +18,11 @@ S = TypeVar("S", bound="SerializerProtocol")
 class UntypedSerializerProtocol(Protocol):
     """Values to bytes and back, without a word about what kind of bytes these are."""
 
-    def dumps(self, obj: Any) -> bytes:  # noqa: ANN401 - any value
+    def dumps(self, obj: Any) -> bytes:
         """The value's bytes."""
         ...
 
-    def loads(self, data: bytes) -> Any:  # noqa: ANN401 - any value
+    def loads(self, data: bytes) -> Any:
         """The value again."""
         ...
 
@@ -31,11 +31,11 @@ class UntypedSerializerProtocol(Protocol):
 class SerializerProtocol(Protocol):
     """Values to bytes with the name of their format, and back. Safe from any thread."""
 
-    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:  # noqa: ANN401 - any value
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """The format's name, and the value's bytes in it."""
         ...
 
-    def loads_typed(self, data: tuple[str, bytes]) -> Any:  # noqa: ANN401 - any value
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
         """The value again."""
         ...
 
@@ -59,11 +59,11 @@ class SerializerCompat:
         """Around `serde`."""
         self.serde = serde
 
-    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:  # noqa: ANN401 - any value
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """The class's name, and the value's bytes."""
         return type(self.serde).__name__, self.serde.dumps(obj)
 
-    def loads_typed(self, data: tuple[str, bytes]) -> Any:  # noqa: ANN401 - any value
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
         """The value again, whatever the name."""
         return self.serde.loads(data[1])
 

@@ -39,13 +39,13 @@ class EncryptedSerializer:
         """Whether containers come back equal, as the inner serializer says."""
         return getattr(self.serde, "keeps_structure", False) is True
 
-    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:  # noqa: ANN401 - any value
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """The format's name with the cipher's, and the encrypted bytes."""
         kind, plain = self.serde.dumps_typed(obj)
         name, sealed = self.cipher.encrypt(plain)
         return f"{kind}+{name}", sealed
 
-    def loads_typed(self, data: tuple[str, bytes]) -> Any:  # noqa: ANN401 - any value
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
         """The value again.
 
         Raises:
@@ -63,7 +63,7 @@ class EncryptedSerializer:
         return self.serde.loads_typed((inner, self.cipher.decrypt(name, sealed)))
 
     @classmethod
-    def from_pycryptodome_aes(cls, serde: SerializerProtocol | None = None, **kwargs: Any) -> Self:  # noqa: ANN401 - the cipher's
+    def from_pycryptodome_aes(cls, serde: SerializerProtocol | None = None, **kwargs: Any) -> Self:
         """With AES in EAX mode, which notices changed bytes.
 
         Args:
@@ -112,6 +112,10 @@ class _Aes:
         """What was encrypted; raises ValueError for another key or changed bytes."""
         if ciphername != "aes":
             raise ValueError(f"The value was encrypted by {ciphername!r}, and this serializer has AES.")
-        nonce, tag, sealed = ciphertext[:_NONCE], ciphertext[_NONCE : _NONCE + _TAG], ciphertext[_NONCE + _TAG :]
+        nonce, tag, sealed = (
+            ciphertext[:_NONCE],
+            ciphertext[_NONCE : _NONCE + _TAG],
+            ciphertext[_NONCE + _TAG :],
+        )
         cipher = self._new(self._key, **{**self._options, "nonce": nonce})
         return cipher.decrypt_and_verify(sealed, tag)

@@ -73,7 +73,7 @@ class JsonPlusSerializer:
         *,
         pickle_fallback: bool = False,
         allowed_json_modules: Iterable[tuple[str, ...]] | Literal[True] | None = None,
-        allowed_msgpack_modules: AllowedModules | Literal[True] | None | _Unset = _UNSET,
+        allowed_msgpack_modules: AllowedModules | Literal[True] | _Unset | None = _UNSET,
         __unpack_ext_hook__: Callable[[int, bytes], Any] | None = None,
     ) -> None:
         """Keeps the arguments; the environment is read here, once."""
@@ -109,7 +109,7 @@ class JsonPlusSerializer:
         made._take([*self._names, *extra_allowlist])
         return made
 
-    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:  # noqa: ANN401 - any value
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """The format's name (`null`, `bytes`, `bytearray`, `msgpack`) and the value's bytes.
 
         Raises:
@@ -123,7 +123,7 @@ class JsonPlusSerializer:
             return "bytearray", bytes(obj)
         return "msgpack", self.dumps(obj)
 
-    def loads_typed(self, data: tuple[str, bytes]) -> Any:  # noqa: ANN401 - any value
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
         """The value again.
 
         Raises:
@@ -147,7 +147,7 @@ class JsonPlusSerializer:
             case _:
                 raise NotImplementedError(f"Unknown serialization type: {kind}")
 
-    def dumps(self, obj: Any) -> bytes:  # noqa: ANN401 - any value
+    def dumps(self, obj: Any) -> bytes:
         """The value's bytes in the format `msgpack`.
 
         Raises:
@@ -158,7 +158,7 @@ class JsonPlusSerializer:
         except EncodingError as error:
             raise TypeError(str(error)) from error
 
-    def loads(self, data: bytes) -> Any:  # noqa: ANN401 - any value
+    def loads(self, data: bytes) -> Any:
         """The value of legacy JSON, or of what `dumps` gave."""
         if data[:1] in (b"\x10", b"\x11"):
             return self._unpacked(data)
@@ -167,7 +167,7 @@ class JsonPlusSerializer:
         except (ValueError, RecursionError) as error:
             raise EncodingError(f"Stored JSON cannot be read: {error}.", path="value") from error
 
-    def _unpacked(self, data: bytes) -> Any:  # noqa: ANN401 - any value
+    def _unpacked(self, data: bytes) -> Any:
         if self._hook is None or not data.startswith(_PLAIN):
             return self._codec.decode(data)
         try:
@@ -175,7 +175,7 @@ class JsonPlusSerializer:
         except ValueError as error:
             raise EncodingError(f"Stored bytes cannot be read: {error}.", path="value") from error
 
-    def _revived(self, found: dict[str, Any]) -> Any:  # noqa: ANN401 - any value
+    def _revived(self, found: dict[str, Any]) -> Any:
         """Legacy JSON told which class to call, and with what. Nothing is called: it stays what it is."""
         if found.get("lc") == 2 and found.get("type") == "constructor" and isinstance(found.get("id"), list):
             path = tuple(map(str, found["id"]))

@@ -18,20 +18,20 @@ class ChannelProtocol(Protocol[Value, Update, Stored]):
     """A channel; `perdure.channels.BaseChannel` is one."""
 
     @property
-    def ValueType(self) -> Any:  # noqa: ANN401 - any type form
+    def ValueType(self) -> Any:
         """The type of what it gives."""
         ...
 
     @property
-    def UpdateType(self) -> Any:  # noqa: ANN401 - any type form
+    def UpdateType(self) -> Any:
         """The type of what can be written."""
         ...
 
-    def checkpoint(self) -> Stored | Any:  # noqa: ANN401 - or a sentinel for nothing
+    def checkpoint(self) -> Stored | Any:
         """What to save."""
         ...
 
-    def from_checkpoint(self, checkpoint: Any) -> Self:  # noqa: ANN401 - what it saved
+    def from_checkpoint(self, checkpoint: Any) -> Self:
         """A channel with what was saved."""
         ...
 
