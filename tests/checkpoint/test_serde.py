@@ -101,7 +101,7 @@ def test_models_come_back() -> None:
 
     class Model(pydantic.BaseModel):
         x: int
-        deep: list[Any] = []
+        deep: list[Any] = pydantic.Field(default_factory=list)
 
     model = Model(x=1, deep=[Color.RED])
 

@@ -10,7 +10,9 @@ from importlib.util import find_spec
 import pytest
 
 installed = find_spec("langchain_core") is not None
-needs_langchain = pytest.mark.skipif(not installed, reason="langchain-core is not installed: pip install langchain-core")
+needs_langchain = pytest.mark.skipif(
+    not installed, reason="langchain-core is not installed: pip install langchain-core"
+)
 
 # As if it were not installed, for Python: importing it and any of its modules fails.
 ABSENT = """
@@ -37,20 +39,24 @@ def counting():
     drawing.add_edge("__start__", "count")
     return drawing.compile(name="counter")
 """
-LOADED = "import langchain_core.runnables, langchain_core.messages.tool\n"
+LOADED = "import langchain_core.runnables.base, langchain_core.messages.tool\n"
 STATES = {
     "absent": ABSENT + GRAPH,
     "installed, not loaded": GRAPH,
     "loaded first": LOADED + GRAPH + "graph, command = counting(), Command(goto='count')\n",
     "loaded last": GRAPH + "graph, command = counting(), Command(goto='count')\n" + LOADED,
 }
-PLAIN = pytest.mark.parametrize("state", ["absent", pytest.param("installed, not loaded", marks=needs_langchain)])
+PLAIN = pytest.mark.parametrize(
+    "state", ["absent", pytest.param("installed, not loaded", marks=needs_langchain)]
+)
 WITH_LANGCHAIN = pytest.mark.parametrize("state", ["loaded first", "loaded last"])
 
 
 def said(state: str, program: str) -> list[str]:
     """What the program prints in a fresh process of that state, line by line; its errors are the test's."""
     code = STATES[state] + textwrap.dedent(program)
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

@@ -40,10 +40,14 @@ class Seen(GraphCallbackHandler):
         self.runs.setdefault(name, []).append({"run_id": run_id, **facts})
         self.events.append(("start", name, self.names[parent_run_id]))
 
-    def on_chain_start(self, serialized: Any, inputs: Any, *, run_id: UUID, parent_run_id: Any = None, **facts: Any) -> None:
+    def on_chain_start(
+        self, serialized: Any, inputs: Any, *, run_id: UUID, parent_run_id: Any = None, **facts: Any
+    ) -> None:
         self._starts(facts["name"], run_id, parent_run_id, {"inputs": inputs, **facts})
 
-    def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: UUID, parent_run_id: Any = None, **facts: Any) -> None:
+    def on_chat_model_start(
+        self, serialized: Any, messages: Any, *, run_id: UUID, parent_run_id: Any = None, **facts: Any
+    ) -> None:
         self._starts("model", run_id, parent_run_id, facts)
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **_: Any) -> None:
@@ -117,7 +121,9 @@ def test_a_chain_has_the_config_s_name_id_tags_and_metadata(call: Call) -> None:
     (run,), (task,) = seen.runs["mine"], seen.runs["a"]
     assert (run["run_id"], run["tags"], run["metadata"]) == (run_id, ["t"], {"m": 1, "thread_id": "7"})
     assert sorted(task["tags"]) == ["graph:step:1", "t"]
-    assert {"m", "thread_id", "langgraph_node", "langgraph_step", "langgraph_checkpoint_ns"} <= set(task["metadata"])
+    assert {"m", "thread_id", "langgraph_node", "langgraph_step", "langgraph_checkpoint_ns"} <= set(
+        task["metadata"]
+    )
     assert (task["metadata"]["langgraph_node"], task["metadata"]["langgraph_step"]) == ("a", 1)
 
 
@@ -178,7 +184,9 @@ def test_a_runnable_is_a_node(call: Call) -> None:
 def test_a_graph_called_in_a_node_is_its_child(call: Call) -> None:
     seen = Seen()
     child = drawn(deep=says("deep"), edges={}).compile(name="child")
-    graph = drawn(handed=child, within=lambda state: child.invoke({"log": []}), edges={"handed": "within"}).compile(name="top")
+    graph = drawn(
+        handed=child, within=lambda state: child.invoke({"log": []}), edges={"handed": "within"}
+    ).compile(name="top")
 
     call(graph, {"log": []}, {"callbacks": [seen]})
 
@@ -203,7 +211,11 @@ def test_a_graph_called_by_a_chain_takes_its_config_from_it(call: Call) -> None:
     result = call(chain, [], config)
 
     assert result == {"log": ["a", "a"]}
-    assert seen.of("start")[:3] == [("start", "outer", None), ("start", "inner", "outer"), ("start", "a", "inner")]
+    assert seen.of("start")[:3] == [
+        ("start", "outer", None),
+        ("start", "inner", "outer"),
+        ("start", "a", "inner"),
+    ]
 
 
 def test_a_graph_called_by_a_chain_in_a_node_is_the_chain_s_child(call: Call) -> None:
@@ -214,14 +226,22 @@ def test_a_graph_called_by_a_chain_in_a_node_is_the_chain_s_child(call: Call) ->
 
     call(graph, {"log": []}, {"callbacks": [seen]})
 
-    assert seen.of("start")[1:4] == [("start", "a", "LangGraph"), ("start", "chain", "a"), ("start", "child", "chain")]
+    assert seen.of("start")[1:4] == [
+        ("start", "a", "LangGraph"),
+        ("start", "chain", "a"),
+        ("start", "child", "chain"),
+    ]
 
 
 def test_bound_handlers_and_those_of_the_call_both_hear(call: Call) -> None:
     bound, called = Seen(), Seen()
     graph = drawn(a=says("a"), edges={}).compile()
 
-    call(graph.with_config(callbacks=[bound]), {"log": []}, {"callbacks": CallbackManager([called], inheritable_handlers=[called])})
+    call(
+        graph.with_config(callbacks=[bound]),
+        {"log": []},
+        {"callbacks": CallbackManager([called], inheritable_handlers=[called])},
+    )
 
     assert bound.events == called.events != []
 
@@ -247,7 +267,9 @@ def test_every_attempt_and_every_send_is_a_chain(call: Call) -> None:
             raise ConnectionError
         return {"log": [str(state)]}
 
-    drawing = StateGraph(State).add_node("flaky", flaky, retry_policy=RetryPolicy(initial_interval=0.001, jitter=False))
+    drawing = StateGraph(State).add_node(
+        "flaky", flaky, retry_policy=RetryPolicy(initial_interval=0.001, jitter=False)
+    )
     drawing.add_conditional_edges("__start__", lambda state: [Send("flaky", 1), Send("flaky", 2)])
 
     call(drawing.compile(), {"log": []}, {"callbacks": [seen], "max_concurrency": 1})
@@ -331,8 +353,16 @@ def test_a_pause_and_going_on_are_told(call: Call) -> None:
 
     ((_, paused),) = seen.of("interrupt")
     ((_, resumed),) = seen.of("resume")
-    assert (paused.status, paused.checkpoint_ns, [asked.value for asked in paused.interrupts]) == ("pending", (), ["sure?"])
-    assert (resumed.status, resumed.checkpoint_ns, resumed.checkpoint_id) == ("pending", (), paused.checkpoint_id)
+    assert (paused.status, paused.checkpoint_ns, [asked.value for asked in paused.interrupts]) == (
+        "pending",
+        (),
+        ["sure?"],
+    )
+    assert (resumed.status, resumed.checkpoint_ns, resumed.checkpoint_id) == (
+        "pending",
+        (),
+        paused.checkpoint_id,
+    )
     assert [paused.run_id, resumed.run_id] == [run["run_id"] for run in seen.runs["asks"]]
     assert seen.of("error") == [("error", "ask", "GraphInterrupt")]
 
@@ -361,7 +391,9 @@ def test_every_level_tells_that_it_goes_on_the_outermost_that_it_pauses(call: Ca
     assert (outer, [part.partition(":")[0] for part in inner]) == ((), ["sub"])
 
 
-def test_a_failing_lifecycle_handler_is_logged_and_the_others_hear(call: Call, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_lifecycle_handler_is_logged_and_the_others_hear(
+    call: Call, caplog: pytest.LogCaptureFixture
+) -> None:
     class Fails(GraphCallbackHandler):
         def on_interrupt(self, event: Any) -> None:
             raise RuntimeError("deaf")
@@ -380,7 +412,7 @@ def test_a_failing_lifecycle_handler_is_logged_and_the_others_hear(call: Call, c
 
 
 async def test_astream_events_shows_run_nodes_and_models() -> None:
-    model = FakeListChatModel(responses=["hm"])
+    model = FakeListChatModel(responses=["!"])
 
     async def talk(state: State) -> State:
         return {"log": [(await model.ainvoke("x")).text]}

@@ -39,7 +39,9 @@ def test_looking_at_a_graph_loads_nothing(state: str) -> None:
     assert said(state, program) == ["False True True", "{'n': 2} {'tags': ['a']} False"]
 
 
-@pytest.mark.parametrize("asked", ["graph.pipe", "graph | print", "print | graph", "graph.map", "graph.as_tool"])
+@pytest.mark.parametrize(
+    "asked", ["graph.pipe", "graph | print", "print | graph", "graph.map", "graph.as_tool"]
+)
 def test_a_name_of_langchain_s_says_what_to_install(asked: str) -> None:
     program = f"""
     graph = counting()
@@ -251,7 +253,7 @@ def test_copies_of_a_graph_are_runnables_too(state: str) -> None:
 def test_a_node_that_is_the_first_to_import_langchain_is_watched_from_the_next_task_on() -> None:
     program = """
     def first(state):
-        import langchain_core.runnables
+        from langchain_core.runnables import RunnableLambda
         return {"n": 1}
     def second(state):
         from langchain_core.runnables.config import var_child_runnable_config

@@ -1,5 +1,7 @@
-"""A thread's rows under another name: everything equal but the thread, the numbers of logs, and, where a cipher binds
-bytes to their place, the bytes. Pure but for the snapshot it is given.
+"""A thread's rows under another name.
+
+Everything is equal but the thread, the numbers of logs, and, where a cipher binds bytes to their place, the bytes. Pure
+but for the snapshot it is given.
 """
 
 from __future__ import annotations

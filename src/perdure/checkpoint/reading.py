@@ -77,10 +77,8 @@ def read_page(snapshot: Snapshot, pieces: Pieces, query: Query) -> Page:
         elif where.thread is None or where.ns is None:
             # Rows of several chains may share an id, and the next page begins below one: leave the last to it.
             whole = [row for row in rows if row.id != rows[-1].id]
-            if not whole:  # so many share one: all of them, and on from there
-                rows = _all_of(snapshot, query, rows[-1].id)
-            else:
-                rows = whole
+            # If a whole page shares one id: all that have it, and on from there.
+            rows = whole or _all_of(snapshot, query, rows[-1].id)
     reader = Reader(snapshot, pieces)
     if where.checkpoint is None:
         reader.know_page(rows)

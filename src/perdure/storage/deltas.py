@@ -150,7 +150,7 @@ def detached(value: Any) -> Any:
     if kind is tuple:
         return tuple(detached(item) for item in value)
     if kind is set or kind is frozenset:
-        return kind(value)  # members are hashable: taken as immutable
+        return cast("object", kind(value))  # members are hashable: taken as immutable
     if kind is deque:
         return deque((detached(item) for item in value), value.maxlen)
     if kind is _Fields or kind is _Array or kind is _Opaque or is_leaf(value):
@@ -159,7 +159,7 @@ def detached(value: Any) -> Any:
         return bytearray(value)
     if kind.__module__ == "numpy":
         return _Array(value) if hasattr(value, "tobytes") else value
-    if isinstance(value, tuple):  # a named tuple: items by position, its type by the stand-in
+    if issubclass(kind, tuple):  # a named tuple: items by position, its type by the stand-in
         return _OPAQUE if hasattr(value, "__dict__") else _Fields(value)
     return _Fields(value) if _has_fields(kind) else _OPAQUE
 
@@ -197,7 +197,7 @@ def fields_of(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(cast("tuple[Any, ...]", value))
     found: dict[str, Any] = getattr(value, "__dict__", _NOTHING)
-    slots = _slots(type(value))
+    slots = _slots(cast("type[Any]", type(value)))
     if not slots:
         return found
     beside = {name: getattr(value, name) for name in slots if getattr(value, name, None) is not None}
@@ -209,7 +209,7 @@ def change_of(shadow: Shadow, new: Any) -> Change | None:
     old = shadow.copy
     try:
         if type(new) is list and type(old) is list:
-            return _list_change(old, shadow.live, cast("list[Any]", new))
+            return _list_change(cast("list[Any]", old), shadow.live, cast("list[Any]", new))
         if equal(old, new):
             return None
         operation = _operation(old, new)

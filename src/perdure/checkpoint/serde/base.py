@@ -41,7 +41,7 @@ class SerializerProtocol(Protocol):
 
 
 class CipherProtocol(Protocol):
-    """Encryption of bytes, for `EncryptedSerializer`. (`perdure.codec.Cipher` also binds a value to its place.)"""
+    """Encryption of bytes, for `EncryptedSerializer`; `perdure.codec.Cipher` also binds a value to its place."""
 
     def encrypt(self, plaintext: bytes) -> tuple[str, bytes]:
         """The cipher's name, and the encrypted bytes."""

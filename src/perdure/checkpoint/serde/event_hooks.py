@@ -58,5 +58,5 @@ def emit_serde_event(event: SerdeEvent) -> None:
     for listener in _listeners:
         try:
             listener(event)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a listener is the user's; logged with its traceback
             _log.exception("a listener to serializer events failed; the value was read all the same")
