@@ -90,6 +90,7 @@ def drawn(*, edges: dict[str, str], **nodes: Any) -> StateGraph[State]:
     return drawing
 
 
+@pytest.mark.fact(45)
 def test_a_run_and_its_nodes_are_chains(call: Call) -> None:
     seen = Seen()
     graph = drawn(a=says("a"), b=says("b"), edges={"a": "b"}).compile(name="speaks")
@@ -233,6 +234,7 @@ def test_a_graph_called_by_a_chain_in_a_node_is_the_chain_s_child(call: Call) ->
     ]
 
 
+@pytest.mark.fact(46)
 def test_bound_handlers_and_those_of_the_call_both_hear(call: Call) -> None:
     bound, called = Seen(), Seen()
     graph = drawn(a=says("a"), edges={}).compile()
@@ -343,6 +345,7 @@ def asking() -> StateGraph[State]:
     return drawn(a=says("a"), ask=lambda state: {"log": [interrupt("sure?")]}, edges={"a": "ask"})
 
 
+@pytest.mark.fact(67)
 def test_a_pause_and_going_on_are_told(call: Call) -> None:
     seen = Seen()
     graph = asking().compile(InMemorySaver(), name="asks")
@@ -367,6 +370,7 @@ def test_a_pause_and_going_on_are_told(call: Call) -> None:
     assert seen.of("error") == [("error", "ask", "GraphInterrupt")]
 
 
+@pytest.mark.fact(67)
 @pytest.mark.parametrize("where", ["interrupt_before", "interrupt_after"])
 def test_a_breakpoint_is_a_pause_without_questions(call: Call, where: str) -> None:
     seen = Seen()
@@ -378,6 +382,7 @@ def test_a_breakpoint_is_a_pause_without_questions(call: Call, where: str) -> No
     assert (paused.status, paused.interrupts, paused.checkpoint_ns) == (where, (), ())
 
 
+@pytest.mark.fact(67)
 def test_every_level_tells_that_it_goes_on_the_outermost_that_it_pauses(call: Call) -> None:
     seen = Seen()
     graph = drawn(sub=asking().compile(), edges={}).compile(InMemorySaver())

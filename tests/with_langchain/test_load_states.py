@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from with_langchain.states import PLAIN, WITH_LANGCHAIN, needs_langchain, said
 
 # ---- without LangChain

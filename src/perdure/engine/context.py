@@ -164,7 +164,6 @@ class TaskContext:
     def metadata(self) -> dict[str, Any]:
         """The config's metadata, with what says where the task is."""
         task = self.task
-        trigger = PULL if task.index is None else PUSH
         return {
             **self.run.settings.metadata,
             "langgraph_step": self.run.step,

@@ -45,8 +45,9 @@ class Settings:
             and not key.startswith(("__", "langgraph_"))
             and key not in _COORDINATES
         }
-        if self.run_id is not None:
-            found["run_id"] = self.run_id
+        run_id = self.run_id if self.run_id is not None else self.metadata.get("run_id")
+        if run_id is not None:
+            found["run_id"] = str(run_id)
         return found
 
 

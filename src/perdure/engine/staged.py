@@ -57,7 +57,9 @@ class TaskStore(ItemStore):
     def _write(self, operations: list[Operation]) -> None:
         self._check()
         with self._task.lock:
-            layers = self._layers()  # before the snapshot: what is committed in between is seen twice, not never
+            layers = (
+                self._layers()
+            )  # before the snapshot: what is committed in between is seen twice, not never
             self._stage_all(layers, operations)
 
     def _stage_all(self, layers: Sequence[Layer], operations: list[Operation]) -> None:

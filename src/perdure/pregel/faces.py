@@ -1,13 +1,13 @@
 """Which saver and store a graph was given: ours, which commit together, or somebody else's.
 
-A face counts as ours only if its class overrides none of the methods that the atomic path bypasses: a subclass that does
-is somebody's own class, and its code runs.
+A face says itself whether it is ours: `__perdure_backend__` is None for a class that overrides one of the methods that the
+atomic path bypasses. Such a class is somebody's own, and its code runs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from perdure.codec import Registry
@@ -16,29 +16,6 @@ from perdure.engine.memory import NO_MEMORY, Memory
 from perdure.storage.chains import Pieces
 from perdure.storage.contract import Backend
 from perdure.types import Send
-
-_SAVER_METHODS: Final = (
-    "put",
-    "put_writes",
-    "get_tuple",
-    "get_next_version",
-    "aput",
-    "aput_writes",
-    "aget_tuple",
-    "list",
-)
-_STORE_METHODS: Final = (
-    "batch",
-    "abatch",
-    "get",
-    "put",
-    "search",
-    "delete",
-    "aget",
-    "aput",
-    "asearch",
-    "adelete",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +28,7 @@ class Saver:
 
 def own_saver(checkpointer: Any, types: tuple[Any, ...]) -> Saver | None:
     """What the engine commits to, if the saver is ours; the graph's own types may be saved from then on."""
-    handle = _handle(checkpointer, _SAVER_METHODS)
+    handle: Any = getattr(checkpointer, "__perdure_backend__", None)
     if handle is None:
         return None
     pieces = handle.pieces
@@ -63,19 +40,8 @@ def memory_of(store: Any) -> Memory:
     """The store as the engine sees it."""
     if store is None:
         return NO_MEMORY
-    handle = _handle(store, _STORE_METHODS)
+    handle: Any = getattr(store, "__perdure_backend__", None)
     return Memory(store) if handle is None else Memory(store, handle.backend, handle.codec)
-
-
-def _handle(face: Any, methods: tuple[str, ...]) -> Any:
-    handle: Any = getattr(face, "__perdure_backend__", None)
-    if handle is None:
-        return None
-    for name in methods:
-        method = getattr(type(face), name, None)
-        if method is not None and not str(getattr(method, "__module__", "")).startswith("perdure."):
-            return None
-    return handle
 
 
 _taught: WeakKeyDictionary[Registry, dict[int, tuple[Any, ...]]] = WeakKeyDictionary()
