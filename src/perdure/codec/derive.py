@@ -68,8 +68,8 @@ def _is_plain_object(cls: type) -> bool:
     return True
 
 
-def _enum(cls: Any) -> Shape:  # noqa: ANN401 - an enum's members have no common type
-    def apart(member: Any) -> list[object]:  # noqa: ANN401 - an enum's value may be anything
+def _enum(cls: Any) -> Shape:
+    def apart(member: Any) -> list[object]:
         # By name: values may be anything, and `auto()` numbers move. A combination of flags has only its number.
         return [member.name] if member.name in cls.__members__ else [None, member.value]
 
@@ -84,7 +84,7 @@ def _enum(cls: Any) -> Shape:  # noqa: ANN401 - an enum's members have no common
     return Shape(apart, together)
 
 
-def _named_tuple(cls: Any) -> Shape:  # noqa: ANN401 - the protocol of named tuples has no type
+def _named_tuple(cls: Any) -> Shape:
     names: tuple[str, ...] = cls._fields
     defaults: dict[str, object] = cls._field_defaults
 
@@ -101,11 +101,11 @@ def _or_default(defaults: dict[str, object], name: str) -> object:
     return defaults[name]
 
 
-def _dataclass(cls: Any) -> Shape:  # noqa: ANN401 - the protocol of dataclasses has no type
+def _dataclass(cls: Any) -> Shape:
     fields = dataclasses.fields(cls)
     names = frozenset(field.name for field in fields)
 
-    def apart(value: Any) -> list[object]:  # noqa: ANN401 - an instance of any dataclass
+    def apart(value: Any) -> list[object]:
         stored = {field.name: getattr(value, field.name) for field in fields if _has(value, field.name)}
         # What `__post_init__` or anybody else has put beside the fields is part of the value; a cache is not.
         beside = {
@@ -147,10 +147,10 @@ def _is_cache(cls: type, name: str) -> bool:
     )  # typing's own notes
 
 
-def _model(cls: Any) -> Shape:  # noqa: ANN401 - pydantic is not imported, not even for its types
+def _model(cls: Any) -> Shape:
     fields: dict[str, Any] = cls.model_fields
 
-    def apart(model: Any) -> list[object]:  # noqa: ANN401 - see above
+    def apart(model: Any) -> list[object]:
         own = model.__dict__
         stored = own if own.keys() == fields.keys() else {name: own[name] for name in fields if name in own}
         private = model.__pydantic_private__
@@ -189,13 +189,13 @@ def _model(cls: Any) -> Shape:  # noqa: ANN401 - pydantic is not imported, not e
     return Shape(apart, together)
 
 
-def _model_default(field: Any, content: dict[str, Any]) -> object:  # noqa: ANN401 - pydantic's FieldInfo
+def _model_default(field: Any, content: dict[str, Any]) -> object:
     if getattr(field, "default_factory_takes_validated_data", False):
         return field.default_factory(content)
     return field.get_default(call_default_factory=True)
 
 
-def _private_of(cls: Any, private: dict[str, Any] | None) -> dict[str, Any] | None:  # noqa: ANN401 - a model class
+def _private_of(cls: Any, private: dict[str, Any] | None) -> dict[str, Any] | None:
     declared: dict[str, Any] = cls.__private_attributes__
     if not declared:
         return None
@@ -208,10 +208,10 @@ def _is_undefined(item: object) -> bool:
     return type(item).__name__ == "PydanticUndefinedType"
 
 
-def _old_model(cls: Any) -> Shape:  # noqa: ANN401 - a model class of pydantic 1
+def _old_model(cls: Any) -> Shape:
     fields: dict[str, Any] = cls.__fields__
 
-    def apart(model: Any) -> list[object]:  # noqa: ANN401 - see above
+    def apart(model: Any) -> list[object]:
         private = {name: getattr(model, name) for name in cls.__private_attributes__ if hasattr(model, name)}
         parts: list[object] = [dict(model.__dict__), sorted(model.__fields_set__)]
         return [*parts, private] if private else parts

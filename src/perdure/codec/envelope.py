@@ -89,7 +89,7 @@ class Codec:
             return stored
         return _SEALED + self._cipher.seal(stored, aad)
 
-    def decode(self, data: bytes | bytearray | memoryview, *, aad: bytes = b"") -> Any:  # noqa: ANN401 - the caller knows what it saved
+    def decode(self, data: bytes | bytearray | memoryview, *, aad: bytes = b"") -> Any:
         """The value that was encoded.
 
         Args:

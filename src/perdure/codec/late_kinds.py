@@ -148,7 +148,7 @@ def _scalar_from_plain(plain: object) -> object:
     return np.ndarray((), _dtype_from_plain(code), want(content, bytes))[()]
 
 
-def _pydantic_to_plain(value: Any) -> object:  # noqa: ANN401 - pydantic is not imported, not even for its types
+def _pydantic_to_plain(value: Any) -> object:
     name = type(value).__name__
     return [name, value.get_secret_value() if name in _SECRETS else str(value)]
 

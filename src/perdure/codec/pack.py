@@ -73,7 +73,7 @@ class Packer:
             return pack_slowly(value, path, self._registry, self._pack_quickly)
         return packed
 
-    def unpack(self, packed: bytes) -> Any:  # noqa: ANN401 - the caller knows what was saved
+    def unpack(self, packed: bytes) -> Any:
         """The value of these bytes.
 
         Raises:

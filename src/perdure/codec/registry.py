@@ -147,7 +147,7 @@ class Registry:
             )
         return late(plain)
 
-    def label_of(self, tag: int, plain: Any) -> str:  # noqa: ANN401 - from data, and looked at right here
+    def label_of(self, tag: int, plain: Any) -> str:
         """What to call such a value in a message; of a name from the data no more than a line."""
         if tag == OBJECT:
             return f"a stored {_short_name(plain)}"
@@ -196,7 +196,7 @@ class Registry:
         return f"<Registry {len(self._by_type)} types, {depth} parents>"
 
 
-def _short_name(plain: Any) -> str:  # noqa: ANN401 - from data, and looked at right here
+def _short_name(plain: Any) -> str:
     try:
         return _NAMES.repr(plain[0])
     except Exception:  # noqa: BLE001 - damaged: any type, any length

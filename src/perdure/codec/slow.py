@@ -194,7 +194,7 @@ class _Hole:
         self.plain: list[Any] = []
 
 
-def unpack_slowly(packed: bytes, registry: Registry) -> Any:  # noqa: ANN401 - the caller knows what was saved
+def unpack_slowly(packed: bytes, registry: Registry) -> Any:
     """The value of these bytes: first everything is parsed, then extensions are built from the innermost out.
 
     Raises:
@@ -220,7 +220,7 @@ def unpack_slowly(packed: bytes, registry: Registry) -> Any:  # noqa: ANN401 - t
     return root[0]
 
 
-def _places(container: Any) -> Iterable[tuple[Any, Any]]:  # noqa: ANN401 - a list or a dict, from data
+def _places(container: Any) -> Iterable[tuple[Any, Any]]:
     return cast(
         "Iterable[tuple[Any, Any]]",
         container.items() if isinstance(container, dict) else enumerate(container),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from perdure import clock
-from perdure.constants import PULL, PUSH
+from perdure.constants import PUSH
 from perdure.engine.staged import TaskStore
 from perdure.errors import GraphInterrupt
 from perdure.runtime import ExecutionInfo, Runtime

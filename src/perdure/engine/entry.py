@@ -78,22 +78,25 @@ async def _begin(run: Run, writes: Sequence[Write]) -> None:
 
 async def _go_on(run: Run, older: bool) -> None:
     run.passing = True
-    if older:
-        await _fork(run)
-    await events.current_values(run)
+    source = await _fork(run) if older else _source(run)
+    await events.going_on(run, source)
 
 
-async def _fork(run: Run) -> None:
+def _source(run: Run) -> str:
+    return "" if run.loaded.head is None else run.loaded.head.source
+
+
+async def _fork(run: Run) -> str:
     """Running from an older checkpoint begins a branch: first a copy of that checkpoint, the new head."""
     run.loaded.records.clear()
     run.loaded.operations.clear()
     run.book.by_id.clear()
     if not run.plan():
-        return  # finished there: nothing will run, nothing is written
+        return _source(run)  # finished there: nothing will run, nothing is written
     applied = Applied(run.live.top, set(), {})
     await run.chain.step(Step(run.live, applied, run.step, "fork"))
-    await events.step_done(run, applied, "fork", ())
     run.step += 1
+    return "fork"
 
 
 async def _command(run: Run, command: Command[Any], older: bool) -> None:
@@ -112,14 +115,13 @@ async def _command(run: Run, command: Command[Any], older: bool) -> None:
     if run.loaded.head is None:
         await _begin(run, _opening(run, command))
         return
-    if older:
-        await _fork(run)
+    source = await _fork(run) if older else _source(run)
     if resuming:
         await _resume(run, command.resume)
     if updating:
         await _update(run, command)
     run.passing = True
-    await events.current_values(run)
+    await events.going_on(run, source)
 
 
 async def _resume(run: Run, resume: Any) -> None:

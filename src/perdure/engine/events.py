@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from perdure import clock
-from perdure.constants import ERROR, INTERRUPT
+from perdure.constants import INTERRUPT, PUSH
 from perdure.engine.apply import Applied
 from perdure.engine.chain import Finished
 from perdure.engine.state import Task
 from perdure.graph.spec import Write
+from perdure.types import Interrupt
 
 if TYPE_CHECKING:
     from perdure.engine.run import Run
@@ -32,16 +33,26 @@ async def tasks_started(run: Run, tasks: Sequence[Task]) -> None:
     for task in tasks:
         if not task.node.hidden:
             payload = {
-                "id": task.id, "name": task.name, "input": task_input(run, task), "triggers": list(task.node.triggers)
+                "id": task.id, "name": task.name, "input": task_input(run, task), "triggers": triggers_of(task)
             }  # fmt: skip
-            if task.node.metadata:
-                payload["metadata"] = dict(task.node.metadata)
+            metadata = {**run.settings.metadata, **task.node.metadata}
+            if metadata:
+                payload["metadata"] = metadata
             await _task_event(run, "task", payload)
 
 
+def triggers_of(task: Task) -> list[str]:
+    """What may make the task due, as users see it."""
+    return list(task.node.triggers) if task.index is None else [PUSH]
+
+
 async def task_replayed(run: Run, finished: Finished) -> None:
-    """A task's recorded result is used."""
-    if "updates" in run.modes and not finished.task.node.hidden:
+    """A task's recorded result is used, or its question is still open."""
+    if "updates" not in run.modes or finished.task.node.hidden:
+        return
+    if finished.interrupts:
+        await run.emit("updates", {INTERRUPT: finished.interrupts})
+    else:
         update = update_of(run, finished.writes or ())
         await run.emit("updates", {finished.task.name: update, "__metadata__": {"cached": True}})
 
@@ -53,13 +64,15 @@ async def task_finished(run: Run, finished: Finished) -> None:
         return
     if "updates" in run.modes and finished.writes is not None:
         await run.emit("updates", {task.name: update_of(run, finished.writes)})
+    if "updates" in run.modes and finished.interrupts:
+        await run.emit("updates", {INTERRUPT: finished.interrupts})
     if "tasks" in run.modes or "debug" in run.modes:
         payload = {
             "id": task.id,
             "name": task.name,
             "error": finished.error,
             "result": result_of(run.spec.state_keys, finished.writes or ()),
-            "interrupts": [{"value": asked.value, "id": asked.id} for asked in finished.interrupts],
+            "interrupts": [_asked(each) for each in finished.interrupts],
         }
         await _task_event(run, "task_result", payload)
 
@@ -69,6 +82,10 @@ async def _task_event(run: Run, kind: str, payload: dict[str, Any]) -> None:
         await run.emit("tasks", payload)
     if "debug" in run.modes:
         await run.emit("debug", _debug(run.step, kind, payload))
+
+
+def _asked(question: Interrupt[Any]) -> dict[str, Any]:
+    return {"value": question.value, "id": question.id, "response_schema": question.response_schema}
 
 
 def _debug(step: int, kind: str, payload: dict[str, Any]) -> dict[str, Any]:
@@ -122,12 +139,17 @@ async def step_done(run: Run, applied: Applied, source: str, finished: Sequence[
         shown = (keys,) if isinstance(keys, str) else keys
         if not applied.changed.isdisjoint(shown):
             await run.emit("values", values_of(run))
-    if run.chain.saved and ("checkpoints" in modes or "debug" in modes):
-        payload = checkpoint_payload(run, source)
-        if "checkpoints" in modes:
-            await run.emit("checkpoints", payload)
-        if "debug" in modes:
-            await run.emit("debug", _debug(run.step, "checkpoint", payload))
+    await _checkpoint(run, source, run.step)
+
+
+async def _checkpoint(run: Run, source: str, step: int) -> None:
+    if not run.chain.saved or run.modes.isdisjoint(("checkpoints", "debug")):
+        return
+    payload = checkpoint_payload(run, source, step)
+    if "checkpoints" in run.modes:
+        await run.emit("checkpoints", payload)
+    if "debug" in run.modes:
+        await run.emit("debug", _debug(step, "checkpoint", payload))
 
 
 def values_of(run: Run) -> Any:
@@ -137,20 +159,19 @@ def values_of(run: Run) -> Any:
     return read_values(run, run.live, run.stream_keys)
 
 
-async def current_values(run: Run) -> None:
-    """A run that goes on shows first where it stands."""
+async def going_on(run: Run, source: str) -> None:
+    """A run that goes on shows first where it stands: on the checkpoint it was given, or on a fork of it."""
     if "values" in run.modes:
         values = values_of(run)
         if values is not None:
             await run.emit("values", values)
+    await _checkpoint(run, source, run.step - 1)
 
 
 async def interrupted(run: Run) -> None:
-    """The run stops with questions."""
-    if "updates" in run.modes:
-        await run.emit("updates", {INTERRUPT: run.interrupts})
+    """The run stops with questions, which `updates` has shown with their tasks."""
     if "values" in run.modes:
-        values: Any = run.output() if run.stream_keys == run.output_keys else values_of(run)
+        values: Any = run.output(run.stream_keys)
         shown: dict[str, Any] = {**values} if isinstance(values, dict) else {}
         await run.emit("values", {**shown, INTERRUPT: run.interrupts})
 
@@ -161,25 +182,32 @@ async def breakpoint_reached(run: Run) -> None:
         await run.emit("updates", {INTERRUPT: ()})
 
 
-def checkpoint_payload(run: Run, source: str) -> dict[str, Any]:
+def checkpoint_payload(run: Run, source: str, step: int) -> dict[str, Any]:
     """A checkpoint as the `checkpoints` stream shows it."""
     chain = run.chain
     tasks = run.plan()
-    shown: list[dict[str, Any]] = []
-    for task in tasks:
-        entry: dict[str, Any] = {"id": task.id, "name": task.name, "interrupts": (), "state": None}
-        if task.record is not None and task.record.error is not None:
-            entry[ERROR.strip("_")] = task.record.error
-        shown.append(entry)
     parent = getattr(chain, "before", None)
+    values = values_of(run)
     return {
         "config": place(chain.thread, chain.ns, chain.at),
         "parent_config": None if parent is None else place(chain.thread, chain.ns, parent),
-        "values": values_of(run) or {},
-        "metadata": {"source": source, "step": run.step, "parents": {}, **run.settings.saved_metadata()},
+        "values": {} if values is None else values,
+        "metadata": {"source": source, "step": step, "parents": {}, **run.settings.saved_metadata()},
         "next": [task.name for task in tasks],
-        "tasks": shown,
+        "tasks": [_task_shown(run, task) for task in tasks],
     }
+
+
+def _task_shown(run: Run, task: Task) -> dict[str, Any]:
+    shown: dict[str, Any] = {"id": task.id, "name": task.name}
+    record = task.record
+    if record is not None and record.writes is not None:
+        shown["result"] = result_of(run.spec.state_keys, record.writes)
+    elif record is not None and record.error is not None:
+        shown["error"] = record.error
+    shown["interrupts"] = () if record is None else tuple(_asked(each) for each in record.interrupts)
+    shown["state"] = None
+    return shown
 
 
 def place(thread: str | None, ns: str, id: str) -> dict[str, Any]:

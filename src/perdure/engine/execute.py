@@ -236,10 +236,9 @@ async def _call_async(call: Call, state: Any, context: TaskContext, own: context
     given = {name: context.wanted(what) for name, what in call.wants.items()} if call.wants else {}
     if call.asynchronous is not None:
         made: Any = own.run(call.asynchronous, state, **given)
-        if type(made) is not CoroutineType:
-            made = _awaited(made)
+        body: Coroutine[Any, Any, Any] = made if type(made) is CoroutineType else _awaited(made)
         try:
-            return await in_context(own, made)
+            return await in_context(own, body)
         except asyncio.CancelledError as error:
             current = asyncio.current_task()
             if (

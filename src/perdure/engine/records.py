@@ -32,9 +32,11 @@ def tracked(spec: GraphSpec, writes: Sequence[Write]) -> Sequence[Write]:
 
 def tracked_send(spec: GraphSpec, send: Any) -> Any:
     """The `Send` as it is saved."""
-    if not isinstance(send, Send) or not isinstance(send.arg, dict) or spec.untracked.isdisjoint(send.arg):
+    if not isinstance(send, Send) or not isinstance(send.arg, dict):
         return send
-    argument = cast("dict[Any, Any]", send.arg)
+    argument = cast("dict[Any, Any]", send.arg)  # pyright: ignore[reportUnknownMemberType] - any argument
+    if spec.untracked.isdisjoint(argument):
+        return send
     kept = {key: value for key, value in argument.items() if key not in spec.untracked}
     return Send(send.node, kept, timeout=send.timeout)
 

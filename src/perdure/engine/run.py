@@ -190,9 +190,9 @@ class Run:
         else:
             known, due = [], tasks
         if self.modes:
-            await events.tasks_started(self, due)
+            await events.tasks_started(self, tasks)
             for left in known:
-                if left is not None and left.writes is not None:
+                if left is not None:
                     await events.task_replayed(self, left)
         if self.span is None and observe.due(None):  # a node was the first to import LangChain
             await observe.begin_run(self, None)
@@ -334,13 +334,13 @@ class Run:
         """Hands an item to whoever reads the stream."""
         await Item((mode, payload))
 
-    def output(self) -> Any:
-        """What `invoke` returns: the output keys, finished siblings of a question applied."""
+    def output(self, keys: tuple[str, ...] | str | None = None) -> Any:
+        """What `invoke` returns: the output keys (or others), finished siblings of a question applied."""
         live = self.live
         if self.interrupted_writes:
             live = live.copy()
             apply(live, self.spec, [(left.task, left.writes or ()) for left in self.interrupted_writes])
-        return read_values(self, live, self.output_keys)
+        return read_values(self, live, self.output_keys if keys is None else keys)
 
 
 def read_values(run: Run, live: Live, keys: tuple[str, ...] | str) -> Any:

@@ -106,7 +106,7 @@ def _start(builder: GraphBuilder[Any, Any, Any, Any]) -> NodeSpec:
     """The hidden node that takes the input apart: the keys of the input schema become writes of the state."""
     root = builder.keys.input.is_root
 
-    def passed_on(taken: Any) -> list[Write]:  # noqa: ANN401 - as `read_input` made it
+    def passed_on(taken: Any) -> list[Write]:
         if root:
             return [(ROOT, taken)]
         if type(taken) is dict:

@@ -77,7 +77,7 @@ def function_hints(function: Callable[..., Any]) -> dict[str, Any]:
     return {name: _resolved(name, raw[name], function, module) for name in raw}
 
 
-def _resolved(name: str, annotation: Any, function: Callable[..., Any], module: dict[str, Any]) -> object:  # noqa: ANN401 - any type form
+def _resolved(name: str, annotation: Any, function: Callable[..., Any], module: dict[str, Any]) -> object:
     holder: Any = types.SimpleNamespace(__annotations__={name: annotation})
     for local_names in (lambda: _closure(function), lambda: _names_around(str(module.get("__name__")))):
         try:
@@ -151,7 +151,7 @@ def _is_class_variable(hint: object) -> bool:
 # ---- type forms
 
 
-def unaliased(hint: Any) -> Any:  # noqa: ANN401 - any type form
+def unaliased(hint: Any) -> Any:
     """What `type Name = ...` stands for."""
     while (
         type(hint).__name__ == "TypeAliasType"
@@ -160,14 +160,14 @@ def unaliased(hint: Any) -> Any:  # noqa: ANN401 - any type form
     return hint
 
 
-def plain_type(hint: Any) -> Any:  # noqa: ANN401 - any type form
+def plain_type(hint: Any) -> Any:
     """The type without `Required`, `NotRequired`, `ReadOnly`, `Annotated` and aliases around it."""
     while get_origin(hint := unaliased(hint)) in (*_WRAPPERS, Annotated):
         hint = get_args(hint)[0]
     return hint
 
 
-def metadata_of(hint: Any) -> tuple[Any, ...]:  # noqa: ANN401 - any type form
+def metadata_of(hint: Any) -> tuple[Any, ...]:
     """What `Annotated` adds to the type, whatever `Required` and the like stand around or within."""
     found: tuple[Any, ...] = ()
     while (origin := get_origin(hint := unaliased(hint))) in (*_WRAPPERS, Annotated):

@@ -100,7 +100,7 @@ def is_compiled_graph(thing: object) -> bool:
     return hasattr(type(thing), "__perdure_graph__")
 
 
-def _runnable(thing: Any) -> Call:  # noqa: ANN401 - a Runnable, known by its shape only
+def _runnable(thing: Any) -> Call:
     invoke: Callable[[Any, Any], Any] = thing.invoke
     ainvoke: Callable[[Any, Any], Any] = thing.ainvoke
 

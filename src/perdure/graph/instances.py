@@ -44,7 +44,7 @@ def fields_of(kind: type[Any]) -> Fields:
     return attributes
 
 
-def _pydantic(kind: Any) -> Fields:  # noqa: ANN401 - a pydantic model, which is not imported here
+def _pydantic(kind: Any) -> Fields:
     fields: dict[str, Any] = getattr(kind, "model_fields", None) or kind.__fields__
     # A default that is made anew each time counts as not None.
     nothing = {name for name, field in fields.items() if field.default is None and not field.default_factory}

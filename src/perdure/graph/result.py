@@ -43,7 +43,7 @@ def result_writer(node: str, keys: Collection[str], targets: Collection[str]) ->
     if known == _ROOT_ONLY:
         return results.root_writes
 
-    def writes(result: Any) -> list[Write]:  # noqa: ANN401 - a node may return anything
+    def writes(result: Any) -> list[Write]:
         if type(result) is dict:
             return [write for write in cast("dict[str, Any]", result).items() if write[0] in known]
         return [] if result is None else results.writes(result)

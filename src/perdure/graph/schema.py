@@ -213,7 +213,7 @@ def _build_dataclass(schema: Callable[..., Any], taken: frozenset[str], values: 
     return made
 
 
-def _build_pydantic(schema: Any) -> Build:  # noqa: ANN401 - a pydantic model, which is not imported here
+def _build_pydantic(schema: Any) -> Build:
     validate: Build | None = getattr(schema, "model_validate", None)
     if validate is None:  # pydantic 1
         return lambda values: schema(**values)

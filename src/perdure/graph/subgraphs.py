@@ -61,7 +61,7 @@ def _graphs_among(held: dict[str, Any]) -> Iterator[object]:
     return (value for value in held.values() if is_compiled_graph(value))
 
 
-def _named_by(function: Any) -> Iterator[object]:  # noqa: ANN401 - a function, with the attributes of one
+def _named_by(function: Any) -> Iterator[object]:
     yield from inspect.getclosurevars(function).nonlocals.values() if function.__closure__ else ()
     names: tuple[str, ...] = function.__code__.co_names
     yield from (

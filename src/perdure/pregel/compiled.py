@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy as copying
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Generic, cast
 
 from perdure.constants import INTERRUPT
@@ -351,17 +351,26 @@ class _Streaming:
 
 def _part(run: Run, mode: str, payload: Any) -> dict[str, Any]:
     part: dict[str, Any] = {"type": mode, "ns": (), "data": payload}
-    if mode == "values":
+    build = run.spec.output_type
+    if build is not None and mode == "checkpoints":
+        part["data"] = _built(build, payload)
+    elif build is not None and mode == "debug" and payload["type"] == "checkpoint":
+        part["data"] = {**payload, "payload": _built(build, payload["payload"])}
+    elif mode == "values":
         interrupts: Any = ()
         if isinstance(payload, dict) and INTERRUPT in payload:
             rest = cast("dict[str, Any]", payload)
             interrupts = rest[INTERRUPT]
             part["data"] = {key: value for key, value in rest.items() if key != INTERRUPT}
-        build = run.spec.output_type
         if build is not None and isinstance(part["data"], dict):
             part["data"] = build(part["data"])
         part["interrupts"] = interrupts
     return part
+
+
+def _built(build: Callable[[Any], Any], checkpoint: dict[str, Any]) -> dict[str, Any]:
+    values = checkpoint["values"]
+    return {**checkpoint, "values": build(values) if values else values}
 
 
 def _keys(output_keys: str | Sequence[str] | None) -> tuple[str, ...] | str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from perdure.database import Database
 from perdure.storage import chains
@@ -38,7 +38,9 @@ def digest(db: Database) -> str:
 def _thread(db: Database, snapshot: Snapshot, thread: str) -> list[str]:
     """The thread's chains as text; nested ones without the ids in their names, sorted by what they hold."""
     found: list[str] = []
-    pieces = db.checkpointer.__perdure_backend__.pieces
+    handle = db.checkpointer.__perdure_backend__
+    assert handle is not None  # an open saver has one
+    pieces = handle.pieces
     logs = chains.Logs(snapshot, pieces, thread)
     for ns, _ in snapshot.heads(thread):
         lines = [f"thread {thread!r} chain {_IDS.sub('*', ns)!r}"]
@@ -76,7 +78,7 @@ def canonical(value: Any) -> str:
         return f"{type(value).__name__}{{{', '.join(sorted(map(canonical, value)))}}}"  # pyright: ignore[reportUnknownArgumentType]
     if isinstance(value, (list, tuple)):
         return f"{type(value).__name__}[{', '.join(map(canonical, value))}]"  # pyright: ignore[reportUnknownArgumentType]
-    kind: Any = type(value)
+    kind = cast("Any", type(value))
     if hasattr(kind, "__slots__") and kind.__module__.startswith("perdure."):
         slots: tuple[str, ...] = tuple(kind.__slots__)
         names = [name for name in slots if not name.startswith("_") and name != "id"]
