@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from functools import partial
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from perdure.channels.base import BaseChannel
 from perdure.constants import TASKS
@@ -236,7 +236,7 @@ async def _call_async(call: Call, state: Any, context: TaskContext, own: context
     given = {name: context.wanted(what) for name, what in call.wants.items()} if call.wants else {}
     if call.asynchronous is not None:
         made: Any = own.run(call.asynchronous, state, **given)
-        body: Coroutine[Any, Any, Any] = made if type(made) is CoroutineType else _awaited(made)
+        body = cast("Coroutine[Any, Any, Any]", made) if type(made) is CoroutineType else _awaited(made)
         try:
             return await in_context(own, body)
         except asyncio.CancelledError as error:

@@ -6,6 +6,8 @@ import copy as copying
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Generic, cast
 
+from typing_extensions import Self
+
 from perdure.constants import INTERRUPT
 from perdure.engine.ports import AsyncPorts, BlockingPorts, Item, drive, forward
 from perdure.engine.run import Run
@@ -69,13 +71,13 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
         """The channels by name."""
         return self.spec.channels
 
-    def with_config(self, config: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
+    def with_config(self, config: Mapping[str, Any] | None = None, **kwargs: Any) -> Self:
         """A copy of the graph with this config bound; a call's own config wins over it."""
         made = copying.copy(self)
         made.config = merge_configs(self.config, config, kwargs)
         return made
 
-    def copy(self, update: Mapping[str, Any] | None = None) -> Any:
+    def copy(self, update: Mapping[str, Any] | None = None) -> Self:
         """A copy of the graph with attributes replaced, e.g. `{"store": store}`."""
         made = copying.copy(self)
         for name, value in (update or {}).items():
@@ -127,19 +129,24 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
             StaleThread: somebody else moved the thread; nothing of this step was written.
             Whatever a node raises, unchanged, with a note that names the task.
         """
-        if stream_mode != "values" or print_mode or kwargs:
-            return _collected(
+        if stream_mode != "values":
+            keys = self.spec.output_keys if output_keys is None else output_keys
+            return list(
                 self.stream(
-                    input, config, context=context, stream_mode=stream_mode, print_mode=print_mode, output_keys=output_keys,
+                    input, config, context=context, stream_mode=stream_mode, print_mode=print_mode, output_keys=keys,
                     interrupt_before=interrupt_before, interrupt_after=interrupt_after, durability=durability,
                     control=control, version=version, **kwargs,
-                ),
-                stream_mode,
+                )
             )  # fmt: skip
+        plan = self._unheard(print_mode, version, kwargs)
         run = launch(
-            self, config, BlockingPorts(), context=context, durability=durability, control=control,
+            self, config, BlockingPorts(), context=context, durability=durability, control=control, modes=plan.modes,
             interrupt_before=interrupt_before, interrupt_after=interrupt_after, output_keys=_keys(output_keys),
         )  # fmt: skip
+        if isinstance(plan, _Streaming):
+            for _ in self._stream(run, plan, input):
+                pass
+            return _result(run, version)
         with occupied(run):
             drive(run.go(input))
             _keep(run)
@@ -162,24 +169,35 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
         **kwargs: Any,
     ) -> Any:
         """As `invoke`, on the caller's event loop: async nodes run there, sync nodes in worker threads."""
-        if stream_mode != "values" or print_mode or kwargs:
-            chunks = [
+        if stream_mode != "values":
+            keys = self.spec.output_keys if output_keys is None else output_keys
+            return [
                 chunk
                 async for chunk in self.astream(
-                    input, config, context=context, stream_mode=stream_mode, print_mode=print_mode, output_keys=output_keys,
+                    input, config, context=context, stream_mode=stream_mode, print_mode=print_mode, output_keys=keys,
                     interrupt_before=interrupt_before, interrupt_after=interrupt_after, durability=durability,
                     control=control, version=version, **kwargs,
                 )
             ]  # fmt: skip
-            return _collected(chunks, stream_mode)
+        plan = self._unheard(print_mode, version, kwargs)
         run = launch(
-            self, config, AsyncPorts(), context=context, durability=durability, control=control,
+            self, config, AsyncPorts(), context=context, durability=durability, control=control, modes=plan.modes,
             interrupt_before=interrupt_before, interrupt_after=interrupt_after, output_keys=_keys(output_keys),
         )  # fmt: skip
+        if isinstance(plan, _Streaming):
+            async for _ in self._astream(lambda: run, plan, input):
+                pass
+            return _result(run, version)
         with occupied(run):
             await run.go(input)
             _keep(run)
         return _result(run, version)
+
+    def _unheard(self, print_mode: Any, version: str, options: dict[str, Any]) -> _Streaming | _Silent:
+        """What `invoke` streams: nothing, or what is printed."""
+        if version == "v1" and not (print_mode or options or self.debug):
+            return _SILENT
+        return _Streaming(self, [], print_mode, version=version, **options)
 
     # -- streaming ---------------------------------------------------------------------------------------------------
 
@@ -234,7 +252,7 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
                     drive(coro)
                 _keep(run)
 
-    async def astream(
+    def astream(
         self,
         input: InputT | Any,
         config: Mapping[str, Any] | None = None,
@@ -253,10 +271,17 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
     ) -> AsyncIterator[Any]:
         """As `stream`, on the caller's event loop."""
         plan = _Streaming(self, stream_mode, print_mode, subgraphs, version, debug)
-        run = launch(
-            self, config, AsyncPorts(), context=context, durability=durability, control=control, modes=plan.modes,
-            interrupt_before=interrupt_before, interrupt_after=interrupt_after, output_keys=_keys(output_keys),
-        )  # fmt: skip
+
+        def begin() -> Run:
+            return launch(
+                self, config, AsyncPorts(), context=context, durability=durability, control=control, modes=plan.modes,
+                interrupt_before=interrupt_before, interrupt_after=interrupt_after, output_keys=_keys(output_keys),
+            )  # fmt: skip
+
+        return self._astream(begin, plan, input)
+
+    async def _astream(self, begin: Callable[[], Run], plan: _Streaming, input: Any) -> AsyncIterator[Any]:
+        run = begin()  # on the loop
         with occupied(run):
             coro = run.go(input)
             ended = False
@@ -314,9 +339,9 @@ class _Streaming:
         graph: CompiledGraph[Any, Any, Any, Any],
         mode: Any,
         print_mode: Any,
-        subgraphs: bool,
-        version: str,
-        debug: Any,
+        subgraphs: bool = False,
+        version: str = "v1",
+        debug: Any = None,
     ) -> None:
         wanted = graph.stream_mode if mode is None else mode
         self._several = isinstance(wanted, list)
@@ -347,6 +372,15 @@ class _Streaming:
             yield ((), mode, payload) if self._several else ((), payload)
         else:
             yield (mode, payload) if self._several else payload
+
+
+class _Silent:
+    """Nobody listens."""
+
+    modes: frozenset[str] = frozenset()
+
+
+_SILENT: Final = _Silent()
 
 
 def _part(run: Run, mode: str, payload: Any) -> dict[str, Any]:
@@ -389,20 +423,14 @@ def _result(run: Run, version: str) -> Any:
         from perdure.types import GraphOutput
 
         build = run.spec.output_type
-        return GraphOutput(
-            build(value) if build is not None and isinstance(value, dict) else value, run.interrupts
-        )
+        if value is None and run.interrupts:
+            value = {}
+        built = build(value) if build is not None and isinstance(value, dict) and value else value
+        return GraphOutput(built, run.interrupts)
     if run.interrupts:
         shown = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
         return {**shown, INTERRUPT: list(run.interrupts)}
     return value
-
-
-def _collected(chunks: Any, stream_mode: Any) -> Any:
-    found = list(chunks)
-    if stream_mode != "values":
-        return found
-    return found[-1] if found else None
 
 
 async def _to_the_end(coro: Any) -> None:
