@@ -285,12 +285,12 @@ def test_reading_while_a_run_is_at_work_sees_whole_steps(db: Any) -> None:
 def test_results_are_found_behind_branches(run: Colour, db: Any) -> None:
     graph = chain("a", "b", "c").compile(db, interrupt_before=["b"])
     run.invoke(graph, {}, thread("t"))
-    old = run.state(graph, thread("t"))
-    one = run.update(graph, old.config, {"log": ["one"]}, as_node="a")
-    run.update(graph, old.config, {"log": ["two"]}, as_node="a")
-    run.invoke(graph, None, one)  # its steps come behind the other branch
+    paused, older = run.history(graph, thread("t"))[:2]
+    run.update(graph, older.config, {"n": 1}, as_node="__start__")  # comes between
+    run.update(graph, paused.config, {"log": ["B"]}, as_node="b")
 
-    assert [task.result for task in run.state(graph, one).tasks] == [{"log": ["b"]}]
+    assert [task.result for task in run.state(graph, paused.config).tasks] == [{"log": ["B"]}]
     history = run.history(graph, thread("t"))
-    assert [seen for seen in history if seen.config == one][0].tasks[0].result == {"log": ["b"]}
-    assert run.history(graph, thread("t"), before=history[2].config, limit=2) == history[3:5]
+    assert history[2].config == paused.config
+    assert history[2].tasks[0].result == {"log": ["B"]}
+    assert run.history(graph, thread("t"), before=history[1].config, limit=2) == history[2:4]

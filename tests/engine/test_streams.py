@@ -334,7 +334,7 @@ def test_the_order_within_a_step(run: Colour, db: Any) -> None:
     modes = ["values", "updates", "tasks", "custom", "checkpoints"]
     chunks = run.stream(chain(("a", node)).compile(db), {}, thread("t"), stream_mode=modes)
 
-    assert [mode for mode, _ in chunks][3:] == ["tasks", "custom", "updates", "tasks", "values", "checkpoints"]
+    assert [mode for mode, _ in chunks][2:] == ["tasks", "custom", "updates", "tasks", "values", "checkpoints"]
 
 
 # -- shapes ----------------------------------------------------------------------------------------------------------
@@ -405,7 +405,7 @@ def test_print_mode_prints_and_changes_nothing(run: Colour, db: Any, capsys: pyt
     graph = fan("a", ("q", asks)).compile(db)
 
     chunks = run.stream(graph, {}, thread("t"), print_mode="values")
-    assert "[values] {'log': ['a']" in capsys.readouterr().out
+    assert "[values] {'log': ['a'],\n '__interrupt__'" in capsys.readouterr().out
     assert all("log" not in chunk for chunk in chunks)
 
     result = run.invoke(graph, {}, thread("u"), print_mode=["updates"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, cast
 
 from perdure.graph.inspect import is_compiled_graph
@@ -62,7 +63,9 @@ def _graphs_among(held: dict[str, Any]) -> Iterator[object]:
 
 
 def _named_by(function: Any) -> Iterator[object]:
-    yield from inspect.getclosurevars(function).nonlocals.values() if function.__closure__ else ()
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # an empty cell: the name gets its value later, perhaps the very graph of this node
+            yield cell.cell_contents
     names: tuple[str, ...] = function.__code__.co_names
     yield from (
         function.__globals__[name] for name in names if is_compiled_graph(function.__globals__.get(name))

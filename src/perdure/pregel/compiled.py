@@ -188,7 +188,7 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
             async for _ in self._astream(lambda: run, plan, input):
                 pass
             return _result(run, version)
-        with occupied(run):
+        async with occupied(run):
             await run.go(input)
             _keep(run)
         return _result(run, version)
@@ -282,7 +282,7 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
 
     async def _astream(self, begin: Callable[[], Run], plan: _Streaming, input: Any) -> AsyncIterator[Any]:
         run = begin()  # on the loop
-        with occupied(run):
+        async with occupied(run):
             coro = run.go(input)
             ended = False
             answer: Any = None

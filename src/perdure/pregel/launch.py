@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from perdure.pregel.compiled import CompiledGraph
 
 DURABILITIES: Final = ("sync", "async", "exit")
-_busy: set[tuple[str, str]] = set()
+_busy: dict[tuple[str, str], occupied] = {}
 _busy_lock = threading.Lock()
+_TURNS: Final = 4  # of the loop, until it has begun to close an async generator that nobody reads any more
 
 
 def settings_of(graph: CompiledGraph[Any, Any, Any, Any], config: Mapping[str, Any] | None) -> Settings:
@@ -260,8 +261,12 @@ def coerced_context(schema: Any, context: Any) -> Any:
 class occupied:
     """While a run is at work on a thread, no other run of this process begins there."""
 
+    __slots__ = ("_key", "_over", "_run")
+
     def __init__(self, run: Run) -> None:
         chain = run.chain
+        self._run = run
+        self._over: list[Callable[[], object]] = []  # called when the thread is free again
         self._key: tuple[str, str] | None = None
         if run.parent is None and isinstance(chain, OwnChain):
             self._key = (chain.backend.identity, str(chain.thread))
@@ -275,9 +280,44 @@ class occupied:
                     f"thread {self._key[1]!r} is at work: another call of this process runs on it. Nothing was run or"
                     " written. Wait for that call, or use another thread_id."
                 )
-            _busy.add(self._key)
+            _busy[self._key] = self
 
     def __exit__(self, *_: object) -> None:
         if self._key is not None:
-            with _busy_lock, suppress(KeyError):
-                _busy.remove(self._key)
+            with _busy_lock:
+                _busy.pop(self._key, None)
+            for call in self._over:
+                call()
+
+    async def __aenter__(self) -> None:
+        if self._key in _busy:
+            await self._abandoned()
+        self.__enter__()
+
+    async def __aexit__(self, *error: object) -> None:
+        self.__exit__(*error)
+
+    async def _abandoned(self) -> None:
+        """A stream that its reader has left (`break`) is ended by the loop in a turn or two; its step comes to an end."""
+        for _ in range(_TURNS):
+            other = None if self._key is None else _busy.get(self._key)
+            if other is None:
+                return
+            if other._run.stopping:
+                await other._ended()
+                return
+            await asyncio.sleep(0)
+
+    async def _ended(self) -> None:
+        loop = asyncio.get_running_loop()
+        over = loop.create_future()
+        with _busy_lock:
+            self._over.append(lambda: loop.call_soon_threadsafe(_succeed, over))
+            if self._key is None or _busy.get(self._key) is not self:
+                return
+        await over
+
+
+def _succeed(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

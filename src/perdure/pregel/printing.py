@@ -9,4 +9,4 @@ from typing import Any
 
 def printed(mode: str, payload: Any) -> None:
     """Prints one item of a stream."""
-    sys.stdout.write(f"[{mode}] {pprint.pformat(payload, width=100)}\n")
+    sys.stdout.write(f"[{mode}] {pprint.pformat(payload, width=100, sort_dicts=False)}\n")

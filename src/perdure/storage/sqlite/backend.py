@@ -246,7 +246,6 @@ class SqliteBackend:
     def shut(self) -> None:
         """Closes, however many have it open."""
         self._closed = True
-        process.untrack(self)
         if self._readers is None and self._pid != os.getpid():
             return  # the parent's memory
         self._queue.close()
@@ -257,6 +256,7 @@ class SqliteBackend:
                 self._watcher.close()
             self._watcher = None
         self._work.close()
+        process.untrack(self)
 
     def _check_alive(self) -> None:
         if self._closed:

@@ -1,0 +1,226 @@
+"""Leaders and followers: who commits, who waits, who is told, whatever happens to the leader. No database here."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from perdure.errors import StorageError
+from perdure.storage.contract import Outcome, Revision
+from perdure.storage.sqlite.group import GroupQueue
+
+
+class Desk:
+    """Work that takes down what it is given; `hook` runs inside each group."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[str]] = []
+        self.threads: list[str] = []
+        self.hook: Callable[[Sequence[str]], None] = lambda members: None
+        self.after: Callable[[], None] = lambda: None
+        self.free = True
+        self.tidied = 0
+        self.dirty = False
+        self._busy = threading.Lock()
+
+    def write(self, members: Sequence[str], outcomes: list[Outcome], *, wait: bool) -> bool:
+        assert self._busy.acquire(blocking=False), "two leaders at once"
+        try:
+            if not self.free and not wait:
+                return False
+            self.hook(members)
+            self.groups.append(list(members))
+            self.threads.append(threading.current_thread().name)
+            outcomes += [Revision(0, len(self.groups)) for _ in members]
+            self.after()
+            return True
+        finally:
+            self._busy.release()
+
+    def untidy(self) -> bool:
+        return self.dirty
+
+    def tidy(self) -> bool:
+        self.tidied += 1
+        self.dirty = False
+        return True
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.fixture
+def queue(desk: Desk) -> GroupQueue[str]:
+    return GroupQueue(desk, lambda: StorageError("closed"))
+
+
+def start(*acts: Callable[[], Any]) -> list[threading.Thread]:
+    threads = [threading.Thread(target=act, daemon=True) for act in acts]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def until(true: Callable[[], bool]) -> None:
+    for _ in range(5_000):
+        if true():
+            return
+        time.sleep(0.001)
+    raise AssertionError("waited in vain")
+
+
+def join(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_who_finds_nobody_at_work_leads_on_its_own_thread(desk: Desk, queue: GroupQueue[str]) -> None:
+    assert queue.commit(["a", "b"]) == [Revision(0, 1)] * 2
+    assert desk.threads == [threading.current_thread().name]
+
+
+def test_who_comes_meanwhile_is_one_group(desk: Desk, queue: GroupQueue[str]) -> None:
+    inside, go = threading.Event(), threading.Event()
+
+    def hold(members: Sequence[str]) -> None:
+        if members == ["first"]:
+            inside.set()
+            assert go.wait(20)
+
+    desk.hook = hold
+    leader = start(lambda: queue.commit(["first"]))
+    assert inside.wait(20)
+    told: list[Outcome] = []
+    followers = start(*(lambda n=n: queue.commit([f"f{n}"]) for n in range(10)))
+    queue.commit_soon("soon", told.append)
+    until(lambda: queue.waiting == 11)
+    go.set()
+    join([*leader, *followers])
+
+    assert desk.groups[0] == ["first"]
+    assert sorted(desk.groups[1]) == sorted([*(f"f{n}" for n in range(10)), "soon"])
+    assert len(desk.groups) == 2
+    until(lambda: told == [Revision(0, 2)])
+
+
+def test_a_signal_before_the_commit_hits_its_own_thread_only(desk: Desk, queue: GroupQueue[str]) -> None:
+    told: list[Outcome] = []
+    queue.enqueue("other", told.append)
+
+    def interrupt(members: Sequence[str]) -> None:
+        if "mine" in members:
+            raise KeyboardInterrupt
+
+    desk.hook = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        queue.commit(["mine"])
+
+    until(lambda: len(told) == 1)
+    assert desk.groups == [["other"]]
+    assert queue.commit(["next"])
+
+
+def test_a_signal_after_the_commit_still_tells_the_others(desk: Desk, queue: GroupQueue[str]) -> None:
+    told: list[Outcome] = []
+    queue.enqueue("other", told.append)
+
+    def interrupt() -> None:
+        desk.after = lambda: None
+        raise KeyboardInterrupt
+
+    desk.after = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        queue.commit(["mine"])
+
+    assert told == [Revision(0, 1)]
+    assert desk.groups == [["other", "mine"]]
+    assert queue.commit(["next"]) == [Revision(0, 2)]
+
+
+def test_a_callback_may_commit_and_may_fail(
+    desk: Desk, queue: GroupQueue[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[Outcome] = []
+
+    def fails(outcome: Outcome) -> None:
+        told.append(outcome)
+        queue.commit(["from a callback"])
+        raise RuntimeError("not our business")
+
+    queue.enqueue("a", fails)
+    queue.enqueue("b", told.append)
+
+    assert queue.lead_now()
+    assert told == [Revision(0, 1)] * 2
+    assert desk.groups == [["a", "b"], ["from a callback"]]
+    assert "not our business" in caplog.text
+
+
+def test_an_event_loop_never_waits_for_a_lock(desk: Desk, queue: GroupQueue[str]) -> None:
+    told: list[Outcome] = []
+    desk.free = False
+    queue.enqueue("a", told.append)
+
+    assert not queue.lead_now()
+
+    until(lambda: len(told) == 1)
+    assert desk.threads == ["perdure-commits"]
+
+
+def test_an_event_loop_does_not_tidy(desk: Desk, queue: GroupQueue[str]) -> None:
+    told: list[Outcome] = []
+    desk.dirty = True
+    queue.enqueue("a", told.append)
+
+    queue.lead_now()
+
+    assert desk.threads == [threading.current_thread().name]
+    assert told
+    until(lambda: desk.tidied == 1)
+    desk.dirty = True
+    queue.commit(["b"])
+    assert desk.tidied == 2
+
+
+def test_closing_serves_who_came(desk: Desk, queue: GroupQueue[str]) -> None:
+    told: list[Outcome] = []
+    for n in range(5):
+        queue.enqueue(f"{n}", told.append)
+
+    queue.close()
+
+    assert desk.groups == [["0", "1", "2", "3", "4"]]
+    until(lambda: len(told) == 5)
+    with pytest.raises(StorageError):
+        queue.commit(["late"])
+    with pytest.raises(StorageError):
+        queue.commit_soon("late", told.append)
+
+
+def test_a_crowd_is_served_once_each(desk: Desk, queue: GroupQueue[str]) -> None:
+    told: list[Outcome] = []
+
+    def work(n: int) -> None:
+        for i in range(40):
+            match (n + i) % 4:
+                case 0:
+                    queue.commit_soon(f"{n}.{i}", told.append)
+                case 1:
+                    queue.enqueue(f"{n}.{i}", told.append)
+                    queue.lead_now()
+                case _:
+                    queue.commit([f"{n}.{i}"])
+
+    join(start(*(lambda n=n: work(n) for n in range(16))))
+    queue.close()
+
+    members = [member for group in desk.groups for member in group]
+    assert len(members) == len(set(members)) == 640
+    until(lambda: len(told) == 320)
