@@ -115,7 +115,7 @@ def test_updates_come_as_each_task_finishes(run: Colour) -> None:
 def test_updates_of_a_key_written_twice_are_a_list(run: Colour) -> None:
     graph = chain(("a", lambda _: Command(update=[("log", [1]), ("log", [2]), ("n", 3)]))).compile()
 
-    assert run.stream(graph, {}) == [{"a": [{"log": [1]}, {"log": [2], "n": 3}]}]
+    assert run.stream(graph, {}) == [{"a": [{"log": [1]}, {"log": [2]}, {"n": 3}]}]
 
 
 def test_updates_show_each_question_and_replayed_results_as_cached(run: Colour, db: Any) -> None:

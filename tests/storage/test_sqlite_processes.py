@@ -305,19 +305,18 @@ def test_every_acknowledged_commit_survives_a_kill(tmp_path: Path, after: int) -
     db.close()
 
 
-def test_a_log_cut_anywhere_opens_as_after_some_prefix_of_commits(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    cut_log_everywhere(tmp_path, commits=6, step=1501)
+def test_a_log_cut_off_opens_as_after_some_prefix_of_commits(tmp_path: Path) -> None:
+    cut_log(tmp_path, commits=6, step=1501, around=1)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_000)
-def test_a_log_cut_at_every_byte_opens_as_after_some_prefix_of_commits(tmp_path: Path) -> None:
-    cut_log_everywhere(tmp_path, commits=2, step=7)
+def test_a_log_cut_off_around_every_frame_opens_as_after_some_prefix_of_commits(tmp_path: Path) -> None:
+    cut_log(tmp_path, commits=4, step=53, around=33)
 
 
-def cut_log_everywhere(tmp_path: Path, commits: int, step: int) -> None:
+def cut_log(tmp_path: Path, commits: int, step: int, around: int) -> None:
+    """Opens the database with its log cut at every `step`-th byte, and at each byte `around` the edges of frames."""
     source = tmp_path / "source.db"
     child.run("open_backend(sys.argv[1]).close()", source)  # the schema is in the file, the log is empty
     child.run(
@@ -335,7 +334,11 @@ def cut_log_everywhere(tmp_path: Path, commits: int, step: int) -> None:
     log = Path(f"{source}-wal").read_bytes()  # nobody in this process has the database open
     whole = source.read_bytes()
     seen: list[int] = []
-    for size in [*range(0, len(log), step), len(log)]:
+    edges = range(32, len(log) + 1, 24 + 8192)  # https://sqlite.org/fileformat2.html#walformat
+    near = {edge + off for edge in edges for off in range(-around, around + 1)}
+    for size in sorted({*range(0, len(log), step), *near, len(log)}):
+        if not 0 <= size <= len(log):
+            continue
         cut = tmp_path / "cut"
         shutil.rmtree(cut, ignore_errors=True)
         cut.mkdir()

@@ -101,15 +101,9 @@ def update_of(run: Run, writes: Sequence[Write]) -> Any:
     written = [(name, value) for name, value in writes if name in keys]
     if not written:
         return None
-    names = [name for name, _ in written]
-    if len(set(names)) == len(names):
+    if len({name for name, _ in written}) == len(written):
         return dict(written)
-    updates: list[dict[str, Any]] = [{}]
-    for name, value in written:
-        if name in updates[-1]:
-            updates.append({})
-        updates[-1][name] = value
-    return updates
+    return [{name: value} for name, value in written]
 
 
 def result_of(keys: tuple[str, ...] | str, writes: Sequence[Write]) -> dict[str, Any]:

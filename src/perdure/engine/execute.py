@@ -220,15 +220,17 @@ async def _async(run: Run, task: Task, context: TaskContext, own: contextvars.Co
 def _call_blocking(call: Call, state: Any, context: TaskContext, own: contextvars.Context) -> Any:
     if call.sync is None:
         raise async_only(call)
-    if call.wants:
-        result = own.run(
-            call.sync, state, **{name: context.wanted(what) for name, what in call.wants.items()}
-        )
-    else:
-        result = own.run(call.sync, state)
+    given = {name: context.wanted(what) for name, what in call.wants.items()} if call.wants else {}
+    try:
+        result = own.run(call.sync, state, **given)
+    except asyncio.CancelledError as error:  # nobody can have cancelled this: the node raised it itself
+        raise NodeCancelledError(context.task.name) from error
     if type(result) is CoroutineType:
         result.close()
-        raise async_only(call)
+        raise TypeError(
+            f"{call.name} returned a coroutine: it calls an async function without awaiting it. Make it `async def` and"
+            " await there (and use `await graph.ainvoke(...)` or `graph.astream(...)`)."
+        )
     return result
 
 

@@ -36,9 +36,11 @@ _busy_lock = threading.Lock()
 _TURNS: Final = 4  # of the loop, until it has begun to close an async generator that nobody reads any more
 
 
-def settings_of(graph: CompiledGraph[Any, Any, Any, Any], config: Mapping[str, Any] | None) -> Settings:
+def settings_of(
+    graph: CompiledGraph[Any, Any, Any, Any], config: Mapping[str, Any] | None, *, nested: bool = True
+) -> Settings:
     """The settings of a call: bound config, then the call's own; inside a task the task's config comes first."""
-    inside = _enclosing(config)
+    inside = _enclosing(config) if nested else None
     merged = merge_configs(surroundings(inside), graph.config, config)
     settings = read_settings(merged)
     if inside is None:
@@ -75,9 +77,10 @@ def launch(
     interrupt_before: Sequence[str] | str | None = None,
     interrupt_after: Sequence[str] | str | None = None,
     output_keys: tuple[str, ...] | str | None = None,
+    nested: bool = True,
 ) -> Run:
-    """A run that has not begun yet."""
-    settings = settings_of(graph, config)
+    """A run that has not begun yet. Not `nested`: it works on the thread that the config names, wherever it is called."""
+    settings = settings_of(graph, config, nested=nested)
     parent = settings.parent.run if settings.parent is not None else None
     memory = (
         parent.memory if parent is not None and parent.memory.store is not None else memory_of(graph.store)

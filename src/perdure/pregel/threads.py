@@ -174,7 +174,7 @@ class ThreadMethods:
             raise ValueError("No updates provided")
         thread, ns, _, _ = self._place(config)
         for attempt in range(updates.TRIES):
-            run = launch(self, config, ports(), durability="sync")  # type: ignore[arg-type] - the graph this is mixed into
+            run = launch(self, config, ports(), durability="sync", nested=False)  # type: ignore[arg-type] - the graph this is mixed into
             try:
                 id = await updates.update(run, supersteps)
             except StaleThread:
