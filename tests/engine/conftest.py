@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine.kit import Colour
 
+from engine.kit import Colour
 from perdure import Database, connect
 
 

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+
 from engine.kit import Colour, Log, chain, thread
 
 

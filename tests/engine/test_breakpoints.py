@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from engine.kit import Colour, Log, chain, logs, thread
 
+from engine.kit import Colour, Log, chain, logs, thread
 from perdure.graph import START, StateGraph
 from perdure.types import Command
 
@@ -58,7 +58,10 @@ def test_a_call_may_name_breakpoints_of_its_own(run: Colour, db: Any) -> None:
 def test_a_breakpoint_is_an_empty_interrupt_in_updates_and_none_in_results(run: Colour, db: Any) -> None:
     graph = chain("a", "b").compile(db, interrupt_before=["b"])
 
-    assert run.stream(graph, {}, thread("t"), stream_mode="updates") == [{"a": {"log": ["a"]}}, {"__interrupt__": ()}]
+    assert run.stream(graph, {}, thread("t"), stream_mode="updates") == [
+        {"a": {"log": ["a"]}},
+        {"__interrupt__": ()},
+    ]
     result = run.invoke(graph, {}, thread("u"), version="v2")
     assert result.value == {"log": ["a"]}
     assert result.interrupts == ()

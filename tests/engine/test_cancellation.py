@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine.kit import Log, chain, fan, thread
 
+from engine.kit import Log, chain, fan, thread
 from perdure.types import RetryPolicy
 
 
@@ -92,7 +92,9 @@ async def test_a_cancellation_during_a_retrys_pause_ends_the_run_at_once(db: Any
         raise ConnectionError
 
     drawing: Any = chain("a")
-    drawing.add_node("f", fails, retry_policy=RetryPolicy(initial_interval=30, jitter=False)).add_edge("a", "f")
+    drawing.add_node("f", fails, retry_policy=RetryPolicy(initial_interval=30, jitter=False)).add_edge(
+        "a", "f"
+    )
     begun = time.monotonic()
     await cancelled_when(drawing.compile(db), thread("t"), inside)
 
@@ -220,7 +222,11 @@ def test_ctrl_c_lands_in_the_node_and_the_thread_goes_on(tmp_path: Path, graph: 
     assert out == "interrupted {'log': ['a']}\n"
 
     again = subprocess.run(
-        [sys.executable, "-c", paths + program(0), "again"], capture_output=True, text=True, timeout=20, check=True
+        [sys.executable, "-c", paths + program(0), "again"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
     )
     assert again.stdout.splitlines()[-1].startswith("{'log': ['a', 'slow'")
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from engine.kit import Colour, Log, chain, fan, thread
 from pydantic import BaseModel, ValidationError
 from typing_extensions import TypedDict
 
+from engine.kit import Colour, Log, chain, fan, thread
 from perdure.config import get_config, get_store, get_stream_writer
 from perdure.errors import EmptyInputError
 from perdure.graph import START, StateGraph
@@ -51,7 +51,9 @@ def keeps(**more: Any) -> None:
 
 
 def test_a_node_gets_what_its_parameters_name(run: Colour, db: Any) -> None:
-    def node(state: Log, config: Any, *, store: BaseStore, writer: StreamWriter, runtime: Runtime[Any]) -> None:
+    def node(
+        state: Log, config: Any, *, store: BaseStore, writer: StreamWriter, runtime: Runtime[Any]
+    ) -> None:
         keeps(config=config, store=store, writer=writer, runtime=runtime)
 
     graph = chain(("a", node)).compile(db)
@@ -76,7 +78,9 @@ def test_async_nodes_methods_partials_and_objects_get_them_too(db: Any) -> None:
     async def with_more(more: str, state: Log, runtime: Runtime[Any]) -> Log:
         return {"log": [more + runtime.context]}
 
-    graph = chain(("o", Object()), ("m", Object().method), ("p", functools.partial(with_more, "!"))).compile(db)
+    graph = chain(("o", Object()), ("m", Object().method), ("p", functools.partial(with_more, "!"))).compile(
+        db
+    )
 
     assert asyncio.run(graph.ainvoke({}, thread("t"), context="c")) == {"log": ["c", "c", "!c"]}
 
@@ -130,7 +134,9 @@ def test_the_config_and_context_variables_are_there_in_worker_threads(run: Colou
         variable.set("changed")
         return {"log": [(here, get_config()["metadata"]["langgraph_node"])]}
 
-    assert run.invoke(fan(("a", node), ("b", node)).compile(), {}) == {"log": [("caller's", "a"), ("caller's", "b")]}
+    assert run.invoke(fan(("a", node), ("b", node)).compile(), {}) == {
+        "log": [("caller's", "a"), ("caller's", "b")]
+    }
     assert variable.get() == "caller's"
 
 
@@ -154,7 +160,11 @@ def test_a_context_variable_set_in_a_node_is_seen_by_nobody_else(run: Colour) ->
 
 def test_a_task_has_its_coordinates_in_metadata_and_configurable(run: Colour, db: Any) -> None:
     def node(state: Any, config: Any, runtime: Runtime[Any]) -> None:
-        seen[config["metadata"]["langgraph_node"]] = (config["metadata"], config["configurable"], runtime.execution_info)
+        seen[config["metadata"]["langgraph_node"]] = (
+            config["metadata"],
+            config["configurable"],
+            runtime.execution_info,
+        )
 
     graph: Any = StateGraph(Log)
     graph.add_node("a", node, metadata={"team": "red"}).add_node("w", node).add_edge(START, "a")
@@ -197,7 +207,9 @@ def test_a_context_becomes_the_graphs_schema(run: Colour, schema: Any, given: An
 
 
 @pytest.mark.parametrize(("schema", "error"), [(Context, TypeError), (Form, ValidationError)])
-def test_a_context_that_does_not_fit_is_an_error_before_anything_runs(run: Colour, schema: Any, error: Any) -> None:
+def test_a_context_that_does_not_fit_is_an_error_before_anything_runs(
+    run: Colour, schema: Any, error: Any
+) -> None:
     graph: Any = StateGraph(Log, context_schema=schema)
     graph.add_node("a", lambda state: keeps(ran=True)).add_edge(START, "a")
 
@@ -220,11 +232,21 @@ def test_a_graph_has_a_name(run: Colour) -> None:
 @pytest.mark.fact(46)
 def test_with_config_is_a_copy_and_the_calls_own_config_wins(run: Colour) -> None:
     def node(state: Log, config: Any) -> None:
-        keeps(tags=config["tags"], metadata=config["metadata"], configurable=config["configurable"], limit=config["recursion_limit"])
+        keeps(
+            tags=config["tags"],
+            metadata=config["metadata"],
+            configurable=config["configurable"],
+            limit=config["recursion_limit"],
+        )
 
     graph = chain(("a", node)).compile()
     bound = graph.with_config(
-        {"tags": ["one"], "metadata": {"m": 1, "k": 1}, "configurable": {"c": 1, "d": 1}, "recursion_limit": 7}
+        {
+            "tags": ["one"],
+            "metadata": {"m": 1, "k": 1},
+            "configurable": {"c": 1, "d": 1},
+            "recursion_limit": 7,
+        }
     )
 
     run.invoke(bound, {}, {"tags": ["two"], "metadata": {"m": 2}, "configurable": {"c": 2}})
@@ -278,7 +300,10 @@ def test_a_checkpointer_needs_a_thread_id(run: Colour, db: Any) -> None:
     graph = chain("a").compile(db)
 
     for config in (None, {}, {"configurable": {}}):
-        with pytest.raises(ValueError, match="Checkpointer requires one or more of the following 'configurable' keys: thread_id"):
+        with pytest.raises(
+            ValueError,
+            match="Checkpointer requires one or more of the following 'configurable' keys: thread_id",
+        ):
             run.invoke(graph, {}, config)
     for configurable in ({"other": 1}, {"thread_id": None}):
         with pytest.raises((ValueError, KeyError), match="thread_id"):
@@ -422,7 +447,9 @@ def test_one_graph_serves_threads_and_loops_at_once(db: Any) -> None:
         worker.join()
 
     assert failures == []
-    assert graph.get_state(thread("b3")).values["log"] == [x for turn in range(5) for x in (turn, "a", "b", "c")]
+    assert graph.get_state(thread("b3")).values["log"] == [
+        x for turn in range(5) for x in (turn, "a", "b", "c")
+    ]
     assert graph.get_state(thread("l2-4")).values["log"] == [0, "a", "b", "c"]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from engine.kit import Colour, Log, at, chain, fan, questions, thread
 
+from engine.kit import Colour, Log, at, chain, fan, questions, thread
 from perdure.types import Command, interrupt
 
 MODES = ["sync", "async", "exit"]
@@ -38,7 +38,9 @@ def remembers(state: Log, *, store: Any) -> Log:
 
 @pytest.mark.parametrize("durability", MODES)
 def test_a_run_ends_alike_however_durable(run: Colour, db: Any, durability: str) -> None:
-    graph = chain("a", ("r", remembers), ("q", asks), "b").compile(checkpointer=db.checkpointer, store=db.store)
+    graph = chain("a", ("r", remembers), ("q", asks), "b").compile(
+        checkpointer=db.checkpointer, store=db.store
+    )
 
     assert questions(run.invoke(graph, {"log": ["in"]}, thread("t"), durability=durability)) == ["?"]
     assert db.store.get(("notes",), "k").value == {"n": 1}
@@ -105,16 +107,15 @@ def test_exit_keeps_the_state_before_a_failed_step_with_what_was_done_in_it(run:
 
     [seen] = run.history(compiled, thread("t"))
     assert seen.values == {"log": ["a"]}
-    assert {task.name: task.error for task in run.state(compiled, thread("t")).tasks}["f"] == "ValueError('x')"
+    assert {task.name: task.error for task in run.state(compiled, thread("t")).tasks}[
+        "f"
+    ] == "ValueError('x')"
     result = run.invoke(compiled, None, thread("t"), durability="exit")
     assert result == {"log": ["a", "good", "sibling"]}
 
 
 def test_exit_keeps_memory_back_until_the_end_and_shows_it_to_the_run(run: Colour, db: Any) -> None:
-    outside: list[Any] = []
-
     def reads(state: Log, *, store: Any) -> Log:
-        outside.append(db.store.direct.get(("notes",), "k") if hasattr(db.store, "direct") else None)
         return {"log": [store.get(("notes",), "k").value]}
 
     graph = chain(("r", remembers), ("b", reads)).compile(checkpointer=db.checkpointer, store=db.store)
@@ -149,10 +150,14 @@ def test_an_unknown_durability_is_an_error(run: Colour, db: Any) -> None:
 def test_questions_and_answers_survive_in_every_durability(run: Colour, db: Any, durability: str) -> None:
     graph = fan("a", ("q", asks), ("r", asks)).compile(db)
     asked = run.invoke(graph, {}, thread("t"), durability=durability)["__interrupt__"]
-    left = run.invoke(graph, Command(resume={asked[0].id: "Q"}), thread("t"), durability=durability)["__interrupt__"]
+    left = run.invoke(graph, Command(resume={asked[0].id: "Q"}), thread("t"), durability=durability)[
+        "__interrupt__"
+    ]
 
     assert [each.id for each in left] == [asked[1].id]
-    assert run.invoke(graph, Command(resume="R"), thread("t"), durability=durability) == {"log": ["a", "Q", "R"]}
+    assert run.invoke(graph, Command(resume="R"), thread("t"), durability=durability) == {
+        "log": ["a", "Q", "R"]
+    }
 
 
 @pytest.mark.parametrize("durability", MODES)

@@ -9,8 +9,8 @@ import traceback
 from typing import Any
 
 import pytest
-from engine.kit import Colour, Log, chain, fan, logs, thread
 
+from engine.kit import Colour, Log, chain, fan, logs, thread
 from perdure.errors import InvalidUpdateError, NodeCancelledError, PerdureError
 from perdure.graph import START, StateGraph
 from perdure.types import Command
@@ -196,7 +196,9 @@ def test_a_reducer_that_fails_names_its_key(run: Colour, db: Any) -> None:
     assert run.state(graph, thread("t")).values == {"log": ["in"]}
 
 
-def test_a_value_that_cannot_be_saved_is_an_error_with_its_path_and_nothing_is_lost(run: Colour, db: Any) -> None:
+def test_a_value_that_cannot_be_saved_is_an_error_with_its_path_and_nothing_is_lost(
+    run: Colour, db: Any
+) -> None:
     unsaveable = [True]
 
     def node(state: Log) -> Log:

@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 import pytest
-from engine.kit import Colour, Log, at, chain, fan, logs, questions, thread
 from pydantic import BaseModel, ValidationError
 
+from engine.kit import Colour, Log, at, chain, fan, logs, questions, thread
 from perdure.errors import GraphInterrupt, PerdureError, is_invalid_resume
 from perdure.graph import END, START, StateGraph
 from perdure.types import Command, Interrupt, RetryPolicy, Send, interrupt
@@ -114,7 +114,9 @@ def test_one_answer_for_several_questions_is_an_error_that_changes_nothing(run: 
     graph = fan(("q", asks("one?")), ("r", asks("two?"))).compile(db)
     before = ids(run.invoke(graph, {}, thread("t")))
 
-    with pytest.raises(RuntimeError, match="When there are multiple pending interrupts, you must specify") as caught:
+    with pytest.raises(
+        RuntimeError, match="When there are multiple pending interrupts, you must specify"
+    ) as caught:
         run.invoke(graph, Command(resume="x"), thread("t"))
 
     assert all(id in str(caught.value) for id in before.values())
@@ -251,7 +253,9 @@ def test_a_command_that_begins_a_thread_is_input_and_a_jump_beside_it(run: Colou
     graph.add_node("a", logs("a")).add_node("z", logs("z")).add_edge(START, "a")
     compiled = graph.compile(db)
 
-    assert run.invoke(compiled, Command(goto="z", update={"log": ["in"]}), thread("t")) == {"log": ["in", "a", "z"]}
+    assert run.invoke(compiled, Command(goto="z", update={"log": ["in"]}), thread("t")) == {
+        "log": ["in", "a", "z"]
+    }
     assert run.invoke(compiled, Command(update={"log": ["in"]}), thread("u")) == {"log": ["in", "a"]}
     assert run.state(compiled, thread("u")).values == {"log": ["in", "a"]}
 
@@ -293,7 +297,9 @@ def test_answers_survive_retries(run: Colour, db: Any) -> None:
         return {"log": answers}
 
     graph: Any = StateGraph(Log)
-    graph.add_node("q", flaky, retry_policy=RetryPolicy(initial_interval=0, jitter=False)).add_edge(START, "q")
+    graph.add_node("q", flaky, retry_policy=RetryPolicy(initial_interval=0, jitter=False)).add_edge(
+        START, "q"
+    )
     compiled = graph.compile(db)
     run.invoke(compiled, {}, thread("t"))
     run.invoke(compiled, Command(resume="A"), thread("t"))
@@ -364,7 +370,9 @@ def test_what_a_node_wrote_before_its_question_is_dropped(run: Colour, db: Any) 
     assert db.store.get(("notes",), "k").value == {"n": 1}
 
 
-def test_resuming_twice_from_an_older_checkpoint_takes_the_new_answer_on_a_branch(run: Colour, db: Any) -> None:
+def test_resuming_twice_from_an_older_checkpoint_takes_the_new_answer_on_a_branch(
+    run: Colour, db: Any
+) -> None:
     graph = chain(("q", asks("?"))).compile(db)
     run.invoke(graph, {}, thread("t"))
     asked = run.state(graph, thread("t")).config

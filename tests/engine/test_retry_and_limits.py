@@ -8,8 +8,8 @@ import time
 from typing import Any
 
 import pytest
-from engine.kit import Colour, Log, chain, fan, thread
 
+from engine.kit import Colour, Log, chain, thread
 from perdure.errors import GraphDrained, GraphRecursionError
 from perdure.graph import START, StateGraph
 from perdure.runtime import RunControl, Runtime
@@ -54,7 +54,9 @@ def test_after_the_last_attempt_the_error_is_raised(run: Colour) -> None:
     assert flaky.attempts == 2
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), TypeError("x"), KeyError("x"), RuntimeError("x"), OSError("x")])
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), TypeError("x"), KeyError("x"), RuntimeError("x"), OSError("x")]
+)
 def test_mistakes_are_not_retried_by_default(run: Colour, error: Exception) -> None:
     flaky = Flaky(error)
 
@@ -122,7 +124,9 @@ def test_a_pause_grows_and_has_an_upper_bound(run: Colour) -> None:
         if len(moments) < 4:
             raise ConnectionError
 
-    policy = RetryPolicy(initial_interval=0.02, backoff_factor=2, max_interval=0.03, max_attempts=4, jitter=False)
+    policy = RetryPolicy(
+        initial_interval=0.02, backoff_factor=2, max_interval=0.03, max_attempts=4, jitter=False
+    )
     run.invoke(retried(node, policy), {})
 
     pauses = [after - before for before, after in zip(moments, moments[1:], strict=False)]
@@ -156,7 +160,9 @@ def test_a_run_of_n_steps_needs_a_limit_of_n_and_one(run: Colour, db: Any) -> No
     graph = chain("a", "b").compile(db)
 
     assert run.invoke(graph, {}, {**thread("t"), "recursion_limit": 3}) == {"log": ["a", "b"]}
-    with pytest.raises(GraphRecursionError, match="Recursion limit of 2 reached without hitting a stop condition") as caught:
+    with pytest.raises(
+        GraphRecursionError, match="Recursion limit of 2 reached without hitting a stop condition"
+    ) as caught:
         run.invoke(graph, {}, {**thread("u"), "recursion_limit": 2})
 
     assert "GRAPH_RECURSION_LIMIT" in str(caught.value)

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from engine.kit import Colour, Log, at, chain, fan, logs, thread
 
+from engine.kit import Colour, Log, at, chain, fan, logs, thread
 from perdure.graph import START, StateGraph
 from perdure.types import Command, Send, interrupt
 
@@ -131,7 +131,9 @@ def test_every_checkpoint_names_itself_its_parent_and_its_time(run: Colour, db: 
         assert set(seen.config["configurable"]) == {"thread_id", "checkpoint_ns", "checkpoint_id"}
         assert seen.config["configurable"]["checkpoint_ns"] == ""
         assert datetime.fromisoformat(seen.created_at).tzinfo is not None
-    assert [seen.created_at for seen in history] == sorted((seen.created_at for seen in history), reverse=True)
+    assert [seen.created_at for seen in history] == sorted(
+        (seen.created_at for seen in history), reverse=True
+    )
 
 
 def test_a_checkpoint_by_its_id_is_what_history_shows(run: Colour, db: Any) -> None:
@@ -149,7 +151,13 @@ def test_an_unknown_thread_is_empty(run: Colour, db: Any) -> None:
 
     state = run.state(graph, thread("nobody"))
 
-    assert (state.values, state.next, state.metadata, state.created_at, state.tasks) == ({}, (), None, None, ())
+    assert (state.values, state.next, state.metadata, state.created_at, state.tasks) == (
+        {},
+        (),
+        None,
+        None,
+        (),
+    )
     assert state.config["configurable"]["thread_id"] == "nobody"
     assert state.parent_config is None
     assert run.history(graph, thread("nobody")) == []
@@ -190,7 +198,9 @@ def test_a_long_history_is_read_whole(run: Colour, db: Any) -> None:
 
 
 @pytest.mark.fact(83)
-def test_a_runs_metadata_and_scalars_of_configurable_are_kept_and_can_be_filtered_by(run: Colour, db: Any) -> None:
+def test_a_runs_metadata_and_scalars_of_configurable_are_kept_and_can_be_filtered_by(
+    run: Colour, db: Any
+) -> None:
     graph = chain("a").compile(db)
     config = {
         **thread("t", user="ada", count=3, paid=True, nested={"x": 1}, __secret="s"),

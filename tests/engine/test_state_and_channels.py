@@ -5,13 +5,13 @@ from __future__ import annotations
 import operator
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 import pytest
-from engine.kit import Colour, Log, at, chain, fan, logs, thread
 from pydantic import BaseModel, ValidationError
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
+from engine.kit import Colour, Log, at, chain, fan, logs, thread
 from perdure.channels import EphemeralValue, LastValueAfterFinish, Topic, UntrackedValue
 from perdure.errors import InvalidUpdateError
 from perdure.graph import START, StateGraph
@@ -93,14 +93,18 @@ def test_a_node_may_write_keys_that_only_another_nodes_schema_has(run: Colour) -
         return {"log": [state["secret"]]}
 
     graph: Any = StateGraph(Log)
-    graph.add_node("a", lambda _: {"secret": "s"}).add_node("b", reader).add_edge(START, "a").add_edge("a", "b")
+    graph.add_node("a", lambda _: {"secret": "s"}).add_node("b", reader).add_edge(START, "a").add_edge(
+        "a", "b"
+    )
 
     assert run.invoke(graph.compile(), {}) == {"log": ["s"]}
 
 
 def test_a_bare_type_is_the_whole_state(run: Colour) -> None:
     graph: Any = StateGraph(Annotated[list, operator.add])
-    graph.add_node("a", lambda s: [len(s)]).add_node("b", lambda s: [len(s)]).add_edge(START, "a").add_edge("a", "b")
+    graph.add_node("a", lambda s: [len(s)]).add_node("b", lambda s: [len(s)]).add_edge(START, "a").add_edge(
+        "a", "b"
+    )
 
     assert run.invoke(graph.compile(), ["x"]) == ["x", 1, 2]
 
@@ -131,17 +135,25 @@ def test_reducers_begin_with_the_empty_value_of_their_type(run: Colour) -> None:
         tags: Annotated[set[str], lambda a, b: a | b]
 
     graph = chain(
-        ("a", lambda s: {"number": 1, "text": "x", "table": {"k": 1}, "tags": {"t"}, **({} if s else {})}), schema=Many
+        ("a", lambda s: {"number": 1, "text": "x", "table": {"k": 1}, "tags": {"t"}, **({} if s else {})}),
+        schema=Many,
     )
 
-    assert run.invoke(graph.compile(), {"number": 2}) == {"number": 3, "text": "x", "table": {"k": 1}, "tags": {"t"}}
+    assert run.invoke(graph.compile(), {"number": 2}) == {
+        "number": 3,
+        "text": "x",
+        "table": {"k": 1},
+        "tags": {"t"},
+    }
 
 
 def test_a_type_that_cannot_be_made_empty_takes_the_first_write_as_it_is(run: Colour) -> None:
     class State(TypedDict):
         it: Annotated[Needs, lambda a, b: Needs(a.value + b.value)]
 
-    graph = chain(("a", lambda _: {"it": Needs(1)}), ("b", lambda _: {"it": Needs(2)}), schema=State).compile()
+    graph = chain(
+        ("a", lambda _: {"it": Needs(1)}), ("b", lambda _: {"it": Needs(2)}), schema=State
+    ).compile()
 
     assert run.invoke(graph, {})["it"].value == 3
 
@@ -201,10 +213,15 @@ def test_a_bad_output_is_kept_as_it_is_and_fails_the_next_node(run: Colour) -> N
 @pytest.mark.fact(31, 32)
 def test_a_returned_model_writes_what_is_not_none_and_what_was_set(run: Colour) -> None:
     def result(returned: Any) -> Any:
-        return run.invoke(chain(("a", lambda _: returned), schema=Model).compile(), {"x": 1, "y": 2, "z": "before"})
+        return run.invoke(
+            chain(("a", lambda _: returned), schema=Model).compile(), {"x": 1, "y": 2, "z": "before"}
+        )
 
     assert result(Model(x=9)) == {"x": 9, "y": 7, "z": "before"}  # y falls back to its default
-    assert result(Model(x=9, z=None)) == {"x": 9, "y": 7, "z": "before"} or result(Model(x=9, z=None))["z"] is None
+    assert (
+        result(Model(x=9, z=None)) == {"x": 9, "y": 7, "z": "before"}
+        or result(Model(x=9, z=None))["z"] is None
+    )
     assert result(Command(update=Model(x=9))) == {"x": 9, "y": 7, "z": "before"}
     assert result({"x": 9}) == {"x": 9, "y": 2, "z": "before"}
 
@@ -334,7 +351,9 @@ def test_a_value_after_finish_is_readable_when_nothing_else_is_due(run: Colour) 
         late: Annotated[str, LastValueAfterFinish]
         log: Annotated[list[Any], operator.add]
 
-    graph = chain(("a", lambda _: {"late": "now"}), ("b", lambda s: {"log": [s.get("late")]}), schema=State).compile()
+    graph = chain(
+        ("a", lambda _: {"late": "now"}), ("b", lambda s: {"log": [s.get("late")]}), schema=State
+    ).compile()
 
     assert run.invoke(graph, {}) == {"late": "now", "log": [None]}
 
@@ -389,7 +408,9 @@ def test_untracked_values_are_taken_out_of_saved_sends(run: Colour, db: Any) -> 
         log: Annotated[list[Any], operator.add]
 
     graph: Any = StateGraph(State)
-    graph.add_node("w", lambda s: {"log": [sorted(s)]}).add_node("a", lambda _: {"handle": "h"}).add_edge(START, "a")
+    graph.add_node("w", lambda s: {"log": [sorted(s)]}).add_node("a", lambda _: {"handle": "h"}).add_edge(
+        START, "a"
+    )
     graph.add_conditional_edges("a", lambda s: [Send("w", {**s, "i": 1})], ["w"])
     compiled = graph.compile(db, interrupt_before=["w"])
     run.invoke(compiled, {}, thread("t"))

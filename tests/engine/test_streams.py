@@ -9,10 +9,10 @@ import time
 from typing import Any
 
 import pytest
-from engine.kit import Colour, Log, at, chain, fan, logs, thread
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
+from engine.kit import Colour, Log, at, chain, fan, logs, thread
 from perdure.config import get_stream_writer
 from perdure.graph import START, StateGraph
 from perdure.types import Command, Send, StreamWriter, interrupt
@@ -38,7 +38,9 @@ def test_values_are_the_input_and_every_step_that_changed_a_key(run: Colour) -> 
         {"log": ["in", "a"]},
         {"log": ["in", "a", "b"]},
     ]
-    assert run.stream(chain(("silent", lambda _: {})).compile(), {"n": 1}, stream_mode="values") == [{"log": [], "n": 1}]
+    assert run.stream(chain(("silent", lambda _: {})).compile(), {"n": 1}, stream_mode="values") == [
+        {"log": [], "n": 1}
+    ]
 
 
 @pytest.mark.fact(24)
@@ -91,7 +93,9 @@ def test_output_keys_narrow_results_and_streams(run: Colour) -> None:
 
 @pytest.mark.fact(23)
 def test_updates_of_a_node_that_wrote_nothing_are_none(run: Colour) -> None:
-    graph = chain(("empty", lambda _: {}), ("none", lambda _: None), ("other", lambda _: {"unknown": 1}), "a").compile()
+    graph = chain(
+        ("empty", lambda _: {}), ("none", lambda _: None), ("other", lambda _: {"unknown": 1}), "a"
+    ).compile()
 
     assert run.stream(graph, {}) == [{"empty": None}, {"none": None}, {"other": None}, {"a": {"log": ["a"]}}]
 
@@ -130,7 +134,11 @@ def test_updates_show_each_question_and_replayed_results_as_cached(run: Colour, 
     open_questions = [chunk["__interrupt__"][0].id for chunk in again if "__interrupt__" in chunk]
     assert open_questions == [asked[1][0].id]
     last = run.stream(graph, Command(resume="B"), thread("t"))
-    assert sorted(str(list(chunk)) for chunk in last) == ["['a', '__metadata__']", "['q', '__metadata__']", "['r']"]
+    assert sorted(str(list(chunk)) for chunk in last) == [
+        "['a', '__metadata__']",
+        "['q', '__metadata__']",
+        "['r']",
+    ]
 
 
 def test_the_hidden_start_is_in_no_stream_but_checkpoints(run: Colour, db: Any) -> None:
@@ -199,10 +207,17 @@ def test_custom_items_come_before_the_update_of_their_node(run: Colour) -> None:
 
 def test_tasks_have_a_start_and_a_finish(run: Colour, db: Any) -> None:
     graph: Any = StateGraph(Log)
-    graph.add_node("a", lambda _: Command(update={"log": ["a"]}, goto=Send("w", 7)), metadata={"team": "red"}, destinations=("w",))
+    graph.add_node(
+        "a",
+        lambda _: Command(update={"log": ["a"]}, goto=Send("w", 7)),
+        metadata={"team": "red"},
+        destinations=("w",),
+    )
     graph.add_node("w", lambda s: {"n": s}).add_edge(START, "a")
 
-    chunks = run.stream(graph.compile(db), {}, {**thread("t"), "metadata": {"tier": "gold"}}, stream_mode="tasks")
+    chunks = run.stream(
+        graph.compile(db), {}, {**thread("t"), "metadata": {"tier": "gold"}}, stream_mode="tasks"
+    )
 
     ids = [chunk.pop("id") for chunk in chunks]
     assert ids[0] == ids[1] != ids[2] == ids[3]
@@ -246,21 +261,31 @@ def _kept(chunks: Any, into: list[Any]) -> list[Any]:
     return []
 
 
-def test_the_finish_of_an_asking_task_has_its_question_and_cached_tasks_have_none(run: Colour, db: Any) -> None:
+def test_the_finish_of_an_asking_task_has_its_question_and_cached_tasks_have_none(
+    run: Colour, db: Any
+) -> None:
     graph = fan("a", ("q", asks)).compile(db)
     first = run.stream(graph, {}, thread("t"), stream_mode="tasks")
     asked = next(chunk for chunk in first if chunk["name"] == "q" and "result" in chunk)
     again = run.stream(graph, Command(resume="A"), thread("t"), stream_mode="tasks")
 
-    assert [(one["value"], set(one)) for one in asked["interrupts"]] == [("?", {"value", "id", "response_schema"})]
-    assert [(chunk["name"], "result" in chunk) for chunk in again] == [("a", False), ("q", False), ("q", True)]
+    assert [(one["value"], set(one)) for one in asked["interrupts"]] == [
+        ("?", {"value", "id", "response_schema"})
+    ]
+    assert [(chunk["name"], "result" in chunk) for chunk in again] == [
+        ("a", False),
+        ("q", False),
+        ("q", True),
+    ]
 
 
 @pytest.mark.fact(109)
 def test_checkpoints_show_each_saved_checkpoint_as_get_state_does(run: Colour, db: Any) -> None:
     graph = chain("a", "b").compile(db)
 
-    shown = run.stream(graph, {"log": ["in"]}, {**thread("t"), "metadata": {"m": 1}}, stream_mode="checkpoints")
+    shown = run.stream(
+        graph, {"log": ["in"]}, {**thread("t"), "metadata": {"m": 1}}, stream_mode="checkpoints"
+    )
 
     saved = list(reversed(run.history(graph, thread("t"))))
     assert len(shown) == len(saved) == 4
@@ -276,7 +301,9 @@ def test_checkpoints_show_each_saved_checkpoint_as_get_state_does(run: Colour, d
         *(at(seen.config) for seen in saved[:-1]),
     ]
     assert shown[0]["next"] == ["__start__"]
-    assert shown[0]["tasks"] == [{"id": saved[0].tasks[0].id, "name": "__start__", "interrupts": (), "state": None}]
+    assert shown[0]["tasks"] == [
+        {"id": saved[0].tasks[0].id, "name": "__start__", "interrupts": (), "state": None}
+    ]
 
 
 def test_checkpoints_on_going_on_show_the_open_step(run: Colour, db: Any) -> None:
@@ -286,7 +313,10 @@ def test_checkpoints_on_going_on_show_the_open_step(run: Colour, db: Any) -> Non
 
     shown = run.stream(graph, Command(resume="A"), thread("t"), stream_mode="checkpoints")
 
-    assert [at(chunk["config"]) for chunk in shown] == [at(head.config), at(run.state(graph, thread("t")).config)]
+    assert [at(chunk["config"]) for chunk in shown] == [
+        at(head.config),
+        at(run.state(graph, thread("t")).config),
+    ]
     a, q = shown[0]["tasks"]
     assert (a["result"], a["interrupts"]) == ({"log": ["a"]}, ())
     assert "result" not in q
@@ -334,7 +364,14 @@ def test_the_order_within_a_step(run: Colour, db: Any) -> None:
     modes = ["values", "updates", "tasks", "custom", "checkpoints"]
     chunks = run.stream(chain(("a", node)).compile(db), {}, thread("t"), stream_mode=modes)
 
-    assert [mode for mode, _ in chunks][2:] == ["tasks", "custom", "updates", "tasks", "values", "checkpoints"]
+    assert [mode for mode, _ in chunks][2:] == [
+        "tasks",
+        "custom",
+        "updates",
+        "tasks",
+        "values",
+        "checkpoints",
+    ]
 
 
 # -- shapes ----------------------------------------------------------------------------------------------------------
@@ -353,14 +390,17 @@ def test_subgraphs_put_a_namespace_before_every_chunk(run: Colour) -> None:
     graph = chain("a").compile()
 
     assert run.stream(graph, {}, subgraphs=True) == [((), {"a": {"log": ["a"]}})]
-    assert run.stream(graph, {}, subgraphs=True, stream_mode=["updates"]) == [((), "updates", {"a": {"log": ["a"]}})]
+    assert run.stream(graph, {}, subgraphs=True, stream_mode=["updates"]) == [
+        ((), "updates", {"a": {"log": ["a"]}})
+    ]
 
 
 def test_version_two_yields_parts(run: Colour, db: Any) -> None:
     graph = fan("a", ("q", asks)).compile(db)
 
     updates, values = (
-        run.stream(graph, {"log": ["in"]}, thread(mode), stream_mode=mode, version="v2") for mode in ("updates", "values")
+        run.stream(graph, {"log": ["in"]}, thread(mode), stream_mode=mode, version="v2")
+        for mode in ("updates", "values")
     )
 
     assert updates[0] == {"type": "updates", "ns": (), "data": {"a": {"log": ["a"]}}}
@@ -375,8 +415,13 @@ def test_version_two_gives_instances_of_the_schema(run: Colour, db: Any) -> None
         y: int = 1
 
     graph = chain(("a", lambda _: {"x": 5}), schema=Model).compile(db)
-    parts = run.stream(graph, {"x": "3"}, thread("t"), stream_mode=["values", "updates", "checkpoints"], version="v2")
-    by_type = {mode: [part["data"] for part in parts if part["type"] == mode] for mode in ("values", "updates", "checkpoints")}
+    parts = run.stream(
+        graph, {"x": "3"}, thread("t"), stream_mode=["values", "updates", "checkpoints"], version="v2"
+    )
+    by_type = {
+        mode: [part["data"] for part in parts if part["type"] == mode]
+        for mode in ("values", "updates", "checkpoints")
+    }
 
     assert by_type["values"] == [Model(x=3), Model(x=5)]
     assert by_type["updates"] == [{"a": {"x": 5}}]
@@ -401,7 +446,9 @@ def test_invoke_with_another_mode_gives_the_list_of_chunks(run: Colour) -> None:
     assert run.invoke(graph, {}, stream_mode=["updates"]) == [("updates", {"a": {"log": ["a"]}})]
 
 
-def test_print_mode_prints_and_changes_nothing(run: Colour, db: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_print_mode_prints_and_changes_nothing(
+    run: Colour, db: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     graph = fan("a", ("q", asks)).compile(db)
 
     chunks = run.stream(graph, {}, thread("t"), print_mode="values")

@@ -8,9 +8,9 @@ from enum import Enum, StrEnum
 from typing import Annotated, Any
 
 import pytest
-from engine.kit import Colour, Log, chain, fan, logs, thread
 from typing_extensions import TypedDict
 
+from engine.kit import Colour, Log, chain, fan, logs, thread
 from perdure.errors import InvalidUpdateError
 from perdure.graph import END, START, StateGraph
 from perdure.types import Command, Send
@@ -30,7 +30,13 @@ def test_writes_are_applied_by_node_name_then_by_send_index(run: Colour) -> None
         time.sleep(0.002 * (3 - state["i"]))  # the later one is done first
         return {"log": [state["i"]]}
 
-    graph = drawing().add_node("z", logs("z")).add_node("n", logs("n")).add_node("w", worker).add_node("s", logs("s"))
+    graph = (
+        drawing()
+        .add_node("z", logs("z"))
+        .add_node("n", logs("n"))
+        .add_node("w", worker)
+        .add_node("s", logs("s"))
+    )
     graph.add_edge(START, "s").add_edge("s", "z").add_edge("s", "n")
     graph.add_conditional_edges("s", lambda _: [Send("w", {"i": 2}), Send("w", {"i": 1})], ["w"])
 
@@ -58,9 +64,20 @@ def test_a_list_edge_waits_for_all_its_sources_and_then_begins_anew(run: Colour)
     graph = drawing().add_node("short", logs("short")).add_node("l1", logs("l1")).add_node("l2", logs("l2"))
     graph.add_node("join", logs("join")).add_edge(START, "short").add_edge(START, "l1").add_edge("l1", "l2")
     graph.add_edge(["short", "l2"], "join")
-    graph.add_conditional_edges("join", lambda s: END if len(s["log"]) > 5 else ["short", "l1"], ["short", "l1", END])
+    graph.add_conditional_edges(
+        "join", lambda s: END if len(s["log"]) > 5 else ["short", "l1"], ["short", "l1", END]
+    )
 
-    assert run.invoke(graph.compile(), {})["log"] == ["l1", "short", "l2", "join", "l1", "short", "l2", "join"]
+    assert run.invoke(graph.compile(), {})["log"] == [
+        "l1",
+        "short",
+        "l2",
+        "join",
+        "l1",
+        "short",
+        "l2",
+        "join",
+    ]
 
 
 def test_a_path_function_sees_its_nodes_writes_but_not_those_of_others(run: Colour) -> None:
@@ -70,7 +87,9 @@ def test_a_path_function_sees_its_nodes_writes_but_not_those_of_others(run: Colo
         seen.append(list(state["log"]))
         return END
 
-    graph = drawing().add_node("a", logs("a")).add_node("b", logs("b")).add_edge(START, "a").add_edge(START, "b")
+    graph = (
+        drawing().add_node("a", logs("a")).add_node("b", logs("b")).add_edge(START, "a").add_edge(START, "b")
+    )
     graph.add_conditional_edges("a", path, [END])
     run.invoke(graph.compile(), {"log": ["in"]})
 
@@ -97,7 +116,12 @@ def test_a_path_function_may_name_several_and_end_among_them(run: Colour) -> Non
 def test_a_path_function_that_leads_nowhere_is_an_error(
     run: Colour, answer: Any, targets: Any, error: type[Exception], text: str
 ) -> None:
-    graph = drawing().add_node("x", logs("x")).add_edge(START, "x").add_conditional_edges("x", lambda _: answer, targets)
+    graph = (
+        drawing()
+        .add_node("x", logs("x"))
+        .add_edge(START, "x")
+        .add_conditional_edges("x", lambda _: answer, targets)
+    )
 
     with pytest.raises(error, match=text):
         run.invoke(graph.compile(), {})
@@ -114,7 +138,9 @@ def test_a_commands_goto_runs_beside_the_static_edges(run: Colour) -> None:
 @pytest.mark.fact(29)
 def test_a_node_may_return_a_list_of_commands_and_updates(run: Colour) -> None:
     graph = drawing().add_node(
-        "a", lambda _: [Command(update={"log": [1]}), {"log": [2]}, Command(update={"log": [3]}, goto="z")], destinations=("z",)
+        "a",
+        lambda _: [Command(update={"log": [1]}), {"log": [2]}, Command(update={"log": [3]}, goto="z")],
+        destinations=("z",),
     )
     graph.add_node("z", logs("z")).add_edge(START, "a")
     compiled = graph.compile()
@@ -152,7 +178,7 @@ def test_an_enum_member_stands_for_its_value_wherever_a_node_is_named(run: Colou
     class Text(StrEnum):
         A = "a"
 
-    class Old(str, Enum):
+    class Old(str, Enum):  # noqa: UP042 - programs have such
         B = "b"
 
     class Plain(Enum):
@@ -210,7 +236,13 @@ def test_a_batch_keeps_the_order_of_its_inputs(run: Colour) -> None:
 
     graph = chain(("a", slow_for_small)).compile()
 
-    assert [result["log"] for result in run.batch(graph, [{"n": n} for n in range(5)])] == [[0], [1], [2], [3], [4]]
+    assert [result["log"] for result in run.batch(graph, [{"n": n} for n in range(5)])] == [
+        [0],
+        [1],
+        [2],
+        [3],
+        [4],
+    ]
 
 
 @pytest.mark.fact(42)

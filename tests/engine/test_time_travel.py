@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from engine.kit import Colour, Log, at, chain, fan, logs, questions, thread
 
+from engine.kit import Colour, Log, at, chain, fan, logs, questions, thread
 from perdure.errors import InvalidUpdateError
 from perdure.graph import END, START, StateGraph
 from perdure.types import Command, Send, StateUpdate, interrupt
@@ -68,7 +68,9 @@ def test_three_replays_are_three_branches_that_ask_anew(run: Colour, db: Any) ->
         assert run.invoke(graph, Command(resume=answer), thread("t")) == {"log": ["a", answer]}
 
     assert len(set(seen)) == 3
-    ends = [seen.values["log"][1] for seen in run.history(graph, thread("t")) if seen.next == () and seen.values]
+    ends = [
+        seen.values["log"][1] for seen in run.history(graph, thread("t")) if seen.next == () and seen.values
+    ]
     assert ends == ["three", "two", "one", "first"]
 
 
@@ -339,7 +341,9 @@ def test_bulk_updates_rebuild_a_history(run: Colour, db: Any) -> None:
 @pytest.mark.fact(80, 81)
 def test_bulk_updates_rebuild_sends(run: Colour, db: Any) -> None:
     graph: Any = StateGraph(Log)
-    graph.add_node("a", lambda _: Command(update={"log": ["a"]}, goto=[Send("w", 1), Send("w", 2)]), destinations=("w",))
+    graph.add_node(
+        "a", lambda _: Command(update={"log": ["a"]}, goto=[Send("w", 1), Send("w", 2)]), destinations=("w",)
+    )
     graph.add_node("w", lambda s: {"log": [s]}).add_edge(START, "a")
     compiled = graph.compile(db)
     run.invoke(compiled, {}, thread("t"))
@@ -367,7 +371,9 @@ def test_bulk_updates_rebuild_sends(run: Colour, db: Any) -> None:
 def test_several_updates_of_a_superstep_are_applied_together(run: Colour, db: Any) -> None:
     graph = fan("a", "b").compile(db)
 
-    config = run.bulk(graph, thread("t"), [[StateUpdate({"log": [2]}, "b"), StateUpdate({"log": [1], "n": 5}, "a")]])
+    config = run.bulk(
+        graph, thread("t"), [[StateUpdate({"log": [2]}, "b"), StateUpdate({"log": [1], "n": 5}, "a")]]
+    )
 
     assert run.state(graph, config).values["n"] == 5
     assert len(run.history(graph, thread("t"))) == 1
@@ -428,7 +434,9 @@ def test_a_copy_may_do_tasks_anew(run: Colour, db: Any) -> None:
     assert history[1].parent_config == old.parent_config
 
 
-def test_updates_of_an_explicit_checkpoint_leave_its_recorded_writes_to_its_branch(run: Colour, db: Any) -> None:
+def test_updates_of_an_explicit_checkpoint_leave_its_recorded_writes_to_its_branch(
+    run: Colour, db: Any
+) -> None:
     graph = fan("a", ("q", asks)).compile(db)
     run.invoke(graph, {}, thread("t"))
 

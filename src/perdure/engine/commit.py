@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import ormsgpack
 
@@ -22,7 +22,7 @@ from perdure.engine.headcache import HEADS, intact
 from perdure.engine.memory import TRIES, Memory, can_repeat, needs_answer, pause_before, resolve, write_memory
 from perdure.engine.ports import Pending, Ports
 from perdure.engine.records import answer_rows, read_records, record_rows, tracked_value
-from perdure.engine.state import Live
+from perdure.engine.state import Live, Record
 from perdure.errors import VersionConflict
 from perdure.graph.spec import GraphSpec, Write
 from perdure.storage import chains
@@ -109,6 +109,24 @@ class _Parts:
         )  # fmt: skip
 
 
+class _Mark(NamedTuple):
+    """A chain before the draft of a step that may meet another writer."""
+
+    before: str | None
+    parent: str | None
+    since_whole: int
+    whole: bool
+    last: Step | None
+    run_written: bool
+    held: _Draft | None
+    writer: Writer
+    segments: int
+    removals: int
+    appended: dict[str, tuple[int, int, list[Any]]]
+    stored: dict[str, Stored | None]
+    versions: dict[str, Any]
+
+
 class OwnChain:
     """A chain in a database of ours."""
 
@@ -144,6 +162,7 @@ class OwnChain:
         self.stored: dict[str, Stored] = {}
         self._saved_versions: dict[str, Any] = {}  # of channels, as the newest row has them
         self._parent: str | None = None
+        self._loaded_at: str | None = None
         self._since_whole = 0
         self._whole = True  # the next row stands alone: the first one, or a fork
         self._has_records = False
@@ -155,13 +174,18 @@ class OwnChain:
         self._last: Step | None = None
         self.end: _AtEnd | None = _AtEnd() if durability == "exit" else None
 
+    @property
+    def identity(self) -> str:
+        """Of the database that the thread is in."""
+        return self.backend.identity
+
     # -- reading -----------------------------------------------------------------------------------------------------
 
     async def load(self, checkpoint: str | None) -> Loaded:
         """The checkpoint (None: the head), through the cache of heads."""
         root = self.enclosing[0] if self.enclosing else None
         if root is not None and root.end is not None and self.ns in root.end.heads:
-            return root.end.heads[self.ns]
+            return root.end.heads.pop(self.ns)
         cached = HEADS.take(self.backend, self.thread, self.ns)
         if cached is not None or self.backend.inline:
             return self._load(checkpoint, cached)
@@ -190,7 +214,7 @@ class OwnChain:
         self.expected = loaded.newest
         if head is None:
             return
-        self.at = self._parent = head.id
+        self.at = self._parent = self._loaded_at = head.id
         self.before = head.parent
         self.stored = head.stored
         self._saved_versions = dict(head.versions)
@@ -266,6 +290,7 @@ class OwnChain:
         held, writer = self._held, self._writer
         if writer is None:
             writer = Writer(self.thread, self.pieces, clock.random_id)
+        before = self._mark(step, writer) if needs_answer(step.operations) else None
         draft = self._draft(writer, step, new)
         parts = self._parts()
         if held is not None:
@@ -277,8 +302,41 @@ class OwnChain:
             where = (self.thread, self.ns, draft.parent)
             parts.removals += [RemoveStaged(*where), RemoveWrites(*where)]
         self._held = self._writer = None
-        await self._send(parts, step.operations)
+        try:
+            await self._send(parts, step.operations)
+        except VersionConflict:
+            if before is not None:
+                self._undo(before)
+            raise
         self._has_records = False
+
+    def _mark(self, step: Step, writer: Writer) -> _Mark:
+        names = step.applied.changed
+        return _Mark(
+            self.before, self._parent, self._since_whole, self._whole, self._last, self._run_written, self._held, writer,
+            len(writer.segments), len(writer.removals), dict(writer.appended),
+            {name: self.stored.get(name) for name in names}, {name: self._saved_versions.get(name) for name in names},
+        )  # fmt: skip
+
+    def _undo(self, mark: _Mark) -> None:
+        """The step was not written, and will be made again from other results: all is as it was before its draft."""
+        self.before, self._parent, self._since_whole = mark.before, mark.parent, mark.since_whole
+        self._whole, self._last, self._run_written = mark.whole, mark.last, mark.run_written
+        self._held = mark.held
+        if mark.held is not None:
+            writer = self._writer = mark.writer
+            del writer.segments[mark.segments :], writer.removals[mark.removals :]
+            writer.appended = mark.appended
+        for name, stored in mark.stored.items():
+            if stored is None:
+                self.stored.pop(name, None)
+            else:
+                self.stored[name] = Stored(stored.at)  # its shadow is ahead of it: the next value is written whole
+        for name, version in mark.versions.items():
+            if version is None:
+                self._saved_versions.pop(name, None)
+            else:
+                self._saved_versions[name] = version
 
     def _draft(self, writer: Writer, step: Step, new: str) -> _Draft:
         live, applied = step.live, step.applied
@@ -401,7 +459,9 @@ class OwnChain:
             self.end.finished += finished
             return
         parts = self._flushed() if self._held is not None else self._parts()
-        parts.writes, parts.staged = record_rows(self.spec, self.pieces, self.thread, self.ns, self.at, finished)
+        parts.writes, parts.staged = record_rows(
+            self.spec, self.pieces, self.thread, self.ns, self.at, finished
+        )
         self._has_records = True
         await self._send(parts, ())
 
@@ -528,13 +588,20 @@ class OwnChain:
             parts.rows.append(self._row(draft))
             parts.segments, parts.removals = writer.segments, [*writer.removals]
         if end.finished:
-            parts.writes, parts.staged = record_rows(self.spec, self.pieces, self.thread, self.ns, self.at, end.finished)
+            parts.writes, parts.staged = record_rows(
+                self.spec, self.pieces, self.thread, self.ns, self.at, end.finished
+            )
         for answers, updates, known in end.said:
             parts.writes += answer_rows(self.pieces, self.thread, self.ns, self.at, answers, updates, known)
+        if self._has_records and self._loaded_at is not None:
+            parts.removals.append(RemoveStaged(self.thread, self.ns, self._loaded_at))
         root = self.enclosing[0] if self.enclosing else None
         if root is not None and root.end is not None:
             root.end.parts.append(parts)
             root.end.layer.extend(end.layer.operations)
+            found = self._found_again(end)
+            if found is not None:
+                root.end.heads[self.ns] = found
             self.end = None
             return
         for nested in end.parts:
@@ -548,3 +615,25 @@ class OwnChain:
         if parts.rows or parts.writes or end.layer:
             self.durability = "sync"
             await self._send(parts, end.layer.operations)
+
+    def _found_again(self, end: _AtEnd) -> Loaded | None:
+        """This nested chain as its task finds it, should it run again within the same run."""
+        step = end.last
+        if step is None:
+            return None
+        live = step.live
+        head = Head(
+            self.thread, self.ns, self.at, None, None, step.step, step.source, 0, None, dict(live.versions),
+            {node: dict(known) for node, known in live.seen.items()}, self.stored,
+        )  # fmt: skip
+        for name in live.versions:
+            value = live.channels[name].checkpoint()
+            if value is not MISSING:
+                head.values[name] = value
+        loaded = Loaded(head, self.at)
+        for left in end.finished:
+            error = None if left.error is None else repr(left.error)
+            loaded.records[left.task.id] = Record(left.writes, error, left.interrupts, left.answers)
+            if left.writes is not None:
+                loaded.operations[left.task.id] = left.operations
+        return loaded

@@ -57,6 +57,11 @@ class ForeignChain:
         self._saved_versions: dict[str, Any] = {}
         self._takes_path = "task_path" in inspect.signature(saver.put_writes).parameters
 
+    @property
+    def identity(self) -> str:
+        """Of the saver that the thread is in."""
+        return f"saver:{id(self._saver)}"
+
     def next_version(self, current: Any) -> Any:
         """The saver's own next version."""
         return self._saver.get_next_version(current, None)
@@ -103,6 +108,13 @@ class ForeignChain:
             self.before = loaded.head.parent
             self._saved_versions = dict(loaded.head.versions)
             self._config["configurable"]["checkpoint_id"] = self.at
+
+    def beside(self, parent: str | None) -> None:
+        """The next checkpoint is a copy of the loaded one, with the same parent."""
+        self._saved_versions = {}  # the parent's values are others: the copy says all of its own
+        self._config["configurable"].pop("checkpoint_id", None)
+        if parent is not None:
+            self._config["configurable"]["checkpoint_id"] = parent
 
     async def step(self, step: Step) -> None:
         """Memory, then the checkpoint."""

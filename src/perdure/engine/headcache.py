@@ -6,6 +6,7 @@ user code shares the deeper objects and may have changed them in place since.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from copy import copy
@@ -57,6 +58,11 @@ class HeadCache:
             made.values = {name: _own(value) for name, value in head.values.items()}
             return made
 
+    def begin_anew(self) -> None:
+        """In the child of a fork: nobody holds the lock, and nothing is known."""
+        self._lock = threading.Lock()
+        self._heads.clear()
+
     def clear(self) -> None:
         """Forgets all."""
         with self._lock:
@@ -84,3 +90,5 @@ def intact(head: Head, pieces: Pieces) -> bool:
 
 
 HEADS: Final = HeadCache()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=HEADS.begin_anew)

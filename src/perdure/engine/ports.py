@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import queue
 import threading
 from collections import deque
@@ -113,9 +114,13 @@ def storage_workers() -> Workers:
 
 
 def forget_threads() -> None:
-    """After a fork there are none."""
+    """After a fork there are none: those of the parent did not come along."""
     global _node_workers, _storage_workers
     _node_workers = _storage_workers = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget_threads)
 
 
 class Pending:

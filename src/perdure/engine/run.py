@@ -205,8 +205,11 @@ class Run:
             try:
                 await self._commit(finished)
             except VersionConflict as error:
-                conflicts += 1
-                due = self._in_conflict(finished, error) if conflicts < CONFLICT_ATTEMPTS else []
+                due = self._in_conflict(finished, error)
+                # What a recorded value was computed from is gone: the task counts as unfinished. Only live tasks tried.
+                conflicts += any(not left.recorded for left in finished if left.task in due)
+                if conflicts >= CONFLICT_ATTEMPTS:
+                    due = []
                 if not due:
                     await self.record([left for left in finished if not left.recorded])
                     raise
@@ -264,13 +267,14 @@ class Run:
             else finished[0].operations
         )
         backup = self.live.copy() if operations and needs_answer(operations) else None
+        carried = set(self.carried)
         applied = self._apply(finished)
         step = Step(self.live, applied, self.step, "loop", finished, operations)
         try:
             await self._step(step)
         except VersionConflict:
             if backup is not None:
-                self.live = backup
+                self.live, self.carried = backup, carried
             raise
         if self.loaded.records:
             self.loaded.records.clear()

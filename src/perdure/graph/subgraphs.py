@@ -64,7 +64,9 @@ def _graphs_among(held: dict[str, Any]) -> Iterator[object]:
 
 def _named_by(function: Any) -> Iterator[object]:
     for cell in function.__closure__ or ():
-        with suppress(ValueError):  # an empty cell: the name gets its value later, perhaps the very graph of this node
+        with suppress(
+            ValueError
+        ):  # an empty cell: the name gets its value later, perhaps the very graph of this node
             yield cell.cell_contents
     names: tuple[str, ...] = function.__code__.co_names
     yield from (

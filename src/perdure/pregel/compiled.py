@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy as copying
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, Generic, cast
-
-from typing_extensions import Self
+from typing import Any, Final, Generic, Self, cast
 
 from perdure.constants import INTERRUPT
 from perdure.engine.ports import AsyncPorts, BlockingPorts, Item, drive, forward
@@ -423,10 +421,10 @@ def _result(run: Run, version: str) -> Any:
         from perdure.types import GraphOutput
 
         build = run.spec.output_type
-        if value is None and run.interrupts:
-            value = {}
-        built = build(value) if build is not None and isinstance(value, dict) and value else value
-        return GraphOutput(built, run.interrupts)
+        whole: Any = {} if value is None and run.interrupts else value
+        if build is not None and whole and isinstance(whole, dict):
+            whole = build(whole)
+        return GraphOutput(whole, run.interrupts)
     if run.interrupts:
         shown = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
         return {**shown, INTERRUPT: list(run.interrupts)}

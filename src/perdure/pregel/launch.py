@@ -271,8 +271,8 @@ class occupied:
         self._run = run
         self._over: list[Callable[[], object]] = []  # called when the thread is free again
         self._key: tuple[str, str] | None = None
-        if run.parent is None and isinstance(chain, OwnChain):
-            self._key = (chain.backend.identity, str(chain.thread))
+        if run.parent is None and isinstance(chain, OwnChain | ForeignChain):
+            self._key = (chain.identity, str(chain.thread))
 
     def __enter__(self) -> None:
         if self._key is None:

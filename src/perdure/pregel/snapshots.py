@@ -229,7 +229,9 @@ def _task(spec: GraphSpec, head: Head, seen: Seen, task: Task, latest: bool) -> 
         if result is None and task.name == START:
             value = head.values.get(START, MISSING)
             result = None if value is MISSING else result_of(spec.state_keys, task.node.writes(value))
-    if isinstance(result, dict) and isinstance(spec.state_keys, str):  # a state that is one value has no keys to show
+    if isinstance(result, dict) and isinstance(
+        spec.state_keys, str
+    ):  # a state that is one value has no keys to show
         result = cast("dict[str, Any]", result).get(spec.state_keys)
     return PregelTask(task.id, task.name, task.path, error, interrupts, None, result)
 

@@ -17,6 +17,7 @@ from perdure.engine.chain import Finished, Step
 from perdure.engine.commit import OwnChain
 from perdure.engine.context import TaskContext
 from perdure.engine.execute import route_branch
+from perdure.engine.foreign import ForeignChain
 from perdure.engine.run import Run
 from perdure.engine.state import Task, live_of
 from perdure.errors import InvalidUpdateError
@@ -83,7 +84,7 @@ async def _superstep(run: Run, updates: Sequence[StateUpdate], copied_parent: st
     if name == COPY:
         _on_the_copy(updates)  # raises now, before anything is written
         step = Step(run.live, Applied(run.live.top, set(), {}), run.step, "fork")
-        if isinstance(run.chain, OwnChain):
+        if isinstance(run.chain, OwnChain | ForeignChain):
             run.chain.beside(copied_parent)
     elif name == INPUT:
         dropped = [(task, ()) for task in run.plan()]

@@ -158,7 +158,8 @@ def unpack(row: CheckpointRow) -> tuple[Any, dict[str, Any], dict[str, Any], lis
         else:
             version = _version(version)
         seen = {
-            _text(k): None if v is None else {n: _version(at) for n, at in _texts(v).items()} for k, v in seen.items()
+            _text(k): None if v is None else {n: _version(at) for n, at in _texts(v).items()}
+            for k, v in seen.items()
         }
         return (
             version,
@@ -180,7 +181,9 @@ def own_trigger(node: str) -> str:
 def short_seen(seen: Mapping[str, Mapping[str, Any]], versions: Mapping[str, Any]) -> dict[str, Any]:
     """What nodes have seen, for a row of changes: None where it is their own trigger's version, as it mostly is."""
     return {
-        node: None if len(known) == 1 and known.get(own_trigger(node), known) == versions.get(own_trigger(node)) else known
+        node: None
+        if len(known) == 1 and known.get(own_trigger(node), known) == versions.get(own_trigger(node))
+        else known
         for node, known in seen.items()
     }
 

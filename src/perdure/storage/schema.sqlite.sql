@@ -5,9 +5,10 @@
 -- Ids of checkpoints, runs and tasks: 16 bytes for a canonical UUID, other text behind its place between UUIDs, so
 -- that byte order is the order of the texts (`sqlite/packing.py`).
 --
--- Measured (300 threads, 60 turns each, a turn being 3 checkpoints, 2 segments, 2 commits; 8 KiB pages): a WITHOUT ROWID
--- table of segments cost 440 bytes a turn more (rows over a quarter page spill), a table of heads 60, a unique
--- index on commits.id 60; a row id of log and position 40 less than an index on (thread, log, start), and a log reads in one range.
+-- Measured (300 threads, 60 turns each, a turn being 3 checkpoints, 2 segments, 2 commits; 8 KiB pages): segments in a
+-- WITHOUT ROWID table cost 440 bytes a turn more (rows over a quarter page spill); a row id made of log and position
+-- costs the same bytes as an index on (thread, log, start), and a log reads in one range (131 against 394 microseconds).
+-- A unique index on commits.id: 28 bytes and 15 microseconds a commit. A table of heads: 7 microseconds a commit.
 
 -- Which migrations were applied, newest last. Written by the migrations themselves, each in its own transaction.
 CREATE TABLE perdure_migrations (

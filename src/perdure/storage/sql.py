@@ -22,6 +22,7 @@ class Queries:
     def __init__(self, *paths: str) -> None:
         self.texts: dict[str, str] = {}
         self.comments: dict[str, str] = {}
+        self._repeated: dict[tuple[str, int], str] = {}
         for path in paths:
             _, *parts = _NAME.split(read(path))
             for name, text in zip(parts[::2], parts[1::2], strict=True):
@@ -33,7 +34,11 @@ class Queries:
 
     def repeated(self, name: str, times: int) -> str:
         """The block with its repeatable line written `times` times, for as many rows of values."""
-        return _REPEAT.sub(lambda line: ", ".join([line["line"].strip()] * times), self.texts[name])
+        text = self._repeated.get((name, times))
+        if text is None:
+            text = _REPEAT.sub(lambda line: ", ".join([line["line"].strip()] * times), self.texts[name])
+            self._repeated[name, times] = text
+        return text
 
 
 @cache

@@ -7,7 +7,7 @@
 SELECT coalesce(max(seq), 0) FROM perdure_commits;
 
 -- name: seq_of_commit
--- ?1 id. The revision of a commit, newest first. Asked only when an outcome is unknown, so it has no index (30 bytes a
+-- ?1 id. The revision of a commit, newest first. Asked only when an outcome is unknown, so it has no index (28 bytes a
 -- commit). Scan: perdure_commits, 35 bytes a row.
 SELECT seq
   FROM perdure_commits
