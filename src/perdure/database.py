@@ -111,6 +111,7 @@ class Database:
         self.keep_history = keep_history
         keep(backend, keep_history)
         self._cipher = cipher
+        self._closed = False
         self._saver: BackendSaver | None = None
         self._store: BackendStore | None = None
 
@@ -159,7 +160,9 @@ class Database:
 
     def close(self) -> None:
         """Waits for what is queued, then lets go. Again: nothing."""
-        self.backend.close()
+        if not self._closed:
+            self._closed = True
+            self.backend.close()
 
     def __enter__(self) -> Database:
         """Itself."""

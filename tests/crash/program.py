@@ -3,7 +3,7 @@
 `python program.py FILE [--durability sync|async|exit] [--kill before|after --at N] [--together] ...`. At its end it prints
 one line of JSON: what is remembered (`digest`), every memory write in the order of each key (`memory`), commits made.
 
-The graph: two nodes at once; then four `Send`s, a node that fails first, and two questions, all in one step; then a graph
+The graph: two nodes at once, one of which calls a graph before anything of the thread is written; then four `Send`s, a node that fails first, and two questions, all in one step; then a graph
 in a graph in a graph, with memory at each level and a question at the deepest; then a delete and a put-if-absent.
 """
 
@@ -63,10 +63,20 @@ def plan(state: State, *, store: Any) -> State:
     return {"log": ["plan"]}
 
 
-def beside(state: State, *, store: Any) -> State:
-    store.update(("counts",), "beside", one_more)
-    store.put(("notes", state["name"]), "beside", {"seen": len(state["log"])})
-    return {"log": ["beside"]}
+def small(state: State, *, store: Any) -> State:
+    store.update(("counts",), "small", one_more)
+    store.put(("notes", state["name"]), "small", {"seen": len(state["log"])})
+    return {"log": ["small"]}
+
+
+def beside_with(graph: Any) -> Callable[..., State]:
+    def beside(state: State, *, store: Any) -> State:
+        store.update(("counts",), "beside", one_more)
+        found = graph.invoke({"log": ["for beside"], "name": state["name"]})
+        store.put(("notes", state["name"]), "beside", {"small": found["log"]})
+        return {"log": ["beside"]}
+
+    return beside
 
 
 def fan(state: State) -> list[Send]:
@@ -155,8 +165,9 @@ def drawn() -> StateGraph[Any]:
     middle: Any = StateGraph(State)
     middle.add_node("middle_first", middle_first).add_node("middle_calls", calls(inner.compile()))
     middle.add_edge(START, "middle_first").add_edge("middle_first", "middle_calls")
+    first: Any = StateGraph(State).add_node("small", small).add_edge(START, "small")
     outer: Any = StateGraph(State)
-    outer.add_node("plan", plan).add_node("beside", beside)
+    outer.add_node("plan", plan).add_node("beside", beside_with(first.compile()))
     outer.add_node("work", work).add_node("flaky", flaky, retry_policy=AT_ONCE)
     outer.add_node("tea", asks("tea?")).add_node("cake", asks("cake?"))
     outer.add_node("gather", gather).add_node("middle", middle.compile()).add_node("finish", finish)

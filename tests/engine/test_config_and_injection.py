@@ -354,7 +354,7 @@ def test_a_lambda_around_an_async_function_is_found_out(run: Colour) -> None:
 
     graph = chain(("a", lambda state: only(state))).compile()
 
-    with pytest.raises(TypeError, match="returned a coroutine.*ainvoke"):
+    with pytest.raises(TypeError, match=r"returned a coroutine.*ainvoke"):
         run.invoke(graph, {})
 
 

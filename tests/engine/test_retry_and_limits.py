@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -129,7 +130,7 @@ def test_a_pause_grows_and_has_an_upper_bound(run: Colour) -> None:
     )
     run.invoke(retried(node, policy), {})
 
-    pauses = [after - before for before, after in zip(moments, moments[1:], strict=False)]
+    pauses = [after - before for before, after in pairwise(moments)]
     assert pauses[0] >= 0.019
     assert all(0.029 <= pause < 0.5 for pause in pauses[1:])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -124,7 +125,7 @@ def test_every_checkpoint_names_itself_its_parent_and_its_time(run: Colour, db: 
     run.invoke(graph, {}, thread("t"))
     history = run.history(graph, thread("t"))
 
-    for seen, parent in zip(history, history[1:], strict=False):
+    for seen, parent in pairwise(history):
         assert seen.parent_config == parent.config
     assert history[-1].parent_config is None
     for seen in history:

@@ -241,24 +241,19 @@ def test_the_finish_of_a_failing_task_has_its_error_then_the_error_follows(run: 
 
     seen: list[Any] = []
     graph = chain(("a", fails)).compile(db)
+
+    def reads() -> None:
+        for chunk in graph.stream({}, thread("t"), stream_mode="tasks"):
+            seen.append(chunk)
+
+    async def reads_async() -> None:
+        async for chunk in graph.astream({}, thread("t"), stream_mode="tasks"):
+            seen.append(chunk)
+
     with pytest.raises(ValueError, match="x"):
-        if run.blocking:
-            seen.extend(_kept(graph.stream({}, thread("t"), stream_mode="tasks"), seen))
-        else:
-
-            async def listen() -> None:
-                async for chunk in graph.astream({}, thread("t"), stream_mode="tasks"):
-                    seen.append(chunk)
-
-            asyncio.run(listen())
+        reads() if run.blocking else asyncio.run(reads_async())
 
     assert seen[-1] == {"id": seen[0]["id"], "name": "a", "error": failure, "result": {}, "interrupts": []}
-
-
-def _kept(chunks: Any, into: list[Any]) -> list[Any]:
-    for chunk in chunks:
-        into.append(chunk)
-    return []
 
 
 def test_the_finish_of_an_asking_task_has_its_question_and_cached_tasks_have_none(

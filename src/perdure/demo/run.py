@@ -155,18 +155,21 @@ def listen(
         seconds = perf_counter() - began
         recalled = sum(_position(graph, scene).recalled for scene in play)
         characters = db.store.list_namespaces(prefix=("characters",), max_depth=2, limit=10_000)
+        memories = len(db.store.search(("characters",), limit=1_000_000))
+        found = digest(db)
+        db.close()  # the write-ahead log goes into the file, and both shrink to what is needed
         return Summary(
             database=str(file),
             scenes=len(play),
             speeches=done,
             characters=len(characters),
-            memories=len(db.store.search(("characters",), limit=1_000_000)),
+            memories=memories,
             recalled=recalled,
             speeches_now=heard_now,
             steps_now=steps_now,
             seconds=seconds,
             disk_bytes=_size_bytes(file),
-            digest=digest(db),
+            digest=found,
         )
     finally:
         db.close()

@@ -34,7 +34,7 @@ from perdure.errors import (
 )
 from perdure.graph.spec import GraphSpec
 from perdure.runtime import RunControl
-from perdure.storage.staging import Layer
+from perdure.storage.staging import ANY, Layer
 from perdure.types import Interrupt
 
 LIVE_MODES: Final = frozenset({"custom", "messages", "tools"})
@@ -304,7 +304,7 @@ class Run:
         return [
             left.task
             for left in finished
-            if any((op.namespace, op.key) in keys and op.guard is not None for op in left.operations)
+            if any((op.namespace, op.key) in keys and op.guard is not ANY for op in left.operations)
         ]
 
     async def record(self, finished: Sequence[Finished]) -> None:

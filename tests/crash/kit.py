@@ -1,0 +1,72 @@
+"""Words of the crash tests: programs that are killed and run again, what they remember, backends with faults."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+SOURCE = Path(__file__).parents[2] / "src"
+PROGRAM = Path(__file__).parent / "program.py"
+KILLED = -9
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How a program ended."""
+
+    code: int
+    out: str
+
+    @property
+    def killed(self) -> bool:
+        return self.code == KILLED
+
+    @property
+    def result(self) -> dict[str, Any]:
+        assert self.code == 0, f"ended with {self.code}:\n{self.out}"
+        return json.loads(self.out)
+
+
+class Nursery:
+    """Runs a program again and again, each time in a process of its own that is born with everything imported."""
+
+    def __init__(self, program: Path = PROGRAM) -> None:
+        self.kills = 0
+        self._process = subprocess.Popen(
+            [sys.executable, str(program), "--nursery"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={"PYTHONPATH": f"{SOURCE}"},
+        )
+
+    def run(self, *arguments: object, kill_after: float | None = None) -> Run:
+        """The program with these arguments; killed from outside after so many seconds, if it has not ended."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        job: dict[str, Any] = {"arguments": [str(argument) for argument in arguments]}
+        if kill_after is not None:
+            job["kill_after"] = kill_after
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        run = Run(**json.loads(self._process.stdout.readline()))
+        self.kills += run.killed
+        return run
+
+    def __enter__(self) -> Nursery:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._process.communicate(timeout=20)
+
+
+def remembered(result: dict[str, Any]) -> dict[str, Any]:
+    """What must be equal with and without crashes."""
+    return {name: result[name] for name in ("digest", "memory", "totals", "checkpoints")}
