@@ -5,13 +5,7 @@ Plain, with one memory write in the node, in the async face, beside a busy threa
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from contextlib import ExitStack, contextmanager
-from itertools import count
-from typing import TypedDict
-
-from common import IN_RAM, OURS, QUICK, RawCommits, answer, load, scratch, seconds, thread
+from common import OURS, load
 
 StateGraph, START, END = load("graph", "StateGraph", "START", "END")
 SqliteSaver, AsyncSqliteSaver = load("checkpoint.sqlite" if OURS else "checkpoint.sqlite", "SqliteSaver"), None

@@ -85,7 +85,6 @@ def test_a_resume_passes_its_breakpoint_once(run: Colour, db: Any) -> None:
     assert seen == [[], ["a"], ["a", "a"], ["a", "a", "a"]]
 
 
-@pytest.mark.fact(65)
 def test_breakpoints_fire_before_and_after_the_steps_checkpoint(run: Colour, db: Any) -> None:
     before = chain("a", "b").compile(db, interrupt_before=["b"])
     after = chain("a", "b").compile(db, interrupt_after=["a"])

@@ -330,6 +330,19 @@ def test_input_that_is_no_state_is_an_error_that_names_the_keys(run: Colour, db:
     assert run.history(graph, thread("t")) == []
 
 
+@pytest.mark.fact(7)
+def test_only_a_saver_a_database_a_bool_or_none_is_a_checkpointer(db: Any) -> None:
+    with pytest.raises(TypeError, match="Invalid checkpointer provided"):
+        chain("a").compile(checkpointer=object())
+    for passes in (None, True, False, db.checkpointer, db):
+        chain("a").compile(checkpointer=passes)
+
+
+def test_a_graph_that_is_called_directly_needs_a_saver_of_its_own(run: Colour) -> None:
+    with pytest.raises(RuntimeError, match="checkpointer=True"):
+        run.invoke(chain("a").compile(checkpointer=True), {}, thread("t"))
+
+
 # -- colours ---------------------------------------------------------------------------------------------------------
 
 

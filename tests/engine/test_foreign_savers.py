@@ -24,10 +24,6 @@ class CountingSaver(InMemorySaver):
         self.puts.append(args[2]["source"])
         return super().put(*args, **options)
 
-    async def aput(self, *args: Any, **options: Any) -> Any:
-        self.puts.append(args[2]["source"])
-        return await super().aput(*args, **options)
-
 
 @pytest.fixture
 def saver() -> CountingSaver:
@@ -100,13 +96,9 @@ def test_a_saver_that_fails_fails_the_run(
     def full(*_: Any, **__: Any) -> Any:
         raise OSError("disk full")
 
-    async def full_too(*_: Any, **__: Any) -> Any:
-        full()
-
     graph = chain("a").compile(saver)
     with monkeypatch.context() as patch:
         patch.setattr(saver, "put", full)
-        patch.setattr(saver, "aput", full_too)
         with pytest.raises(OSError, match="disk full"):
             run.invoke(graph, {}, thread("t"))
 

@@ -231,7 +231,6 @@ def test_the_run_id_is_in_the_metadata_of_its_checkpoints(run: Colour, db: Any) 
     assert run.state(graph, thread("t")).metadata["run_id"] == str(id)
 
 
-@pytest.mark.fact(84)
 def test_a_root_graphs_checkpoints_have_no_parents(run: Colour, db: Any) -> None:
     graph = chain("a").compile(db)
     run.invoke(graph, {}, thread("t"))

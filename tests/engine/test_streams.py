@@ -274,7 +274,6 @@ def test_the_finish_of_an_asking_task_has_its_question_and_cached_tasks_have_non
     ]
 
 
-@pytest.mark.fact(109)
 def test_checkpoints_show_each_saved_checkpoint_as_get_state_does(run: Colour, db: Any) -> None:
     graph = chain("a", "b").compile(db)
 

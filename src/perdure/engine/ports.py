@@ -409,18 +409,18 @@ def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
         future.set_exception(error)
 
 
-_leading: set[tuple[int, int]] = set()
+_leading: dict[tuple[int, int], asyncio.AbstractEventLoop] = {}  # who leads soon; the loop, as ids are used again
 
 
 def _lead_soon(loop: asyncio.AbstractEventLoop, backend: Any) -> None:
     """Commits all that this turn of the loop queued, once, at its end: on the loop's thread while commits are short."""
     key = (id(loop), id(backend))
-    if key in _leading:
+    if _leading.get(key) is loop:
         return
-    _leading.add(key)
+    _leading[key] = loop
 
     def lead() -> None:
-        _leading.discard(key)
+        _leading.pop(key, None)
         backend.lead_now()
 
     loop.call_soon(lead)

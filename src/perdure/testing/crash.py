@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ class CrashingBackend:
         """Counts commits one by one; a group's members are committed one after another, so that each can be met."""
         self._backend = backend
         self._left = number
+        self._lock = threading.Lock()
         self._when: When = when
 
     def __repr__(self) -> str:
@@ -43,11 +45,13 @@ class CrashingBackend:
 
     def commit(self, commit: Commit, /) -> Revision:
         """Commits, unless it is the one."""
-        self._left -= 1
-        if self._left == 0 and self._when == "before":
+        with self._lock:
+            self._left -= 1
+            chosen = self._left == 0
+        if chosen and self._when == "before":
             die()
         revision = self._backend.commit(commit)
-        if self._left == 0:
+        if chosen:
             die()
         return revision
 

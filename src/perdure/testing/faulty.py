@@ -134,6 +134,25 @@ class Faulty:
         else:
             self._backend.commit_soon(commit, done)
 
+    @property
+    def inline(self) -> bool:
+        """The backend's."""
+        return self._backend.inline
+
+    def joins(self, other: Backend, /) -> bool:
+        """The backend's."""
+        return self._backend.joins(self._inside(other))
+
+    def commit_with(self, commit: Commit, other: Backend, others: Commit, /) -> Revision:
+        """Commits both, as one, unless the moment has come."""
+        before, after = self._count()
+        if before:
+            raise self._fail(written=False)
+        revision = self._backend.commit_with(commit, self._inside(other), others)
+        if after:
+            raise self._fail(written=True)
+        return revision
+
     def read(self) -> AbstractContextManager[Snapshot]:
         """The backend's, while the process lives."""
         self._check_alive()
@@ -156,3 +175,7 @@ class Faulty:
     def _check_alive(self) -> None:
         if self.fired and self._way == "die":
             raise Killed("this process is dead")
+
+    @staticmethod
+    def _inside(backend: Backend) -> Backend:
+        return backend._backend if isinstance(backend, Faulty) else backend
