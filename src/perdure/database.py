@@ -130,8 +130,11 @@ class Database:
         if self._saver is None:
             from perdure.checkpoint.face import BackendSaver
             from perdure.codec import DEFAULT, Codec
+            from perdure.codec.own import register_own
 
-            self._saver = BackendSaver(self.backend, Codec(DEFAULT.child(), cipher=self._cipher))
+            registry = DEFAULT.child()
+            register_own(registry)
+            self._saver = BackendSaver(self.backend, Codec(registry, cipher=self._cipher))
         return self._saver
 
     @property

@@ -1,6 +1,6 @@
 """A program that can be killed at any instant and run again: it looks where each thread stands, and goes on.
 
-`python program.py FILE [--durability sync|async|exit] [--kill before|after --at N] [--together] ...`. At its end it prints
+`python -m crash.program FILE [--durability sync|async|exit] [--kill before|after --at N] [--together] ...`. At its end it prints
 one line of JSON: what is remembered (`digest`), every memory write in the order of each key (`memory`), commits made.
 
 The graph: two nodes at once, one of which calls a graph before anything of the thread is written; then four `Send`s, a node that fails first, and two questions, all in one step; then a graph
@@ -13,13 +13,11 @@ import argparse
 import hashlib
 import json
 import operator
-import os
-import signal
-import sys
 import threading
 from collections.abc import Callable
 from typing import Annotated, Any
 
+from crash.nursery import serve
 from typing_extensions import TypedDict
 
 from perdure import Database, connect
@@ -256,6 +254,23 @@ def kill_at_statement(db: Database, number: int) -> None:
     backend._work.database().set_trace_callback(count)
 
 
+def kill_leader(db: Database, groups: int, statement: str) -> None:
+    """SIGKILL to the leader of the `groups`-th group with several members: as a statement begins, or after its commit."""
+    backend: Any = db.backend
+    write, left = backend._work.write, [groups]
+
+    def counted(members: Any, outcomes: Any, *, wait: bool) -> bool:
+        left[0] -= len(members) > 1
+        if len(members) > 1 and left[0] == 0:
+            backend._work.database().set_trace_callback(lambda sql: die() if sql.startswith(statement) else None)
+        done = write(members, outcomes, wait=wait)
+        if len(members) > 1 and left[0] == 0:
+            die()
+        return done
+
+    backend._work.write = counted
+
+
 def main(arguments: list[str]) -> dict[str, Any]:
     """Runs all threads to their ends; what is remembered then."""
     parser = argparse.ArgumentParser()
@@ -265,6 +280,8 @@ def main(arguments: list[str]) -> dict[str, Any]:
     parser.add_argument("--kill", choices=("before", "after"), default="before")
     parser.add_argument("--at", type=int, default=0)
     parser.add_argument("--at-statement", type=int, default=0)
+    parser.add_argument("--leader-of", type=int, default=0, help="kill the leader of the n-th group of several")
+    parser.add_argument("--leader-at", default="COMMIT", help="as this statement begins, or when all is written")
     parser.add_argument("--together", action="store_true", help="all threads at once, meeting in a node")
     given = parser.parse_args(arguments)
     global _meeting
@@ -275,13 +292,16 @@ def main(arguments: list[str]) -> dict[str, Any]:
             db.replace_backend(CrashingBackend(db.backend, given.at, given.kill))  # type: ignore[arg-type]
         elif given.at_statement:
             kill_at_statement(db, given.at_statement)
+        elif given.leader_of:
+            kill_leader(db, given.leader_of, given.leader_at)
         elif not given.together:
             db.replace_backend(counting)
         graph = drawn().compile(db)
         options = {"durability": given.durability}
         if given.together:
-            new = [name for name in names if graph.get_state(thread(name)).created_at is None]
-            _meeting = threading.Barrier(max(1, len(new)))
+            states = [graph.get_state(thread(name)) for name in names]
+            meeting = [at for at in states if at.created_at is None or {"plan", START} & set(at.next)]
+            _meeting = threading.Barrier(max(1, len(meeting)))
             _shell["together"] = True
             runners = [threading.Thread(target=go_on, args=(graph, name), kwargs=options) for name in names]
             for runner in runners:
@@ -304,43 +324,5 @@ def thread(name: str) -> dict[str, Any]:
     return {"configurable": {"thread_id": name}}
 
 
-# -- many runs of one interpreter ------------------------------------------------------------------------------------
-
-
-def nursery() -> None:
-    """Reads arguments (a line of JSON) and runs them in a child of its own; answers with a line: code, output, seconds.
-
-    A real process each, without the time to start an interpreter. `kill_after`: SIGKILL from outside, so many seconds
-    after its birth.
-    """
-    for line in sys.stdin:
-        job = json.loads(line)
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(reader)
-            code = 1
-            try:
-                os.write(writer, json.dumps(main(job["arguments"])).encode())
-                code = 0
-            except BaseException:
-                import traceback
-
-                os.write(writer, traceback.format_exc().encode())
-            finally:
-                os._exit(code)
-        os.close(writer)
-        if "kill_after" in job:
-            threading.Event().wait(job["kill_after"])
-            os.kill(child, signal.SIGKILL)
-        with os.fdopen(reader) as pipe:
-            out = pipe.read()
-        _, status = os.waitpid(child, 0)
-        print(json.dumps({"code": os.waitstatus_to_exitcode(status), "out": out}), flush=True)
-
-
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--nursery"]:
-        nursery()
-    else:
-        print(json.dumps(main(sys.argv[1:])))
+    serve(main)

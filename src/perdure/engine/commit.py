@@ -541,8 +541,8 @@ class OwnChain:
         items = resolve(None, operations).items if operations else ()
         pending, layer = Pending(), Layer()
         layer.extend(operations)
-        self._flight.append((pending, layer))
         self.ports.commit_soon(self.backend, parts.commit(items), pending)
+        self._flight.append((pending, layer))
         while self._flight and (self._flight[0][0].done or len(self._flight) > IN_FLIGHT):
             await self._landed()
 

@@ -24,14 +24,8 @@ class NoChain:
         self.ports = ports
         self.thread = thread
         self.ns = ns
-        self._at: str | None = None
-
-    @property
-    def at(self) -> str:
-        """An id of its own for every step, so that tasks have different ones; made when somebody asks."""
-        if self._at is None:
-            self._at = str(clock.uuid6())
-        return self._at
+        self._steps = 0
+        self.at = f"{clock.uuid6()}/0"  # an id of its own for every step, so that tasks have different ones
 
     async def load(self, checkpoint: str | None) -> Loaded:
         """Nothing."""
@@ -44,7 +38,8 @@ class NoChain:
         """Commits the step's memory."""
         if step.operations:
             await write_memory(self.memory, self.ports, step.operations)
-        self._at = None
+        self._steps += 1
+        self.at = f"{self.at.partition('/')[0]}/{self._steps}"
 
     async def record(self, finished: Sequence[Finished]) -> None:
         """Nothing: memory of an unfinished step is dropped with it."""

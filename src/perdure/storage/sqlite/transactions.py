@@ -206,19 +206,20 @@ class Transactions:
             self._limit += WAL_PAGES // 4
             return False
         try:
-            ((busy, pages, _),) = self.database().execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+            ((busy, pages, moved),) = self.database().execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
         finally:
             self._unlock()
         if self._weight > 100 and pages > 0:
             self._pages_a_weight = max(0.2, min(5.0, pages / self._weight))
-        if (
-            busy
-        ):  # a reader holds an old snapshot, or another process writes: the log grows on, asked again later
+        if busy and moved < pages:
+            # A reader holds an old snapshot, or another process writes: the log grows on, asked again later.
             self._limit += WAL_PAGES // 4
             return False
+        # Busy with all pages moved: a reader still looks at the log. When it is gone the next commit begins the log anew,
+        # so what is counted from here on is what the next checkpoint will find.
         self._weight = 0
         self._limit = float(WAL_PAGES)
-        return True
+        return not busy
 
     def vacuum(self) -> None:
         """Gives free pages back to the system. Others can read meanwhile, not write."""

@@ -1,0 +1,235 @@
+"""The figures: what each is called, its unit, its target, and whether the target is met.
+
+Pure: samples in, verdicts out. Running programs and printing is done in `run.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal, TypeAlias
+
+Unit: TypeAlias = Literal["us", "ms", "x", "steps/s"]
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Ours is at least so many times better than theirs, by the least disturbed sample of each."""
+
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """Ours is at most this, by the median; above its floor, where it has one."""
+
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """`key`: under which programs answer it. `more`: more is better. `apart`: theirs is of another size: no ratio."""
+
+    key: str
+    title: str
+    unit: Unit
+    target: Times | AtMost | None = None
+    more: bool = False
+    apart: str = ""
+
+
+FIGURES: Sequence[Figure] = (
+    Figure("loop_sync_saver", "step of a loop of 100 in memory, blocking, saver", "us", Times(10)),
+    Figure("loop_sync_none", "the same, no saver", "us", Times(10)),
+    Figure("loop_async_saver", "step of a loop of 100 in memory, async, saver", "us", Times(10)),
+    Figure("loop_async_none", "the same, no saver", "us", Times(10)),
+    Figure("invoke_saver", "whole invoke of a graph of one step, saver", "us", Times(10)),
+    Figure("invoke_none", "the same, no saver", "us", Times(10)),
+    Figure("durable", "durable step on SQLite", "us", AtMost(90)),
+    Figure("durable_memory", "durable step with one memory write and its history", "us", AtMost(140)),
+    Figure("durable_async", "durable step, async", "us", AtMost(150)),
+    Figure("durable_busy", "durable step beside a busy thread", "us"),
+    Figure("durable_async_busy", "durable step beside a busy thread, async", "us"),
+    Figure("durable_ram", "durable step on a RAM disk", "us", Times(8)),
+    Figure("crowd", "200 async threads at once on one file", "steps/s", Times(10), more=True),
+    Figure("sends_saver", "task of 1,000 `Send`s, saver", "us", Times(8)),
+    Figure("sends_none", "the same, no saver", "us", Times(8)),
+    *(
+        figure
+        for kind, of in (
+            ("text", "text"),
+            ("bytes", "bytes that don't compress"),
+            ("messages", "LangChain messages"),
+        )
+        for figure in (
+            Figure(
+                f"{kind}_size",
+                f"2,000 turns of 1 KB {of}: disk / raw",
+                "x",
+                AtMost(1.6 if kind == "bytes" else 1.3),
+            ),
+            Figure(
+                f"{kind}_turn",
+                "- turn 2,000 above turn 100",
+                "ms",
+                AtMost(1),
+                apart="turn {turns} above turn 100",
+            ),
+            Figure(
+                f"{kind}_cold_turn",
+                "- turn 2,000 in a new process above turn 100 and one decode",
+                "ms",
+                AtMost(1),
+                apart="turn {turns}",
+            ),
+            Figure(
+                f"{kind}_get_state", "- `get_state` at its end", "ms", AtMost(5), apart="after {turns} turns"
+            ),
+            Figure(
+                f"{kind}_cold_get_state",
+                "- `get_state` at its end, in a new process",
+                "ms",
+                AtMost(5),
+                apart="after {turns} turns",
+            ),
+            Figure(f"{kind}_history", "- history of ten", "ms", AtMost(20), apart="after {turns} turns"),
+        )
+    ),
+    Figure("import_root", "`import perdure` (theirs: `langgraph.graph`)", "ms", AtMost(100)),
+    Figure("import_graphs", "import of graphs and the SQLite saver", "ms"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Samples of one figure by one library. `floors`: of the machine, one right before each sample, or none."""
+
+    samples: tuple[float, ...]
+    floors: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, raw: Sequence[float | Sequence[float]]) -> Measured:
+        """From what a program answered: plain samples, or pairs of a sample and its floor."""
+        pairs = [entry for entry in raw if not isinstance(entry, (int, float))]
+        if pairs:
+            return cls(tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs))
+        return cls(tuple(float(entry) for entry in raw if isinstance(entry, (int, float))))
+
+    def best(self, *, more: bool) -> float:
+        return max(self.samples) if more else min(self.samples)
+
+    @property
+    def median(self) -> float:
+        return median(self.samples)
+
+    @property
+    def floor(self) -> float | None:
+        return median(self.floors) if self.floors else None
+
+    @property
+    def above(self) -> float:
+        """The median of what is left of each sample without the floor that was measured right before it."""
+        if not self.floors:
+            return self.median
+        return median(sample - floor for sample, floor in zip(self.samples, self.floors, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A figure with what was measured. `theirs` is None where they couldn't be measured."""
+
+    figure: Figure
+    ours: Measured
+    theirs: Measured | None
+    remark: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times better ours is; None where the two can't be compared."""
+        if self.theirs is None or self.figure.apart:
+            return None
+        more = self.figure.more
+        ours, theirs = self.ours.best(more=more), self.theirs.best(more=more)
+        return ours / theirs if more else theirs / ours
+
+    @property
+    def target(self) -> str:
+        match self.figure.target:
+            case Times(factor):
+                return f"{factor:g}x {'more' if self.figure.more else 'less'}"
+            case AtMost(limit):
+                return f"<= {limit:g} {self.figure.unit}{' above floor' if self.ours.floors else ''}"
+            case None:
+                return ""
+
+    @property
+    def met(self) -> bool | None:
+        """None: no target, or what it compares with is missing."""
+        match self.figure.target:
+            case Times(factor):
+                return None if self.ratio is None else self.ratio >= factor
+            case AtMost(limit):
+                return self.ours.above <= limit
+            case None:
+                return None
+
+    @property
+    def cells(self) -> list[str]:
+        """Title, ours (best, median), above the floor, floor, theirs (best, median), ratio, target, verdict."""
+        more = self.figure.more
+        floor = self.ours.floor
+        theirs = (
+            [""] * 2
+            if self.theirs is None
+            else [short(self.theirs.best(more=more)), short(self.theirs.median)]
+        )
+        if self.theirs is not None and self.remark:
+            theirs[0] += f" ({self.remark})"
+        return [
+            self.figure.title,
+            self.figure.unit,
+            short(self.ours.best(more=more)),
+            short(self.ours.median),
+            "" if floor is None else short(floor),
+            "" if floor is None else short(self.ours.above),
+            *theirs,
+            "" if self.theirs is None or not self.theirs.floors else short(self.theirs.above),
+            "" if self.ratio is None else f"{short(self.ratio)}x",
+            self.target,
+            {True: "met", False: "NOT MET", None: ""}[self.met],
+        ]
+
+
+HEADINGS = (
+    "figure",
+    "unit",
+    "ours, best",
+    "median",
+    "floor",
+    "above floor",
+    "theirs, best",
+    "median",
+    "above floor",
+    "ratio",
+    "target",
+    "verdict",
+)
+
+
+def short(number: float) -> str:
+    """Three digits that count."""
+    if abs(number) >= 100:
+        return f"{number:,.0f}"
+    return f"{number:.1f}" if abs(number) >= 10 else f"{number:.2f}"
+
+
+def grown(turns: Sequence[float], sizes: Sequence[float], wanted: float) -> float:
+    """Bytes after `wanted` turns of a file that had these sizes after these turns: a*n + b*n*n through both points.
+
+    What is saved again in full with every turn grows as the square of the number of turns.
+    """
+    (n, m), (size_n, size_m) = turns, sizes
+    b = (size_m / m - size_n / n) / (m - n)
+    a = size_n / n - b * n
+    return a * wanted + b * wanted * wanted

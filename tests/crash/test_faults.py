@@ -1,0 +1,128 @@
+"""A commit fails, or the process dies there, at call n, before or after the effect, for n = 1, 2, 3 ... until none is met.
+
+After each: every stored checkpoint can be read and is what the undisturbed run had there; memory is that of a whole number
+of steps; then the run goes on, and ends as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from crash.program import checked_chains, drawn, go_on, memory_of, thread
+
+from perdure import Database, connect
+from perdure.engine.headcache import HEADS
+from perdure.errors import StorageError
+from perdure.storage.contract import Backend
+from perdure.storage.memory import MemoryBackend
+from perdure.storage.sqlite import SqliteBackend
+from perdure.testing.digests import canonical, digest
+from perdure.testing.faulty import Faulty, Killed, Moment, Way
+
+NAME = "t"
+
+
+class Left(NamedTuple):
+    """What a run left."""
+
+    history: list[str]
+    groups: list[set[str]]  # memory writes, commit by commit
+    pending: int  # records and staged memory
+
+
+@contextmanager
+def kept(kind: str, directory: Path) -> Iterator[Backend]:
+    """A backend that outlives the objects over it."""
+    backend: Backend = MemoryBackend() if kind == "memory" else SqliteBackend(directory / "a.db", synchronous="OFF")
+    try:
+        yield backend
+    finally:
+        backend.close()
+        for path in directory.glob("a.db*"):
+            path.unlink()
+
+
+def over(backend: Backend) -> Database:
+    """A database whose objects are new; the head cache is, too: this is another process."""
+    HEADS.clear()
+    db = connect("memory://")
+    db.replace_backend(backend)
+    return db
+
+
+def left(db: Database) -> Left:
+    """What is stored of the thread and in memory. Reads every checkpoint of every chain."""
+    checked_chains(db)
+    graph: Any = drawn().compile(db)
+    snapshots = list(graph.get_state_history(thread(NAME)))
+    history = [f"{each.metadata['step']} {each.metadata['source']} {canonical(each.values)}" for each in snapshots]
+    groups: dict[Any, set[str]] = {}
+    with db.backend.read() as snapshot:
+        for row in snapshot.changes(None, 1 << 30):
+            groups.setdefault(row.revision, set()).add(f"{row.namespace} {row.key} {row.value!r} {row.origin.node}")
+        pending = snapshot.count("staged")
+    return Left(history[::-1], [groups[revision] for revision in sorted(groups)], pending)
+
+
+def starts_with(whole: list[Any], part: list[Any]) -> bool:
+    return whole[: len(part)] == part
+
+
+def disturbed(backend: Backend, moment: Moment, way: Way, durability: str) -> bool:
+    """Runs until the fault ends the run, or to the end; whether the fault was met."""
+    faulty = Faulty(backend, moment, way)
+    try:
+        go_on(drawn().compile(over(faulty)), NAME, durability=durability)
+    except (Killed, StorageError):
+        pass
+    return faulty.fired
+
+
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+@pytest.mark.parametrize("way", ["raise", "die"])
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_fault_at_any_commit_leaves_whole_steps_and_a_run_that_goes_on(
+    kind: str, way: Way, durability: str, tmp_path: Path
+) -> None:
+    with kept(kind, tmp_path) as backend:
+        go_on(drawn().compile(over(backend)), NAME, durability=durability)
+        clean, undisturbed = left(over(backend)), digest(over(backend))
+        versions = memory_of(over(backend))
+    met = 0
+    for number in range(1, 1000):
+        fired = False
+        for when in ("before", "after"):
+            moment = Moment(when, number)  # type: ignore[arg-type] - one of the two
+            with kept(kind, tmp_path) as backend:
+                fired = disturbed(backend, moment, way, durability)
+                met += fired
+
+                found = left(over(backend))
+                assert starts_with(clean.history, found.history), moment
+                assert starts_with(clean.groups, found.groups), moment
+
+                go_on(drawn().compile(over(backend)), NAME, durability=durability)
+                assert digest(over(backend)) == undisturbed, moment
+                assert memory_of(over(backend)) == versions, moment
+                assert left(over(backend)) == clean, moment
+        if not fired:
+            break
+    assert met >= (6 if durability == "exit" else 40)
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_after_a_failed_commit_the_same_objects_go_on(kind: str, tmp_path: Path) -> None:
+    with kept(kind, tmp_path) as backend:
+        db = over(Faulty(backend, Moment("before", 3), "raise"))
+        graph = drawn().compile(db)
+
+        with pytest.raises(StorageError, match="nothing was written"):
+            graph.invoke({"log": ["begin"], "total": 0, "name": NAME}, thread(NAME), durability="sync")
+
+        assert db.store.get(("plans",), NAME) is None
+        assert go_on(graph, NAME)["total"] == 128
+        assert db.store.get(("plans",), NAME) is not None

@@ -1,0 +1,183 @@
+"""Real processes die at any instant; thread and memory agree after the next run, and everything stands once.
+
+Each kill: a fresh database, a process that dies, another that goes on to the end, and what is remembered compared with
+a run that nobody killed: every value of every checkpoint, every version of every item. The program: `program.py`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crash.kit import KILLED, Nursery, Run, in_any_order, remembered
+
+from perdure.testing.crash import run_program
+
+DURABILITIES = ("sync", "async", "exit")
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    with Nursery() as nursery:
+        yield nursery
+    print(f"\n{nursery.kills} kills")
+
+
+@pytest.fixture(scope="module")
+def clean(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What is remembered if nobody is killed, by durability."""
+    files = tmp_path_factory.mktemp("clean")
+    return {how: nursery.run(files / how, "--durability", how).result for how in DURABILITIES}
+
+
+class Kills:
+    """Kills, each on a fresh file."""
+
+    def __init__(self, nursery: Nursery, clean: dict[str, dict[str, Any]], directory: Path) -> None:
+        self.nursery = nursery
+        self.clean = clean
+        self.directory = directory
+        self.number = 0
+
+    def go_on_as_if_nothing_had_happened(
+        self, durability: str, *kill: object, after: float | None = None
+    ) -> Run:
+        """Kills, goes on, compares; how the first process ended."""
+        self.number += 1
+        file = self.directory / f"{self.number}.db"
+        first = self.nursery.run(file, "--durability", durability, *kill, kill_after=after)
+        assert first.code in (0, KILLED), first.out
+        if first.killed:
+            again = self.nursery.run(file, "--durability", durability)
+            assert remembered(again.result) == remembered(self.clean[durability]), (durability, kill, after)
+        for path in self.directory.glob(f"{file.name}*"):
+            path.unlink()
+        return first
+
+
+@pytest.fixture
+def kills(nursery: Nursery, clean: dict[str, dict[str, Any]], tmp_path: Path) -> Kills:
+    return Kills(nursery, clean, tmp_path)
+
+
+def test_the_program_does_what_it_says(clean: dict[str, dict[str, Any]]) -> None:
+    result = clean["sync"]
+
+    counts = {key: written[-1][0]["n"] for key, written in result["memory"].items() if key.startswith("('counts',)")}
+    assert counts == {
+        "('counts',) all": 8, "('counts',) t0": 4, "('counts',) t1": 4, "('counts',) beside": 2, "('counts',) small": 2,
+        "('counts',) flaky": 2, "('counts',) asked": 6, "('counts',) deep": 2, "('counts',) middle": 2,
+        "('counts',) calls": 2,
+    }  # fmt: skip
+    assert result["totals"] == [128, 128]
+    assert result["memory"]["('marks', 't0') open"][-1][0] is None
+
+
+def test_all_durabilities_remember_the_same_memory(clean: dict[str, dict[str, Any]]) -> None:
+    assert len({result["memory_digest"] for result in clean.values()}) == 1
+
+
+def test_a_program_of_its_own_interpreter_is_killed_and_goes_on(clean: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    import json
+
+    program = Path(__file__).parent / "program.py"
+
+    first = run_program(program, f"{tmp_path}/a.db", "--kill", "after", "--at", "7")
+    again = run_program(program, f"{tmp_path}/a.db")
+
+    assert first.code == KILLED, first.err
+    assert remembered(json.loads(again.out)) == remembered(clean["sync"])
+
+
+@pytest.mark.parametrize("durability", DURABILITIES)
+def test_killed_at_a_commit(kills: Kills, durability: str) -> None:
+    commits = kills.clean[durability]["commits"]
+    chosen = random.Random(commits).sample(range(1, commits + 1), min(commits, 8))
+
+    for number in chosen:
+        when = "before" if number % 2 else "after"
+        assert kills.go_on_as_if_nothing_had_happened(durability, "--kill", when, "--at", number).killed
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("durability", DURABILITIES)
+def test_killed_at_every_commit(kills: Kills, durability: str, when: str) -> None:
+    number = 1
+    while kills.go_on_as_if_nothing_had_happened(durability, "--kill", when, "--at", number).killed:
+        number += 1
+
+    assert number > (6 if durability == "exit" else 40)
+
+
+@pytest.mark.parametrize("number", [3, 40, 101, 161])
+def test_killed_inside_a_transaction(kills: Kills, number: int) -> None:
+    assert kills.go_on_as_if_nothing_had_happened("sync", "--at-statement", number).killed
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_killed_at_every_third_statement(kills: Kills) -> None:
+    number = 1
+    while kills.go_on_as_if_nothing_had_happened("sync", "--at-statement", number).killed:
+        number += 3
+
+    assert number > 200
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_killed_at_a_random_instant(kills: Kills, seed: int) -> None:
+    delay = 0.02 + 0.15 * random.Random(seed).random()
+
+    kills.go_on_as_if_nothing_had_happened(DURABILITIES[seed % 3], after=delay)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_killed_at_many_random_instants(kills: Kills) -> None:
+    delays = random.Random(2026)
+    before = kills.nursery.kills
+
+    for number in range(120):
+        kills.go_on_as_if_nothing_had_happened(DURABILITIES[number % 3], after=0.02 + 0.2 * delays.random())
+
+    assert kills.nursery.kills - before > 60
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_killed_again_and_again_on_the_way(nursery: Nursery, clean: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    for when in ("before", "after"):
+        for every in (1, 2, 3, 5):
+            file, runs = tmp_path / f"{when}{every}.db", 0
+            while (run := nursery.run(file, "--kill", when, "--at", every)).killed:
+                runs += 1
+                if when == "before" and every == 1:
+                    every = 2  # noqa: PLW2901 - else it never gets anywhere
+            assert runs > 5
+            assert remembered(run.result) == remembered(clean["sync"])
+
+
+@pytest.fixture(scope="module")
+def together(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What six threads at once remember."""
+    return nursery.run(tmp_path_factory.mktemp("together") / "db", "--threads", 6, "--together").result
+
+
+@pytest.mark.parametrize("moment", ["BEGIN", "INSERT", "COMMIT", "all is written"])
+@pytest.mark.parametrize("group", [1, pytest.param(4, marks=pytest.mark.slow), pytest.param(9, marks=pytest.mark.slow)])
+def test_killed_while_it_leads_a_group(
+    nursery: Nursery, together: dict[str, Any], tmp_path: Path, moment: str, group: int
+) -> None:
+    file = tmp_path / "a.db"
+    leading = ("--leader-of", group, "--leader-at", moment)
+
+    first = nursery.run(file, "--threads", 6, "--together", *leading)
+    again = nursery.run(file, "--threads", 6, "--together")
+
+    assert first.killed, first.out
+    assert in_any_order(again.result) == in_any_order(together)
