@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import median, quantiles
 from typing import Literal, TypeAlias
 
 Unit: TypeAlias = Literal["us", "ms", "x", "steps/s"]
@@ -130,9 +130,18 @@ class Measured:
     @property
     def above(self) -> float:
         """The median of what is left of each sample without the floor that was measured right before it."""
-        if not self.floors:
-            return self.median
-        return median(sample - floor for sample, floor in zip(self.samples, self.floors, strict=True))
+        return median(self._differences) if self.floors else self.median
+
+    def unclear(self, limit: float) -> bool:
+        """Whether the floor swings so much that nobody can say on which side of `limit` the figure is."""
+        if len(self.floors) < 2:
+            return False
+        lower, _, upper = quantiles(self._differences, n=4)
+        return self.above < 0 or abs(self.above - limit) < 1.5 * (upper - lower) / len(self.floors) ** 0.5
+
+    @property
+    def _differences(self) -> list[float]:
+        return [sample - floor for sample, floor in zip(self.samples, self.floors, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +174,20 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """None: no target, or what it compares with is missing."""
+        """None: no target, nothing to compare with, or the machine too restless to say."""
         match self.figure.target:
             case Times(factor):
                 return None if self.ratio is None else self.ratio >= factor
             case AtMost(limit):
-                return self.ours.above <= limit
+                return None if self.ours.unclear(limit) else self.ours.above <= limit
             case None:
                 return None
+
+    @property
+    def verdict(self) -> str:
+        if self.met is None:
+            return "noise" if isinstance(self.figure.target, AtMost) else ""
+        return "met" if self.met else "NOT MET"
 
     @property
     def cells(self) -> list[str]:
@@ -197,7 +212,7 @@ class Row:
             "" if self.theirs is None or not self.theirs.floors else short(self.theirs.above),
             "" if self.ratio is None else f"{short(self.ratio)}x",
             self.target,
-            {True: "met", False: "NOT MET", None: ""}[self.met],
+            self.verdict,
         ]
 
 

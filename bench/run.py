@@ -60,7 +60,7 @@ KINDS = ("text", "bytes", "messages")
 
 ALL = (
     Program("loop", 4, 2),
-    Program("durable", 3),
+    Program("durable", 2),
     Program("crowd", 2),
     Program("sends", 3),
     Program("imports", 1),
@@ -82,25 +82,24 @@ def main() -> int:
     parser.add_argument("--alone", action="store_true", help="without LangGraph")
     options = parser.parse_args()
     began = perf_counter()
+    failures: list[str] = []
     theirs = None if options.alone else options.theirs or their_python()
     about = machine(theirs)
     print(*describe(about), sep="\n", flush=True)
     programs = [p for p in ALL if p.name in (options.only or {p.name})]
-    if options.quick:  # one kind of long thread is enough to see that all is well
+    if options.quick:  # one kind of long thread shows whether all is well
         programs = [
             p for p in programs if p.ours not in ((("messages", str(LONG)),), (("bytes", str(LONG)),))
         ]
-    try:
-        rows, facts = measure(programs, theirs, quick=options.quick)
-    except Failed as failed:
-        print(failed, file=sys.stderr)
-        return 1
+    rows, facts = measure(programs, theirs, failures, quick=options.quick)
     print(*table(rows), *remarks(facts), sep="\n")
     if not options.quick and not options.only:
         about["seconds"] = round(perf_counter() - began)
         about["load_after"] = load_average()
         write(rows, facts, about)
-    return 0
+    for failure in failures:
+        print(f"\nFAILED, and missing above: {failure}", file=sys.stderr)
+    return 1 if failures else 0
 
 
 # -- running -----------------------------------------------------------------------------------------------------------
@@ -110,18 +109,28 @@ class Failed(Exception):
     """A program did not answer; the message says which and what it said."""
 
 
-def measure(programs: Sequence[Program], theirs: str | None, *, quick: bool) -> tuple[list[Row], Facts]:
-    """All rows in the order of `FIGURES`, and what is told beside them."""
+def measure(
+    programs: Sequence[Program], theirs: str | None, failures: list[str], *, quick: bool
+) -> tuple[list[Row], Facts]:
+    """All rows in the order of `FIGURES`, and what is told beside them. A program that fails doesn't stop the others."""
     samples: dict[tuple[str, str], list[Sample]] = {}
     remarks_: dict[str, str] = {}
     facts: Facts = {}
     for program in programs:
         began = perf_counter()
         answers: dict[str, list[dict[str, Any]]] = {OURS: [], THEIRS: []}
-        for _ in range(program.quick_rounds if quick else program.rounds):
-            answers[OURS] += [ask(sys.executable, OURS, program.name, args, quick) for args in program.ours]
-            if theirs:
-                answers[THEIRS] += [ask(theirs, THEIRS, program.name, args, quick) for args in program.theirs]
+        try:
+            for _ in range(program.quick_rounds if quick else program.rounds):
+                answers[OURS] += [
+                    ask(sys.executable, OURS, program.name, args, quick) for args in program.ours
+                ]
+                if theirs:
+                    answers[THEIRS] += [
+                        ask(theirs, THEIRS, program.name, args, quick) for args in program.theirs
+                    ]
+        except Failed as failed:
+            failures.append(str(failed))
+            continue
         for library, given in answers.items():
             if program.name == "turns":
                 given = long_thread(program.ours[0][0], library, given, facts, remarks_)
@@ -153,9 +162,14 @@ def ask(python: str, library: str, program: str, args: Sequence[str], quick: boo
     if library == OURS:
         environment["PYTHONPATH"] = str(ROOT / "src")  # this tree, whatever else is installed
     command = [python, str(PROGRAMS / f"{program}.py"), library, *args]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS
+        )
+    except subprocess.TimeoutExpired as late:
+        raise Failed(f"{shlex.join(command[1:])} took more than {TIMEOUT_SECONDS} seconds.") from late
     if done.returncode:
-        raise Failed(f"{shlex.join(command[1:])} ended with code {done.returncode}:\n{done.stderr}")
+        raise Failed(f"{shlex.join(command[1:])} ended with code {done.returncode}:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -339,8 +353,9 @@ Each program of `bench/programs/` runs in both interpreters in turn, several rou
 *median* that of all samples of all rounds. *Floor* is what the machine takes by itself, measured in the same process
 right before each sample: one raw insert-and-commit for a step on SQLite (synchronous=FULL), a start of Python for an
 import. *Above floor* is the median of the differences. *Ratio* compares the best of both. A target in multiples is judged
-by the ratio, one in units by the median, or by what is above the floor. Where theirs has a remark in brackets, it was
-measured on a shorter thread, because 2,000 turns would take gigabytes; its size is extrapolated as a*n + b*n*n.
+by the ratio, one in units by the median, or by what is above the floor; *noise* means that the floor swung too much to
+say. Where theirs has a remark in brackets, it was measured on a shorter thread, because 2,000 turns would take
+gigabytes; its size is extrapolated as a*n + b*n*n.
 
 {rows}
 

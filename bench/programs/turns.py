@@ -46,7 +46,9 @@ if KIND == "messages":
     if importlib.util.find_spec("langchain_core") is None:
         answer()
         sys.exit()
-    from langchain_core.messages import AIMessage, HumanMessage
+    from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+
+    Message = AnyMessage  # named in the annotation, so that the codec may save it
 
     def human() -> object:
         return HumanMessage(content())
@@ -54,6 +56,7 @@ if KIND == "messages":
     def ai() -> object:
         return AIMessage(content())
 else:
+    Message = dict
 
     def human() -> object:
         return {"role": "human", "content": content()}
@@ -63,7 +66,7 @@ else:
 
 
 class State(TypedDict, total=False):
-    messages: Annotated[list, operator.add]
+    messages: Annotated[list[Message], operator.add]
 
 
 def chat(_):

@@ -7,7 +7,6 @@ from typing import Any
 
 from crash.nursery import serve
 from crash.program import Counting, State, checked_chains, one_more, thread
-
 from perdure import Database, connect
 from perdure.graph import START, StateGraph
 from perdure.testing.crash import CrashingBackend
@@ -22,7 +21,9 @@ def add(piece: dict[str, Any], *, store: Any) -> State:
 def drawn(number: int) -> StateGraph[Any]:
     """A graph that fans out into `number` tasks."""
     drawing: Any = StateGraph(State).add_node("add", add)
-    return drawing.add_conditional_edges(START, lambda state: [Send("add", {}) for _ in range(number)], ["add"])
+    return drawing.add_conditional_edges(
+        START, lambda state: [Send("add", {}) for _ in range(number)], ["add"]
+    )
 
 
 def count(db: Database, name: str, number: int, durability: str = "sync") -> int:

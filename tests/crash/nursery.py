@@ -24,7 +24,9 @@ def serve(main: Callable[[list[str]], Any]) -> None:
         print(json.dumps(_run(main, **json.loads(line))), flush=True)
 
 
-def _run(main: Callable[[list[str]], Any], arguments: list[str], kill_after: float | None = None) -> dict[str, Any]:
+def _run(
+    main: Callable[[list[str]], Any], arguments: list[str], kill_after: float | None = None
+) -> dict[str, Any]:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:

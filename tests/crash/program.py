@@ -17,9 +17,9 @@ import threading
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from crash.nursery import serve
 from typing_extensions import TypedDict
 
+from crash.nursery import serve
 from perdure import Database, connect
 from perdure.graph import START, StateGraph
 from perdure.runtime import Runtime
@@ -203,7 +203,9 @@ def memory_of(db: Database) -> dict[str, list[Any]]:
     with db.backend.read() as snapshot:
         for row in snapshot.changes(None, 1 << 30):
             value = None if row.value is None else handle.codec.decode(row.namespace, row.key, row.value)
-            found.setdefault(f"{row.namespace} {row.key}", []).append([value, row.origin.thread, row.origin.node])
+            found.setdefault(f"{row.namespace} {row.key}", []).append(
+                [value, row.origin.thread, row.origin.node]
+            )
     return found
 
 
@@ -262,7 +264,9 @@ def kill_leader(db: Database, groups: int, statement: str) -> None:
     def counted(members: Any, outcomes: Any, *, wait: bool) -> bool:
         left[0] -= len(members) > 1
         if len(members) > 1 and left[0] == 0:
-            backend._work.database().set_trace_callback(lambda sql: die() if sql.startswith(statement) else None)
+            backend._work.database().set_trace_callback(
+                lambda sql: die() if sql.startswith(statement) else None
+            )
         done = write(members, outcomes, wait=wait)
         if len(members) > 1 and left[0] == 0:
             die()
@@ -280,8 +284,12 @@ def main(arguments: list[str]) -> dict[str, Any]:
     parser.add_argument("--kill", choices=("before", "after"), default="before")
     parser.add_argument("--at", type=int, default=0)
     parser.add_argument("--at-statement", type=int, default=0)
-    parser.add_argument("--leader-of", type=int, default=0, help="kill the leader of the n-th group of several")
-    parser.add_argument("--leader-at", default="COMMIT", help="as this statement begins, or when all is written")
+    parser.add_argument(
+        "--leader-of", type=int, default=0, help="kill the leader of the n-th group of several"
+    )
+    parser.add_argument(
+        "--leader-at", default="COMMIT", help="as this statement begins, or when all is written"
+    )
     parser.add_argument("--together", action="store_true", help="all threads at once, meeting in a node")
     given = parser.parse_args(arguments)
     global _meeting

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from crash.counter import count
 from crash.kit import SOURCE, TESTS, Nursery
-
 from perdure import Database, connect
 from perdure.engine.headcache import HEADS
 from perdure.storage.contract import Backend
@@ -76,7 +76,9 @@ def test_killed_at_a_commit_in_a_file(nursery: Nursery, tmp_path: Path, when: st
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_at_every_commit_in_a_file(nursery: Nursery, tmp_path: Path, when: str, durability: str) -> None:
+def test_killed_at_every_commit_in_a_file(
+    nursery: Nursery, tmp_path: Path, when: str, durability: str
+) -> None:
     number = 0
     killed = True
     while killed:

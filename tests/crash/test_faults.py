@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from crash.program import checked_chains, drawn, go_on, memory_of, thread
 
+from crash.program import checked_chains, drawn, go_on, memory_of, thread
 from perdure import Database, connect
 from perdure.engine.headcache import HEADS
 from perdure.errors import StorageError
@@ -37,7 +37,9 @@ class Left(NamedTuple):
 @contextmanager
 def kept(kind: str, directory: Path) -> Iterator[Backend]:
     """A backend that outlives the objects over it."""
-    backend: Backend = MemoryBackend() if kind == "memory" else SqliteBackend(directory / "a.db", synchronous="OFF")
+    backend: Backend = (
+        MemoryBackend() if kind == "memory" else SqliteBackend(directory / "a.db", synchronous="OFF")
+    )
     try:
         yield backend
     finally:
@@ -59,11 +61,15 @@ def left(db: Database) -> Left:
     checked_chains(db)
     graph: Any = drawn().compile(db)
     snapshots = list(graph.get_state_history(thread(NAME)))
-    history = [f"{each.metadata['step']} {each.metadata['source']} {canonical(each.values)}" for each in snapshots]
+    history = [
+        f"{each.metadata['step']} {each.metadata['source']} {canonical(each.values)}" for each in snapshots
+    ]
     groups: dict[Any, set[str]] = {}
     with db.backend.read() as snapshot:
         for row in snapshot.changes(None, 1 << 30):
-            groups.setdefault(row.revision, set()).add(f"{row.namespace} {row.key} {row.value!r} {row.origin.node}")
+            groups.setdefault(row.revision, set()).add(
+                f"{row.namespace} {row.key} {row.value!r} {row.origin.node}"
+            )
         pending = snapshot.count("staged")
     return Left(history[::-1], [groups[revision] for revision in sorted(groups)], pending)
 
@@ -84,16 +90,23 @@ def disturbed(backend: Backend, moment: Moment, way: Way, durability: str) -> bo
 
 @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
 @pytest.mark.parametrize("way", ["raise", "die"])
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize(
+    ("kind", "every"),
+    [
+        ("memory", 3),
+        ("sqlite", 7),
+        *(pytest.param(kind, 1, marks=pytest.mark.slow) for kind in ("memory", "sqlite")),
+    ],
+)
 def test_a_fault_at_any_commit_leaves_whole_steps_and_a_run_that_goes_on(
-    kind: str, way: Way, durability: str, tmp_path: Path
+    kind: str, every: int, way: Way, durability: str, tmp_path: Path
 ) -> None:
     with kept(kind, tmp_path) as backend:
         go_on(drawn().compile(over(backend)), NAME, durability=durability)
         clean, undisturbed = left(over(backend)), digest(over(backend))
         versions = memory_of(over(backend))
     met = 0
-    for number in range(1, 1000):
+    for number in range(1, 1000, every):
         fired = False
         for when in ("before", "after"):
             moment = Moment(when, number)  # type: ignore[arg-type] - one of the two
@@ -111,7 +124,7 @@ def test_a_fault_at_any_commit_leaves_whole_steps_and_a_run_that_goes_on(
                 assert left(over(backend)) == clean, moment
         if not fired:
             break
-    assert met >= (6 if durability == "exit" else 40)
+    assert met >= (6 if durability == "exit" else 40) // every
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])

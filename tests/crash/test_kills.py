@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crash.kit import KILLED, Nursery, Run, in_any_order, remembered
 
+from crash.kit import KILLED, Nursery, Run, in_any_order, remembered
 from perdure.testing.crash import run_program
 
 DURABILITIES = ("sync", "async", "exit")
@@ -66,7 +66,9 @@ def kills(nursery: Nursery, clean: dict[str, dict[str, Any]], tmp_path: Path) ->
 def test_the_program_does_what_it_says(clean: dict[str, dict[str, Any]]) -> None:
     result = clean["sync"]
 
-    counts = {key: written[-1][0]["n"] for key, written in result["memory"].items() if key.startswith("('counts',)")}
+    counts = {
+        key: written[-1][0]["n"] for key, written in result["memory"].items() if key.startswith("('counts',)")
+    }
     assert counts == {
         "('counts',) all": 8, "('counts',) t0": 4, "('counts',) t1": 4, "('counts',) beside": 2, "('counts',) small": 2,
         "('counts',) flaky": 2, "('counts',) asked": 6, "('counts',) deep": 2, "('counts',) middle": 2,
@@ -80,7 +82,9 @@ def test_all_durabilities_remember_the_same_memory(clean: dict[str, dict[str, An
     assert len({result["memory_digest"] for result in clean.values()}) == 1
 
 
-def test_a_program_of_its_own_interpreter_is_killed_and_goes_on(clean: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+def test_a_program_of_its_own_interpreter_is_killed_and_goes_on(
+    clean: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
     import json
 
     program = Path(__file__).parent / "program.py"
@@ -150,14 +154,16 @@ def test_killed_at_many_random_instants(kills: Kills) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_killed_again_and_again_on_the_way(nursery: Nursery, clean: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+def test_killed_again_and_again_on_the_way(
+    nursery: Nursery, clean: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
     for when in ("before", "after"):
         for every in (1, 2, 3, 5):
             file, runs = tmp_path / f"{when}{every}.db", 0
             while (run := nursery.run(file, "--kill", when, "--at", every)).killed:
                 runs += 1
                 if when == "before" and every == 1:
-                    every = 2  # noqa: PLW2901 - else it never gets anywhere
+                    every = 2
             assert runs > 5
             assert remembered(run.result) == remembered(clean["sync"])
 
@@ -169,7 +175,9 @@ def together(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 
 @pytest.mark.parametrize("moment", ["BEGIN", "INSERT", "COMMIT", "all is written"])
-@pytest.mark.parametrize("group", [1, pytest.param(4, marks=pytest.mark.slow), pytest.param(9, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "group", [1, pytest.param(4, marks=pytest.mark.slow), pytest.param(9, marks=pytest.mark.slow)]
+)
 def test_killed_while_it_leads_a_group(
     nursery: Nursery, together: dict[str, Any], tmp_path: Path, moment: str, group: int
 ) -> None:

@@ -41,7 +41,7 @@ from perdure.storage.contract import (
     StagedRow,
     WriteRow,
 )
-from perdure.storage.staging import Layer, Operation
+from perdure.storage.staging import ANY, Layer, Operation, conflict, read_item, staged
 from perdure.storage.upkeep import wrote
 
 IN_FLIGHT: Final = 16  # commits of a run that may be on their way at once
@@ -331,7 +331,9 @@ class OwnChain:
             if stored is None:
                 self.stored.pop(name, None)
             else:
-                self.stored[name] = Stored(stored.at)  # its shadow is ahead of it: the next value is written whole
+                self.stored[name] = Stored(
+                    stored.at
+                )  # its shadow is ahead of it: the next value is written whole
         for name, version in mark.versions.items():
             if version is None:
                 self._saved_versions.pop(name, None)
@@ -562,6 +564,8 @@ class OwnChain:
     # -- durability `exit` -------------------------------------------------------------------------------------------
 
     def _gather(self, end: _AtEnd, step: Step, new: str) -> None:
+        if needs_answer(step.operations):
+            self._answer_now(step.operations)
         live, applied = step.live, step.applied
         for name in applied.changed:
             end.values[name] = tracked_value(self.spec, name, live.channels[name].checkpoint())
@@ -572,6 +576,31 @@ class OwnChain:
         end.layer.extend(step.operations)
         end.finished.clear()
         end.said.clear()
+
+    def _answer_now(self, operations: Sequence[Operation]) -> None:
+        """Guards and computed values by what the run has gathered: later steps see what will be written at its end.
+
+        Raises VersionConflict for a guard that does not hold; nothing was gathered of the step.
+        """
+        backend = self.memory.backend
+        assert backend is not None  # noqa: S101 - only then is anything staged
+        gathered = [chain.end.layer for chain in (*self.enclosing, self) if chain.end is not None]
+        now = Layer()
+        held: list[Operation] = []
+        with backend.read() as snapshot:
+            for op in operations:
+                before = read_item(snapshot, [*gathered, now], op.namespace, op.key)
+                if op.guard is not ANY:
+                    found = before.version if before else None
+                    if (op.namespace, op.key) in now.index or found != op.guard:
+                        raise conflict(op, found)
+                    if staged(gathered, op.namespace, op.key) is not None:
+                        held.append(op)
+                if op.change is not None:
+                    op.value = op.change(before.value if before else None)
+                now.add(op)
+        for op in held:
+            op.guard = ANY  # what stands before it is this run's own
 
     async def _write_end(self, end: _AtEnd) -> None:
         parts, step = self._parts(), end.last

@@ -409,7 +409,9 @@ def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
         future.set_exception(error)
 
 
-_leading: dict[tuple[int, int], asyncio.AbstractEventLoop] = {}  # who leads soon; the loop, as ids are used again
+_leading: dict[
+    tuple[int, int], asyncio.AbstractEventLoop
+] = {}  # who leads soon; the loop, as ids are used again
 
 
 def _lead_soon(loop: asyncio.AbstractEventLoop, backend: Any) -> None:
