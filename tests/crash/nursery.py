@@ -35,7 +35,7 @@ def _run(
         try:
             _write(writer, json.dumps(main(arguments)))
             code = 0
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - the parent reads what it was
             _write(writer, traceback.format_exc())
         finally:
             os._exit(code)

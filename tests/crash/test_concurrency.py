@@ -239,7 +239,7 @@ def test_a_clock_set_back_an_hour_between_two_steps(url: str, tmp_path: Path) ->
 
         def sets_the_clock_back(state: State, *, store: Any) -> State:
             now.shift -= 3_600_000_000  # type: ignore[attr-defined] - a SteppingBack
-            if state["total"] == 2 and not state["log"][-1:] == ["asked"]:
+            if state["total"] == 2 and state["log"][-1:] != ["asked"]:
                 assert interrupt("go on?") == "yes"
             return counts(state, store=store)
 

@@ -7,7 +7,7 @@ of steps; then the run goes on, and ends as if nothing had happened.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,10 +81,8 @@ def starts_with(whole: list[Any], part: list[Any]) -> bool:
 def disturbed(backend: Backend, moment: Moment, way: Way, durability: str) -> bool:
     """Runs until the fault ends the run, or to the end; whether the fault was met."""
     faulty = Faulty(backend, moment, way)
-    try:
+    with suppress(Killed, StorageError):
         go_on(drawn().compile(over(faulty)), NAME, durability=durability)
-    except (Killed, StorageError):
-        pass
     return faulty.fired
 
 

@@ -330,11 +330,16 @@ class Logs:
         return self._pieces.decode(row.payload, aad=aad(row.thread, row.log, row.start))
 
 
+def _sealed(count: int, size: int) -> bool:
+    """Whether a segment is large enough to stay as it is; what sealing makes always is, however well it compresses."""
+    return count >= SEAL_AT or size >= SEALED_BYTES
+
+
 def _tail(rows: Sequence[SegmentRow], length: int) -> tuple[int, int]:
     """Where the small segments of appended items at the end begin, and how many they are."""
     small = 0
     for row in reversed(rows):
-        if row.kind != APPEND or len(row.payload) >= SEALED_BYTES or row.start + row.count > length:
+        if row.kind != APPEND or _sealed(row.count, len(row.payload)) or row.start + row.count > length:
             break
         small += 1
     return (rows[-small].start if small else length), small
@@ -416,8 +421,9 @@ class Writer:
             else:
                 size = self._segment(ref.log, start, change.width, APPEND, change.piece, f"state.{name}")
                 ref.live += size
-                ref.small = ref.small + 1 if size < SEALED_BYTES else 0
-                ref.tail = ref.tail if size < SEALED_BYTES else ref.length
+                sealed = _sealed(change.width, size)
+                ref.small = 0 if sealed else ref.small + 1
+                ref.tail = ref.length if sealed else ref.tail
         else:
             ref.patches += 1
             ref.dead += self._segment(ref.log, start, 1, PATCH, change.piece, f"state.{name}")
