@@ -158,3 +158,51 @@ def test_a_recorded_put_if_absent_that_comes_too_late_is_decided_anew(db: Databa
     assert "theirs" in values["log"]
     assert "mine" not in values["log"]
     assert db.store.get(("once",), "k").value == {"by": "somebody"}  # type: ignore[union-attr] - it is there
+
+
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+def test_the_next_step_sees_what_all_tasks_counted(db: Database, durability: str) -> None:
+    def counting(state: State, *, store: Any) -> State:
+        store.update(("counts",), "all", one_more)
+        return {"total": 1}
+
+    def sees(state: State, *, store: Any) -> State:
+        return {"log": [store.get(("counts",), "all").value["n"]]}
+
+    drawing: Any = StateGraph(State).add_node("sees", sees)
+    for name in "abc":
+        drawing.add_node(name, counting).add_edge(START, name)
+    graph = drawing.add_edge(["a", "b", "c"], "sees").compile(db)
+
+    assert graph.invoke({"log": []}, thread("t"), durability=durability)["log"] == [3]
+    assert graph.invoke({"log": []}, thread("t"), durability=durability)["log"] == [3, 6]
+
+
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+def test_a_guarded_write_may_follow_an_earlier_step_of_the_run(db: Database, durability: str) -> None:
+    def puts(state: State, *, store: Any) -> State:
+        store.put(("guarded",), "k", {"n": 1})
+        return {"log": ["puts"]}
+
+    guarded = Guarded(db, 0)
+    drawing: Any = StateGraph(State).add_node("puts", puts).add_node("guarded", guarded)
+    graph = drawing.add_edge(START, "puts").add_edge("puts", "guarded").compile(db)
+
+    graph.invoke({"log": []}, thread("t"), durability=durability)
+
+    assert db.store.get(("guarded",), "k").value == {"n": 2}  # type: ignore[union-attr] - it is there
+
+
+def test_a_run_that_writes_at_its_end_keeps_the_memory_of_recorded_tasks(db: Database) -> None:
+    def puts(state: State, *, store: Any) -> State:
+        store.put(("kept",), "k", {"n": 1})
+        return {"log": ["puts"]}
+
+    drawing: Any = StateGraph(State).add_node("puts", puts).add_node("asks", asks)
+    graph = drawing.add_edge(START, "puts").add_edge(START, "asks").compile(db)
+    graph.invoke({"log": []}, thread("t"), durability="exit")
+
+    graph.invoke(None, thread("t"), durability="exit")  # asks again; nothing was done
+    graph.invoke(Command(resume="yes"), thread("t"), durability="sync")
+
+    assert db.store.get(("kept",), "k").value == {"n": 1}  # type: ignore[union-attr] - it is there

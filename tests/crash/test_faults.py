@@ -13,15 +13,17 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from crash.program import checked_chains, drawn, go_on, memory_of, thread
+from crash.program import State, checked_chains, drawn, go_on, memory_of, thread
 from perdure import Database, connect
 from perdure.engine.headcache import HEADS
 from perdure.errors import StorageError
+from perdure.graph import START, StateGraph
 from perdure.storage.contract import Backend
 from perdure.storage.memory import MemoryBackend
 from perdure.storage.sqlite import SqliteBackend
 from perdure.testing.digests import canonical, digest
 from perdure.testing.faulty import Faulty, Killed, Moment, Way
+from perdure.types import Command, interrupt
 
 NAME = "t"
 
@@ -137,3 +139,40 @@ def test_after_a_failed_commit_the_same_objects_go_on(kind: str, tmp_path: Path)
         assert db.store.get(("plans",), NAME) is None
         assert go_on(graph, NAME)["total"] == 128
         assert db.store.get(("plans",), NAME) is not None
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_an_answer_that_was_taken_is_not_asked_for_again(kind: str, tmp_path: Path) -> None:
+    def asks(state: State) -> State:
+        return {"log": [interrupt("?")]}
+
+    drawing: Any = StateGraph(State).add_node("asks", asks).add_edge(START, "asks")
+    with kept(kind, tmp_path) as backend:
+        drawing.compile(over(backend)).invoke({"log": []}, thread(NAME), durability="sync")
+        dying = drawing.compile(over(Faulty(backend, Moment("after", 1), "die")))
+        with pytest.raises(Killed):
+            dying.invoke(Command(resume="yes"), thread(NAME), durability="sync")
+
+        graph = drawing.compile(over(backend))
+        assert graph.get_state(thread(NAME)).interrupts == ()
+        assert graph.invoke(None, thread(NAME))["log"] == ["yes"]
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+def test_what_a_call_returned_is_durable(kind: str, durability: str, tmp_path: Path) -> None:
+    def puts(state: State, *, store: Any) -> State:
+        store.put(("last",), "k", {"is": "here"})
+        return {"total": 1}
+
+    graph: Any = StateGraph(State).add_node("puts", puts).add_edge(START, "puts")
+    with kept(kind, tmp_path) as backend:
+        last = Faulty(backend)
+        graph.compile(over(last)).invoke({"total": 0}, thread("first"), durability=durability)
+        dead = Faulty(backend, Moment("before", last.commits), "raise")
+
+        with pytest.raises(StorageError, match="nothing was written"):
+            graph.compile(over(dead)).invoke({"total": 0}, thread("second"), durability=durability)
+
+        with backend.read() as snapshot:
+            assert len(snapshot.changes(None, 100)) == 1

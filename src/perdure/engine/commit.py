@@ -622,7 +622,7 @@ class OwnChain:
             )
         for answers, updates, known in end.said:
             parts.writes += answer_rows(self.pieces, self.thread, self.ns, self.at, answers, updates, known)
-        if self._has_records and self._loaded_at is not None:
+        if self._has_records and self._loaded_at is not None and step is not None:
             parts.removals.append(RemoveStaged(self.thread, self.ns, self._loaded_at))
         root = self.enclosing[0] if self.enclosing else None
         if root is not None and root.end is not None:
