@@ -75,7 +75,7 @@ def db(tmp_path: Path) -> Any:
 NAMES = [f"t{number}" for number in range(MANY)]
 
 
-@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+@pytest.mark.parametrize("durability", ["sync", pytest.param("exit", marks=pytest.mark.slow), "async"])
 def test_64_threads_at_once_on_one_file(db: Database, durability: str) -> None:
     graph = looping().compile(db)
 
@@ -86,7 +86,10 @@ def test_64_threads_at_once_on_one_file(db: Database, durability: str) -> None:
 
 
 @pytest.mark.parametrize("node", [counts, counts_async])
-@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+@pytest.mark.parametrize(
+    "durability",
+    [pytest.param("sync", marks=pytest.mark.slow), pytest.param("exit", marks=pytest.mark.slow), "async"],
+)
 async def test_64_coroutines_at_once_on_one_file(db: Database, durability: str, node: Any) -> None:
     graph = looping(node).compile(db)
 

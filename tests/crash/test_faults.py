@@ -93,8 +93,8 @@ def disturbed(backend: Backend, moment: Moment, way: Way, durability: str) -> bo
 @pytest.mark.parametrize(
     ("kind", "every"),
     [
-        ("memory", 3),
-        ("sqlite", 7),
+        ("memory", 7),
+        ("sqlite", 19),
         *(pytest.param(kind, 1, marks=pytest.mark.slow) for kind in ("memory", "sqlite")),
     ],
 )
