@@ -47,30 +47,32 @@ IN_FLIGHT: Final = 16  # commits of a run that may be on their way at once
 class Parts:
     """Rows of one commit."""
 
-    __slots__ = ("heads", "removals", "rows", "runs", "segments", "staged", "writes")
+    __slots__ = ("at", "heads", "removals", "rows", "runs", "segments", "staged", "writes")
 
     def __init__(self, heads: list[HeadIs]) -> None:
+        self.at = clock.micros()
         self.heads = heads
-        self.runs: list[RunRow] = []
         self.rows: list[CheckpointRow] = []
-        self.segments: list[SegmentRow] = []
-        self.writes: list[WriteRow] = []
-        self.staged: list[StagedRow] = []
-        self.removals: list[Any] = []
+        self.runs: Sequence[RunRow] = ()
+        self.segments: Sequence[SegmentRow] = ()
+        self.writes: Sequence[WriteRow] = ()
+        self.staged: Sequence[StagedRow] = ()
+        self.removals: Sequence[Any] = ()
 
     def add(self, other: Parts) -> None:
         """The rows of another chain join these; its expectations are among ours."""
         self.rows += other.rows
-        self.segments += other.segments
-        self.removals += other.removals
-        self.writes += other.writes
-        self.staged += other.staged
-        self.runs += other.runs
+        self.runs = [*self.runs, *other.runs]
+        self.segments = [*self.segments, *other.segments]
+        self.removals = [*self.removals, *other.removals]
+        self.writes = [*self.writes, *other.writes]
+        self.staged = [*self.staged, *other.staged]
 
     def commit(self, items: Sequence[PutItem] = (), versions: Sequence[ItemIs] = ()) -> Commit:
         """The commit, under an id of its own."""
+        at = self.at
         return Commit(
-            clock.uuid6().bytes, clock.micros(), self.heads, versions, self.removals, self.runs, self.rows, self.segments,
+            clock.commit_id(at), at, self.heads, versions, self.removals, self.runs, self.rows, self.segments,
             self.writes, self.staged, items,
         )  # fmt: skip
 
@@ -224,9 +226,9 @@ class OwnChain:
         parts = self.parts()
         if held is not None:
             rows.compose_input(writer)
-            parts.rows.append(rows.row(held))
+            parts.rows.append(rows.row(held, parts.at))
             rows.held = rows.writer = None
-        parts.rows.append(rows.row(draft))
+        parts.rows.append(rows.row(draft, parts.at))
         parts.segments, parts.removals = writer.segments, writer.removals
         if self.has_records and held is None and draft.parent is not None:
             where = (self.thread, self.ns, draft.parent)
@@ -247,7 +249,7 @@ class OwnChain:
         assert held is not None and writer is not None  # noqa: S101, PT018 - the caller looked
         rows.compose_input(writer)
         parts = self.parts()
-        parts.rows.append(rows.row(held))
+        parts.rows.append(rows.row(held, parts.at))
         parts.segments, parts.removals = writer.segments, writer.removals
         rows.held = rows.writer = None
         return parts
@@ -259,7 +261,7 @@ class OwnChain:
             heads.append(HeadIs(chain.thread, chain.ns, chain.expected))
         parts = Parts(heads)
         if not self._run_written and self.run is not None:
-            parts.runs.append(self.run)
+            parts.runs = (self.run,)
             self._run_written = True
         return parts
 

@@ -254,7 +254,7 @@ def refuse_index(index: object) -> None:
 
 def _commit(operations: list[Operation]) -> Commit:
     return Commit(
-        id=clock.uuid6().bytes,
+        id=clock.commit_id(clock.micros()),
         at=clock.micros(),
         versions=[ItemIs(op.namespace, op.key, op.guard) for op in operations if op.guard is not ANY],
         items=[PutItem(op.namespace, op.key, op.value, op.origin) for op in operations],
