@@ -22,7 +22,7 @@ from perdure.engine.records import answer_rows, read_records, record_rows
 from perdure.engine.state import Live
 from perdure.errors import VersionConflict
 from perdure.graph.spec import GraphSpec, Write
-from perdure.storage import chains
+from perdure.storage import chains, outcome
 from perdure.storage.chains import Head, Pieces
 from perdure.storage.contract import (
     Backend,
@@ -295,7 +295,7 @@ class OwnChain:
         try:
             if not operations:
                 if self.backend.inline:
-                    self.backend.commit(parts.commit())
+                    outcome.commit(self.backend, parts.commit())
                 elif self.durability == "async":
                     await self._send_soon(parts, ())
                 else:
@@ -331,7 +331,7 @@ class OwnChain:
             commit = parts.commit()
             other = Commit(commit.id, commit.at, versions=versions, items=items)
             assert self.memory.backend is not None  # noqa: S101 - `_pair` was asked
-            self.backend.commit_with(commit, self.memory.backend, other)
+            self.backend.commit_with(commit, self.memory.backend, other)  # in memory: its outcome is known
         else:
             await self.ports.commit(self.backend, parts.commit(items, versions))
 
@@ -353,20 +353,21 @@ class OwnChain:
 
     async def _send_soon(self, parts: Parts, operations: Sequence[Operation]) -> None:
         items = resolve(None, operations).items if operations else ()
-        pending, layer = Pending(), Layer()
+        commit, layer = parts.commit(items), Layer()
+        pending = Pending(self.backend, commit)
         layer.extend(operations)
-        self.ports.commit_soon(self.backend, parts.commit(items), pending)
+        self.ports.commit_soon(self.backend, commit, pending)
         self._flight.append((pending, layer))
         while self._flight and (self._flight[0][0].done or len(self._flight) > IN_FLIGHT):
             await self._landed()
 
     async def _landed(self) -> None:
         pending, _ = self._flight[0]
-        outcome = pending.outcome if pending.done else await self.ports.settled(pending)
+        answer = pending.outcome if pending.done else await self.ports.settled(pending)
         self._flight.popleft()
-        if isinstance(outcome, BaseException):
+        if isinstance(answer, BaseException):
             self._failed = True
-            raise outcome
+            raise answer
 
     async def settle_flight(self) -> None:
         """All commits in flight have landed; raises the first error."""
