@@ -396,6 +396,105 @@ def test_outside_of_runs_it_is_their_object(store: TheirStore) -> None:
     assert store.keys() == ["k"]
 
 
+def counts(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    return {"n": (value or {"n": 0})["n"] + 1}
+
+
+def test_update_computes_the_value_in_the_task(run: Colour, store: TheirStore) -> None:
+    store.put(NOTES, "k", {"n": 5})
+
+    def look(store: BaseStore) -> Any:
+        first, second = store.update(NOTES, "k", counts), store.update(NOTES, "k", counts)
+        assert store.update(NOTES, "new", counts) is not None
+        return first and first.value, second and second.value, store.update(NOTES, "new", lambda value: None)
+
+    assert in_a_task(run, store, look) == ({"n": 6}, {"n": 7}, None)
+    assert [(op.key, op.value) for op in store.written[1:]] == [
+        ("k", {"n": 6}), ("k", {"n": 7}), ("new", {"n": 1}), ("new", None)
+    ]  # fmt: skip
+
+
+def test_update_changes_a_copy(store: TheirStore) -> None:
+    def spoils(value: dict[str, Any] | None) -> dict[str, Any] | None:
+        assert value is not None
+        value["n"] = 7
+        raise OSError
+
+    class Live(TheirStore):
+        item = Item(
+            value={"n": 1},
+            key="k",
+            namespace=NOTES,
+            created_at=datetime.now(UTC),
+            updated_at=datetime.now(UTC),
+        )
+
+        def batch(self, ops: Iterable[Op]) -> list[Result]:
+            return [self.item for _ in ops]
+
+    with pytest.raises(OSError):  # noqa: PT011 - ours
+        Live().update(NOTES, "k", spoils)
+    assert Live.item.value == {"n": 1}
+
+
+def test_outside_a_task_update_is_a_get_and_a_put(store: TheirStore) -> None:
+    assert store.update(NOTES, "k", counts).value == {"n": 1}  # type: ignore[union-attr]  # it is there
+    assert asyncio.run(store.aupdate(NOTES, "k", counts)).value == {"n": 2}  # type: ignore[union-attr]
+    assert store.update(NOTES, "k", lambda value: None) is None
+    assert asyncio.run(store.aupdate(NOTES, "k", lambda value: None)) is None
+    assert [op.value for op in store.written] == [{"n": 1}, {"n": 2}, None]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda store: store.put(NOTES, "k", {"n": 2}, if_version=1),
+        lambda store: store.put(NOTES, "k", {"n": 2}, if_absent=True),
+        lambda store: store.delete(NOTES, "k", if_version=1),
+        lambda store: asyncio.run(store.aput(NOTES, "k", {"n": 2}, if_absent=True)),
+        lambda store: asyncio.run(store.adelete(NOTES, "k", if_version=1)),
+    ],
+)
+def test_it_has_no_versions(store: TheirStore, write: Any) -> None:
+    said = "TheirStore .*Nothing was written"
+    for where in (store, store.direct):
+        with pytest.raises(NotImplementedError, match=said):
+            write(where)
+
+    def look(store: BaseStore) -> None:
+        with pytest.raises(PerdureError, match=said):
+            write(store)
+
+    in_a_task(Colour("blocking"), store, look)
+    assert store.written == []
+
+
+def test_their_class_may_have_versions_outside_of_tasks(run: Colour) -> None:
+    store = Audited()
+    store.put(NOTES, "k", {"n": 1}, if_absent=True)
+
+    def look(store: BaseStore) -> None:
+        with pytest.raises(PerdureError, match="Audited is a class of its own"):
+            store.put(NOTES, "k", {"n": 2}, if_version=1)
+        store.direct.put(NOTES, "other", {"n": 3}, if_absent=True)
+
+    in_a_task(run, store, look)
+    assert store.seen == ["put k", "put other"]
+
+
+def test_direct_writes_stand_whatever_becomes_of_the_task(run: Colour, store: TheirStore) -> None:
+    def fails(state: Log, *, store: BaseStore) -> None:
+        store.put(NOTES, "staged", {"n": 1})
+        store.direct.put(NOTES, "direct", {"n": 1})
+        raise OSError("boom")
+
+    with pytest.raises(OSError, match="boom"):
+        run.invoke(chain(("a", fails)).compile(store=store), {})
+
+    assert store.keys() == ["direct"]
+    assert store.direct is store
+
+
 class Audited(InMemoryStore):
     """A store of ours with methods of somebody's own: they are called, not the `batch` below them."""
 

@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, assert_type
 
 from typing_extensions import TypedDict
 
+from perdure.config import get_store
 from perdure.constants import END, START
 from perdure.graph.state import CompiledStateGraph, StateGraph
 from perdure.runtime import Runtime
+from perdure.store.base import BaseStore, Item, Op
+from perdure.store.base import Result as OpResult
 from perdure.types import Command, RetryPolicy, Send, StreamWriter
 
 if TYPE_CHECKING:
-    from perdure.store.base import BaseStore
+    from collections.abc import Iterable
+
+    from perdure.database import Database
+    from perdure.store.memory import InMemoryStore
 
 
 def add(left: list[str], right: list[str]) -> list[str]:
@@ -248,3 +254,49 @@ def mistakes(builder: StateGraph[State, User, Input, Result]) -> None:
     builder.add_node("e", 5)  # pyright: ignore[reportCallIssue, reportArgumentType]
     builder.add_node("f")  # pyright: ignore[reportCallIssue, reportArgumentType]
     builder.add_edge(START, 5)  # pyright: ignore[reportArgumentType]
+
+
+# ---- memory that is written safely
+
+
+def one_more(value: dict[str, Any] | None) -> dict[str, Any]:
+    return {"n": (value or {"n": 0})["n"] + 1}
+
+
+def remembers(state: State, *, store: BaseStore) -> None:
+    store.put(("notes",), "a", {"n": 1}, if_absent=True)
+    store.put(("notes",), "a", {"n": 2}, if_version=3)
+    store.delete(("notes",), "a", if_version=3)
+    assert_type(store.update(("notes",), "a", one_more), Item | None)
+    store.update(("notes",), "a", lambda value: None if value is None else {"n": value["n"]})
+    assert_type(store.direct, BaseStore)
+    store.direct.put(("log",), "a", {"seen": True})
+
+
+async def remembers_later(state: State, runtime: Runtime[User]) -> None:
+    store = runtime.store
+    assert store is not None
+    await store.aput(("notes",), "a", {"n": 1}, if_absent=True)
+    await store.aput(("notes",), "a", {"n": 2}, if_version=3)
+    await store.adelete(("notes",), "a", if_version=3)
+    assert_type(await store.aupdate(("notes",), "a", one_more), Item | None)
+    await store.direct.aput(("log",), "a", {"seen": True})
+
+
+def through_faces(memory: InMemoryStore, database: Database) -> None:
+    memory.direct.update(("notes",), "a", one_more)
+    database.store.direct.put(("notes",), "a", {}, if_absent=True)
+    get_store().update(("notes",), "a", one_more)
+    database.store.update(("notes",), "a", 5)  # pyright: ignore[reportArgumentType]
+
+
+class SomebodysStore(BaseStore):
+    def batch(self, ops: Iterable[Op]) -> list[OpResult]:
+        return [None for _ in ops]
+
+    async def abatch(self, ops: Iterable[Op]) -> list[OpResult]:
+        return self.batch(ops)
+
+
+def with_memory(builder: StateGraph[State, User, Input, Result]) -> None:
+    builder.add_node(remembers).add_node(remembers_later).compile(store=SomebodysStore())

@@ -17,6 +17,7 @@ from perdure.storage.staging import ANY, Layer, Operation, check_guard, read_ite
 
 if TYPE_CHECKING:
     from perdure.engine.context import TaskContext
+    from perdure.store.base import BaseStore
 
 
 class TaskStore(ItemStore):
@@ -39,6 +40,11 @@ class TaskStore(ItemStore):
     def __perdure_backend__(self) -> FaceHandle:
         """Whose data this is."""
         return FaceHandle(self._backend, self._codec)
+
+    @property
+    def direct(self) -> BaseStore:
+        """The store past this task: see `BaseStore.direct`."""
+        return self._task.run.memory.store.direct
 
     def _read(self) -> AbstractContextManager[Snapshot]:
         check_open(self._task)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from perdure.engine.own_methods import aasked, asked
 from perdure.engine.staged import check_open
 from perdure.storage.contract import Namespace
+from perdure.storage.item_store import ItemStore
 from perdure.storage.laid_over import Asking, laid_over, staged_put
 from perdure.storage.staging import Operation, staged
-from perdure.store.base import BaseStore, Op, PutOp, Result
+from perdure.store.base import BaseStore, NotSupported, Op, PutOp, Result
 
 if TYPE_CHECKING:
     from perdure.engine.context import TaskContext
@@ -25,7 +26,8 @@ class ForeignTaskStore(BaseStore):
 
     Reads ask the store, with what this task (and the tasks around it) staged laid over the answers; `search(query=...)`
     gives what the store gives, without what is staged. Values are JSON objects of at most 1 MiB, as they may have to wait
-    in the record of a finished task. What the interface doesn't have is the store's own: such an attribute is that of the
+    in the record of a finished task. `update` computes the value here and now, and doesn't look again when the step
+    commits. What the interface doesn't have is the store's own: such an attribute is that of the
     user's object, and a method of it that writes is not staged.
     """
 
@@ -46,6 +48,21 @@ class ForeignTaskStore(BaseStore):
         if name.startswith("__") or name == "_store":
             raise AttributeError(name)
         return getattr(self._store, name)
+
+    @property
+    def direct(self) -> BaseStore:
+        """The user's own object, past this task: see `BaseStore.direct`."""
+        # A class derived from ours has methods of its own, which our `direct` would pass by.
+        return self._store if isinstance(self._store, ItemStore) else self._store.direct
+
+    def _refuse_conditions(self, if_version: int | None, *, if_absent: bool = False) -> None:
+        if if_version is not None or if_absent:
+            asked = f"if_version={if_version!r}" if if_version is not None else "if_absent=True"
+            raise NotSupported(
+                f"{asked}: {type(self._store).__name__} is a class of its own: it has no versions that could be looked at"
+                " when the step commits. Nothing was written. Leave it out, or compile the graph with a store of"
+                " Perdure's, such as InMemoryStore or SqliteStore."
+            )
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """The results of all operations; see `BaseStore.batch`. Writes are staged together, or none is."""

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from perdure import clock
 from perdure.errors import QueryError
@@ -38,12 +38,12 @@ from perdure.store.base import (
     SearchOp,
     validate_op_namespace,
 )
+from perdure.store.base.interface import Change
 from perdure.store.base.ops import check_labels, check_namespace
 
 __all__ = ["Change", "FaceHandle", "ItemStore"]
 
 T = TypeVar("T")
-Change: TypeAlias = Callable[[dict[str, Any] | None], Mapping[str, Any] | None]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PAGE: Final = 500  # rows fetched at once where a filter may drop any of them

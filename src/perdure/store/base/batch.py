@@ -66,12 +66,16 @@ class AsyncBatchedBaseStore(BaseStore):
         index: Literal[False] | list[str] | None = None,
         *,
         ttl: float | NotProvided | None = NOT_PROVIDED,
+        if_version: int | None = None,
+        if_absent: bool = False,
     ) -> None:
         """As `put`."""
+        self._refuse_conditions(if_version, if_absent=if_absent)
         await self._ask(self._put_op(namespace, key, value, index, ttl))
 
-    async def adelete(self, namespace: tuple[str, ...], key: str) -> None:
+    async def adelete(self, namespace: tuple[str, ...], key: str, *, if_version: int | None = None) -> None:
         """As `delete`."""
+        self._refuse_conditions(if_version)
         await self._ask(PutOp(check_labels(namespace), str(key), None))
 
     async def alist_namespaces(

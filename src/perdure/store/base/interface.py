@@ -5,9 +5,10 @@ Here: the conveniences over `batch` and `abatch`. Not here: namespaces' rules (`
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, TypeAlias, cast
 
 from perdure.store.base.items import Item, SearchItem
 from perdure.store.base.ops import (
@@ -27,13 +28,17 @@ from perdure.store.base.ops import (
     check_namespace,
 )
 
-__all__ = ["BaseStore"]
+__all__ = ["BaseStore", "Change"]
+
+Change: TypeAlias = Callable[[dict[str, Any] | None], Mapping[str, Any] | None]
+"""From an item's value (None: there is none) to its new one (None: the item goes)."""
 
 
 class BaseStore(ABC):
     """Memory across threads: JSON objects, each at a namespace and a key.
 
-    A subclass writes `batch` and `abatch`.
+    A subclass writes `batch` and `abatch`. What it may do better than the defaults here: `update`, and the versions that
+    `if_version=` and `if_absent=` ask for.
 
     Attributes:
         supports_ttl: whether items can be put for a time only.
@@ -103,6 +108,8 @@ class BaseStore(ABC):
         index: Literal[False] | list[str] | None = None,
         *,
         ttl: float | NotProvided | None = NOT_PROVIDED,
+        if_version: int | None = None,
+        if_absent: bool = False,
     ) -> None:
         """The item has this value from now on, the whole of it.
 
@@ -112,20 +119,66 @@ class BaseStore(ABC):
             value: a JSON object.
             index: paths of the value to search by; False: none; None: as the store is configured.
             ttl: minutes to live; None: for ever.
+            if_version: write only if the item still has this version.
+            if_absent: write only if there is no item.
 
         Raises:
             InvalidNamespaceError: no item can be filed there.
-            NotImplementedError: a `ttl` for a store without.
+            VersionConflict: another writer was first. Nothing was written.
+            NotImplementedError: a `ttl`, or a condition, for a store that has none.
         """
+        self._refuse_conditions(if_version, if_absent=if_absent)
         self.batch([self._put_op(namespace, key, value, index, ttl)])
 
-    def delete(self, namespace: tuple[str, ...], key: str) -> None:
+    def delete(self, namespace: tuple[str, ...], key: str, *, if_version: int | None = None) -> None:
         """There is no such item from now on; fine if there was none.
+
+        Args:
+            namespace: where it is filed.
+            key: its name there.
+            if_version: delete only if the item still has this version.
+
+        Raises:
+            InvalidNamespaceError: no item can be filed there.
+            VersionConflict: it has another version, or there is no item. Nothing was written.
+            NotImplementedError: `if_version` for a store without versions.
+        """
+        self._refuse_conditions(if_version)
+        self.batch([PutOp(check_labels(namespace), str(key), None)])
+
+    def update(self, namespace: tuple[str, ...], key: str, fn: Change) -> Item | None:
+        """The item after `fn` made its new value from the present one; None if there is none then.
+
+        This default reads, computes and writes: it does not look whether somebody else wrote in between (no compare and
+        set), so of two at once one can be lost. Perdure's own stores lose none.
+
+        Args:
+            namespace: at least one label.
+            key: made a `str`.
+            fn: gets the value, or None if there is no item; gives the new one, or None to delete the item. Elsewhere it
+                may be called several times, so it should do nothing else.
 
         Raises:
             InvalidNamespaceError: no item can be filed there.
         """
-        self.batch([PutOp(check_labels(namespace), str(key), None)])
+        where = check_namespace(namespace)
+        before = self.get(where, key)
+        value = _changed(before, fn)
+        if value is not None:
+            self.put(where, key, value)
+            return self.get(where, key)
+        if before is not None:
+            self.delete(where, key)
+        return None
+
+    @property
+    def direct(self) -> BaseStore:
+        """The store past the running task: what is written through it is committed at once, and seen by all at once.
+
+        So it isn't undone when the task fails, and is written again when the task runs again: at least once. Reads see
+        committed items only. Outside of a task, and for a store that no task stages, there is no difference.
+        """
+        return self
 
     def list_namespaces(
         self,
@@ -181,13 +234,29 @@ class BaseStore(ABC):
         index: Literal[False] | list[str] | None = None,
         *,
         ttl: float | NotProvided | None = NOT_PROVIDED,
+        if_version: int | None = None,
+        if_absent: bool = False,
     ) -> None:
         """As `put`."""
+        self._refuse_conditions(if_version, if_absent=if_absent)
         await self.abatch([self._put_op(namespace, key, value, index, ttl)])
 
-    async def adelete(self, namespace: tuple[str, ...], key: str) -> None:
+    async def adelete(self, namespace: tuple[str, ...], key: str, *, if_version: int | None = None) -> None:
         """As `delete`."""
+        self._refuse_conditions(if_version)
         await self.abatch([PutOp(check_labels(namespace), str(key), None)])
+
+    async def aupdate(self, namespace: tuple[str, ...], key: str, fn: Change) -> Item | None:
+        """As `update`; `fn` is an ordinary function."""
+        where = check_namespace(namespace)
+        before = await self.aget(where, key)
+        value = _changed(before, fn)
+        if value is not None:
+            await self.aput(where, key, value)
+            return await self.aget(where, key)
+        if before is not None:
+            await self.adelete(where, key)
+        return None
 
     async def alist_namespaces(
         self,
@@ -203,6 +272,15 @@ class BaseStore(ABC):
         return cast("list[tuple[str, ...]]", (await self.abatch([op]))[0])
 
     # Arguments to operations, once for both colours.
+
+    def _refuse_conditions(self, if_version: int | None, *, if_absent: bool = False) -> None:
+        """Raises NotSupported for a condition that nobody here would check."""
+        if if_version is not None or if_absent:
+            asked = f"if_version={if_version!r}" if if_version is not None else "if_absent=True"
+            raise NotSupported(
+                f"{asked}: {type(self).__name__} has no versions, so nothing could be checked. Nothing was written. Leave "
+                "it out, or take a store that has versions, such as InMemoryStore or SqliteStore."
+            )
 
     def _refresh(self, refresh_ttl: bool | None) -> bool:
         if refresh_ttl is not None:
@@ -254,3 +332,8 @@ class BaseStore(ABC):
         if suffix:
             conditions.append(MatchCondition("suffix", check_labels(suffix)))
         return ListNamespacesOp(tuple(conditions) or None, max_depth, limit, offset)
+
+
+def _changed(before: Item | None, fn: Change) -> Mapping[str, Any] | None:
+    """The new value; `fn` may spoil what it gets, which some stores hand out as they keep it."""
+    return fn(None if before is None else copy.deepcopy(before.value))
