@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from perdure import clock
@@ -16,8 +17,18 @@ from perdure.engine.atend import AtEnd
 from perdure.engine.chain import Finished, Loaded, Step
 from perdure.engine.drafts import Rows
 from perdure.engine.headcache import HEADS, intact
-from perdure.engine.memory import TRIES, Memory, can_repeat, needs_answer, pause_before, resolve, write_memory
+from perdure.engine.memory import (
+    TRIES,
+    Memory,
+    UpdateFailed,
+    can_repeat,
+    needs_answer,
+    pause_before,
+    resolve,
+    write_memory,
+)
 from perdure.engine.ports import Pending, Ports
+from perdure.engine.recorded import Tails
 from perdure.engine.records import answer_rows, read_records, record_rows
 from perdure.engine.state import Live
 from perdure.errors import VersionConflict
@@ -113,6 +124,7 @@ class OwnChain:
         self.has_records = False  # of the step after `loaded_at`
         self.end = AtEnd() if durability == "exit" else None
         self._run_written = run is None
+        self._tails = Tails()  # of the step in progress
         self._flight: deque[tuple[Pending, Layer]] = deque()
         self._failed = False
 
@@ -162,6 +174,7 @@ class OwnChain:
         if head is None:
             return
         self.at = self.loaded_at = head.id
+        self._tails = Tails(loaded.operations)
         self.rows.begin(head, loaded.newest)
         # On a branch, records are the other branch's.
         self.has_records = head.id == loaded.newest and bool(
@@ -198,7 +211,7 @@ class OwnChain:
 
     def layers(self) -> list[Layer]:
         """Memory on its way, oldest first."""
-        layers = [layer for _, layer in self._flight]
+        layers = [layer for _, layer in list(self._flight)]  # other threads ask, too
         if self.end is not None:
             layers.append(self.end.layer)
         return layers
@@ -235,12 +248,13 @@ class OwnChain:
             parts.removals = [*writer.removals, RemoveStaged(*where), RemoveWrites(*where)]
         try:
             await self._send(parts, step.operations)
-        except VersionConflict:
+        except (VersionConflict, UpdateFailed):
             if before is not None:
                 rows.undo(before)
                 self._run_written = run_written
             raise
         self.has_records = False
+        self._tails = Tails()
 
     def _held_alone(self) -> Parts:
         """The held input alone: the step after it failed, or there is none."""
@@ -272,12 +286,28 @@ class OwnChain:
         if self.end is not None:
             self.end.finished += finished
             return
+        finished = self.fixed(finished)
         parts = self._held_alone() if self.rows.held is not None else self.parts()
         parts.writes, parts.staged = record_rows(
             self.spec, self.pieces, self.thread, self.ns, self.at, finished
         )
         self.has_records = True
         await self._send(parts, ())
+
+    def fixed(self, finished: Sequence[Finished]) -> list[Finished]:
+        """The same, with memory as values. A task of which a value cannot be computed now is left out: it runs again."""
+        backend = self.memory.backend
+        if backend is None or not any(left.operations for left in finished):
+            return list(finished)
+        with backend.read() as snapshot:
+            fixed = [
+                (
+                    left,
+                    [] if left.writes is None else self._tails.fix(snapshot, left.task.id, left.operations),
+                )
+                for left in finished
+            ]
+        return [replace(left, operations=made) for left, made in fixed if made is not None]
 
     async def answer(self, answers: dict[str, Any] | None, updates: Sequence[Write], known: int) -> None:
         """What the run's caller said, so that a crash does not lose it."""

@@ -11,6 +11,7 @@ from typing import Any, cast
 from perdure.channels.base import MISSING
 from perdure.constants import ERROR, INTERRUPT, NO_WRITES, RESUME, TASKS
 from perdure.engine.chain import Finished, Loaded
+from perdure.engine.recorded import Place, lost_tasks
 from perdure.engine.state import Record
 from perdure.graph.spec import GraphSpec, Write
 from perdure.storage.chains import Head, Pieces, aad
@@ -84,8 +85,8 @@ def _staged_rows(
     rows: list[StagedRow] = []
     for index, op in enumerate(operations):
         guard = [op.guard] if op.guard is not ANY else []
-        base = [op.base] if op.change is not None else []
-        content = [op.value, op.at, guard, base, op.origin.node, op.created_at]
+        base = [op.base] if op.computed else []
+        content = [op.value, op.at, guard, base, op.origin.node, op.created_at, op.after]
         payload = pieces.encode(
             content, path=f"memory {op.key!r}", aad=aad(thread, "staged", checkpoint, task, index)
         )
@@ -143,29 +144,20 @@ def read_records(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded)
 
 
 def _read_staged(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded) -> None:
-    touched: dict[Any, str] = {}  # which task wrote it
-    order = {row.task: row.path for row in snapshot.writes(head.thread, head.ns, head.id)}
-    rows = sorted(snapshot.staged(head.thread, head.ns, head.id), key=lambda row: order.get(row.task, ""))
-    lost: set[str] = set()
-    for row in rows:
-        content = pieces.decode(
-            row.payload, aad=aad(row.thread, "staged", row.checkpoint, row.task, row.index)
-        )
-        value, at, guard, base, node, created = content
-        where = (row.namespace, row.key)
-        if base:
-            # A computed value: good only while what it was computed from still stands and no task before changes it.
-            live = snapshot.item(row.namespace, row.key)
-            if touched.get(where, row.task) != row.task or (
-                where not in touched and (live.version if live else None) != base[0]
-            ):
-                lost.add(row.task)
-        expected = ANY if where in touched else guard[0] if guard else base[0] if base else ANY
-        touched[where] = row.task
-        operation = Operation(
-            row.namespace, row.key, value, at, expected, origin=Origin(row.thread, row.checkpoint, node), created_at=created,
+    recorded: dict[Place, Operation] = {}
+    for row in snapshot.staged(head.thread, head.ns, head.id):
+        place = aad(row.thread, "staged", row.checkpoint, row.task, row.index)
+        value, at, guard, base, node, created, after = pieces.decode(row.payload, aad=place)
+        recorded[row.task, row.index] = Operation(
+            row.namespace, row.key, value, at, guard[0] if guard else ANY, base=base[0] if base else None,
+            origin=Origin(row.thread, row.checkpoint, node), created_at=created,
+            after=None if after is None else (after[0], after[1]), computed=bool(base),
         )  # fmt: skip
-        loaded.operations.setdefault(row.task, []).append(operation)
+    lost = lost_tasks(snapshot, recorded)
+    for (task, _), op in recorded.items():
+        if op.computed and op.after is None:
+            op.guard = op.base
+        if task not in lost:
+            loaded.operations.setdefault(task, []).append(op)
     for task in lost:  # it counts as unfinished and runs again
         loaded.records[task].writes = None
-        loaded.operations.pop(task, None)
