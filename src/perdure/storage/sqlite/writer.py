@@ -2,10 +2,11 @@
 
 What the writer knows of the database (numbers of threads, chains, logs, namespaces; heads) is kept between groups in
 `Known`, and is exact as long as `PRAGMA data_version` says that no other connection committed. So in the common case a
-group asks nothing at all before it writes.
+group asks nothing at all before it writes. A single commit that needs no question is not even given a transaction: its
+statement is one (`combined.py`).
 
-Here: the order of effects within a commit and within a group. Not here: BEGIN and COMMIT, who leads (`backend.py`,
-`group.py`). The expectations of a member are checked before it leaves any trace, so leaving it out undoes nothing.
+Here: the order of effects within a commit and within a group. Not here: the transactions of groups (`transactions.py`),
+who leads (`group.py`). The expectations of a member are checked before it leaves any trace, so leaving it out undoes nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from perdure.storage.contract import (
     version_conflict,
 )
 from perdure.storage.sql import Queries
-from perdure.storage.sqlite.connections import Connection
+from perdure.storage.sqlite.combined import Combined
+from perdure.storage.sqlite.connections import C, Connection
 from perdure.storage.sqlite.packing import pack_id, unpack_id
 from perdure.storage.sqlite.rows import Chain, Key, Prepared, Put, Version
 
@@ -41,6 +43,8 @@ _ITEMS_A_COMMIT: Final = 1 << 20
 _LOW: Final = (1 << 32) - 1
 
 # The statements of every commit, looked up once.
+_BEGIN = C["begin_write"]
+_COMMIT = C["commit"]
 _ADD_COMMIT = Q["add_commit"]
 _ADD_THREAD = Q["add_thread"]
 _ADD_CHAIN = Q["add_chain"]
@@ -111,23 +115,45 @@ class Known:
         self.chains: dict[Chain, _ChainState] = {}
         self.logs: dict[tuple[int, int], int] = {}
         self.namespaces: dict[bytes, tuple[int, int]] = {}  # number, greatest n of an item
+        self.items: dict[Key, _ItemState] = {}  # that exist, deleted ones included
         self.last: list[int] | None = None  # greatest numbers of threads, chains, logs, namespaces
 
     def trim(self) -> None:
         """Forgets when there is too much to remember."""
-        if len(self.chains) + len(self.logs) + len(self.namespaces) > _REMEMBERED:
+        if len(self.chains) + len(self.logs) + len(self.namespaces) + len(self.items) > _REMEMBERED:
             self.forget()
+
+    def covers(self, member: Prepared) -> bool:
+        """Whether all that the member's rows need is known, so that no question has to be asked before they are written."""
+        if self.seq < 0 or member.rare:
+            return False
+        for chain in member.chains:
+            if chain not in self.chains:
+                return False
+        for item in member.known_items:
+            if item not in self.items:
+                return False
+        for name in member.threads:
+            if name not in self.threads:
+                return False
+        return all((self.threads[row[0]], row[1]) in self.logs for row in member.segments)
 
 
 class GroupWriter:
-    """One group within one transaction. `outcome(member)` adds its rows or says why not; `finish()` writes them."""
+    """One group within one transaction.
 
-    def __init__(self, connection: Connection, known: Known) -> None:
+    `begun` False: there is no transaction yet. It begins with the first statement that needs one; what was read before is
+    proved by `add_commit`, which fails if anybody else made the commit of that number.
+    """
+
+    __slots__ = ("_begun", "_db", "_known", "_removed", "_rows", "_set_items", "_touched")
+
+    def __init__(self, connection: Connection, known: Known, *, begun: bool = True) -> None:
         self._db = connection
         self._known = known
+        self._begun = begun
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
         self._touched: set[bytes] = set()  # threads with rows that are not written yet
-        self._items: dict[Key, _ItemState] = {}
         self._set_items: dict[int, tuple[int, int, int]] = {}  # id -> version, alive, id
         self._removed = False
 
@@ -153,13 +179,41 @@ class GroupWriter:
             self._known.forget()
         return outcomes
 
+    def write_alone(self, member: Prepared, combined: Combined) -> Revision:
+        """The commit of a member that `Known.covers`, in a transaction of its own, with its end: one statement if possible.
+
+        Raises:
+            StaleThread: as `VersionConflict`; by what is known, which may be out of date. There is no transaction.
+            sqlite3.IntegrityError: what is known is out of date, or a segment exists. As any other error: nothing of
+                it may be kept, neither what is known nor the transaction, if there is one.
+        """
+        revision = self._member(member)
+        if not self._begun:
+            self._gather_set_items()
+            rows = self._rows
+            kinds = tuple([kind for kind in _STATEMENTS if kind in rows for _ in rows[kind]])
+            text = combined.text(self._db, kinds)
+            if text is not None:
+                self._db.execute(text, [value for kind in _STATEMENTS if kind in rows for row in rows[kind] for value in row])
+                return revision
+        self._flush()
+        self._db.execute(_COMMIT)
+        return revision
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._db.execute(_BEGIN)
+            self._begun = True
+
     # -- knowing -----------------------------------------------------------------------------------------------------
 
     def _ask(self, name: str, *values: bytes | int) -> list[tuple[Any, ...]]:
+        self._begin()
         return self._db.execute(Q[name], values).fetchall()
 
     def _ask_many(self, name: str, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Answers about many rows of values, in few questions. Padded, so that few texts of the block are ever compiled."""
+        self._begin()
         found: list[tuple[Any, ...]] = []
         wanted = list(rows)
         for start in range(0, len(wanted), _ASKED_AT_ONCE):
@@ -190,7 +244,7 @@ class GroupWriter:
         if logs:
             for thread, log, number in self._ask_many("find_logs", logs):
                 known.logs[thread, log] = number
-        keys = {key for member in members for key in member.known_items if key not in self._items}
+        keys = {key for member in members for key in member.known_items if key not in known.items}
         if keys:
             self._learn_items(keys)
 
@@ -205,7 +259,7 @@ class GroupWriter:
         }
         for number, key, *state in self._ask_many("find_items", wanted):
             id, version, alive, created, updated = state
-            self._items[wanted[number, key]] = _ItemState(id, version, alive == 1, created, updated)
+            self._known.items[wanted[number, key]] = _ItemState(id, version, alive == 1, created, updated)
 
     def _next(self, kind: int) -> int:
         """The next number of a thread (0), chain (1), log (2) or namespace (3)."""
@@ -276,7 +330,7 @@ class GroupWriter:
     def _check_versions(self, wanted: Sequence[Version]) -> None:
         failed: list[tuple[ItemIs, int | None]] = []
         for item, version, said in wanted:
-            state = self._items.get(item)
+            state = self._known.items.get(item)
             found = state.version if state and state.alive else None
             if found != version:
                 failed.append((said, found))
@@ -300,7 +354,7 @@ class GroupWriter:
 
     def _put(self, put: Put, version: int, at: int) -> int:
         """Adds one version of an item; the next free version."""
-        state = self._items.get(put.item)
+        state = self._known.items.get(put.item)
         alive = state is not None and state.alive
         if put.value is None and not alive:
             return version  # deleting what isn't there changes nothing
@@ -327,7 +381,7 @@ class GroupWriter:
                 put.value,
             ),
         )
-        self._items[put.item] = _ItemState(id, version, put.value is not None, created, updated)
+        self._known.items[put.item] = _ItemState(id, version, put.value is not None, created, updated)
         return version + 1
 
     def _new_item_id(self, space: bytes) -> int:
@@ -351,10 +405,9 @@ class GroupWriter:
 
     def _flush(self) -> None:
         """Writes what was gathered, in the order of effects."""
+        self._begin()
+        self._gather_set_items()
         rows = self._rows
-        if self._set_items:
-            rows[_SET_ITEM] = list(self._set_items.values())
-            self._set_items = {}
         for statement in _STATEMENTS:
             gathered = rows.get(statement)
             if not gathered:
@@ -365,6 +418,11 @@ class GroupWriter:
                 self._db.executemany(statement, gathered)
         self._rows = {}
         self._touched = set()
+
+    def _gather_set_items(self) -> None:
+        if self._set_items:
+            self._rows[_SET_ITEM] = list(self._set_items.values())
+            self._set_items = {}
 
     # -- removals ----------------------------------------------------------------------------------------------------
 
@@ -413,7 +471,6 @@ class GroupWriter:
         seq, last = self._known.seq, self._known.last
         self._known.forget()
         self._known.seq, self._known.last = seq, last  # only grew, so still free
-        self._items = {}
         self._learn([member])
 
     def _remove_thread(self, name: bytes) -> None:
