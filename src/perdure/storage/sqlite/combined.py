@@ -33,7 +33,12 @@ class Combined:
     def text(self, database: Connection, statements: tuple[str, ...]) -> str | None:
         """The one statement for these, run in their order; None: there is none, or not yet. Not within a transaction."""
         text = self._texts.get(statements)
-        if text is None and self._usable and len(statements) <= _MOST_STATEMENTS and len(self._texts) < _MOST_TEXTS:
+        if (
+            text is None
+            and self._usable
+            and len(statements) <= _MOST_STATEMENTS
+            and len(self._texts) < _MOST_TEXTS
+        ):
             self._seen[statements] += 1
             if self._seen[statements] > _SEEN_BEFORE:
                 text = self._texts[statements] = _made(database, len(self._texts), statements)
@@ -55,7 +60,7 @@ def _made(database: Connection, number: int, statements: tuple[str, ...]) -> str
         )
     except sqlite3.Error:  # nothing depends on it
         return ""
-    return f"INSERT INTO {name} VALUES ({', '.join('?' * size)})"
+    return f"INSERT INTO {name} VALUES ({', '.join('?' * size)})"  # noqa: S608 - a name and places of ours
 
 
 def _with_names(statement: str, places: count[int]) -> str:

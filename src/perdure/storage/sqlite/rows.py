@@ -120,9 +120,7 @@ class Prepared:
         self.rare = False
         self.removals = [self._removal(removal) for removal in removals] if removals else _NONE
         self.runs = [self._run(run) for run in runs] if runs else _NONE
-        self.checkpoints = (
-            [self._checkpoint(row) for row in checkpoints] if checkpoints else _NONE
-        )
+        self.checkpoints = [self._checkpoint(row) for row in checkpoints] if checkpoints else _NONE
         self.segments = [self._segment(row) for row in segments] if segments else _NONE
         self.writes = [self._write(row) for row in writes] if writes else _NONE
         self.staged = [self._staged(row) for row in staged] if staged else _NONE
@@ -231,7 +229,9 @@ class Prepared:
             case RemoveThread() | RemoveCheckpoint():
                 pass
             case _:
-                raise StorageError(f"this backend does not know the removal {removal!r}; nothing was written.")
+                raise StorageError(
+                    f"this backend does not know the removal {removal!r}; nothing was written."
+                )
         self.rare = True
         return removal
 

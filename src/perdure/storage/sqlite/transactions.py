@@ -19,8 +19,9 @@ from perdure.storage.sqlite.combined import Combined
 from perdure.storage.sqlite.connections import C, Connection, connect
 from perdure.storage.sqlite.faults import busy_because, closed, is_busy, patiently, translated
 from perdure.storage.sqlite.files import Place, SideLock
+from perdure.storage.sqlite.known import Known
 from perdure.storage.sqlite.rows import Prepared
-from perdure.storage.sqlite.writer import GroupWriter, Known, Q
+from perdure.storage.sqlite.writer import GroupWriter, Q
 
 log = logging.getLogger("perdure.storage")
 
@@ -87,8 +88,8 @@ class Transactions:
             return False
         if self._side is not None and not self._side.try_lock(alone=False):
             return False
+        seq = known.seq + 1
         try:
-            seq = known.seq + 1
             outcomes.append(GroupWriter(database, known, begun=False).write_alone(member, self._combined))
         except (StaleThread, VersionConflict):
             return False  # perhaps: what is known may be out of date, and nothing was written yet
@@ -104,7 +105,7 @@ class Transactions:
             return True
         except BaseException:  # a signal in this thread
             self._undo(database)
-            if database.execute(_IS_COMMIT, (seq, member.id)).fetchall():
+            if not outcomes and self._stands(database, seq, member):
                 outcomes.append(Revision(0, seq))
             raise
         finally:
@@ -112,6 +113,13 @@ class Transactions:
         self.commits += 1
         self._weight += member.weight
         return True
+
+    def _stands(self, database: Connection, seq: int, member: Prepared) -> bool:
+        """Whether the member's commit was made, under this number."""
+        try:
+            return bool(database.execute(_IS_COMMIT, (seq, member.id)).fetchall())
+        except sqlite3.Error:
+            return False
 
     def _begin(self, database: Connection, *, wait: bool) -> bool:
         """Inside a transaction from now on; False: not at once, and `wait` is False."""

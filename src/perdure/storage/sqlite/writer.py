@@ -1,8 +1,7 @@
 """A group of commits into one open transaction: who may, what rows, one `executemany` a table.
 
-What the writer knows of the database (numbers of threads, chains, logs, namespaces; heads) is kept between groups in
-`Known`, and is exact as long as `PRAGMA data_version` says that no other connection committed. So in the common case a
-group asks nothing at all before it writes. A single commit that needs no question is not even given a transaction: its
+What the writer knows of the database is kept between groups (`known.py`), so in the common case a group asks nothing at
+all before it writes. A single commit that needs no question is not even given a transaction: its
 statement is one (`combined.py`).
 
 Here: the order of effects within a commit and within a group. Not here: the transactions of groups (`transactions.py`),
@@ -12,7 +11,7 @@ who leads (`group.py`). The expectations of a member are checked before it leave
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from perdure.codec import text_to_bytes
 from perdure.errors import PerdureError, StorageError
@@ -32,12 +31,12 @@ from perdure.storage.contract import (
 from perdure.storage.sql import Queries
 from perdure.storage.sqlite.combined import Combined
 from perdure.storage.sqlite.connections import C, Connection
+from perdure.storage.sqlite.known import ChainState, ItemState, Known
 from perdure.storage.sqlite.packing import pack_id, unpack_id
 from perdure.storage.sqlite.rows import Chain, Key, Prepared, Put, Version
 
 Q: Final = Queries("queries/threads.sqlite.sql", "queries/items.sqlite.sql")
 
-_REMEMBERED: Final = 20_000  # chains, logs, namespaces: some 5 MB
 _ASKED_AT_ONCE: Final = 64
 _ITEMS_A_COMMIT: Final = 1 << 20
 _LOW: Final = (1 << 32) - 1
@@ -81,62 +80,7 @@ _STATEMENTS: Final = (
     _END_VERSION,
     _SET_ITEM,
 )
-
-
-class _ChainState(NamedTuple):
-    """Numbers of thread and chain (0: none yet), and the head."""
-
-    thread: int
-    chain: int
-    head: bytes | None
-
-
-class _ItemState(NamedTuple):
-    """An item as the group has left it so far. `alive` False: deleted, its history still kept."""
-
-    id: int
-    version: int
-    alive: bool
-    created: int
-    updated: int
-
-
-class Known:
-    """What one connection knows of the database. Dropped whenever it may no longer be true."""
-
-    def __init__(self) -> None:
-        self.data_version = -1
-        self.forget()
-
-    def forget(self) -> None:
-        """Nothing is known from now on."""
-        self.seq = -1
-        self.threads: dict[bytes, int] = {}
-        self.chains: dict[Chain, _ChainState] = {}
-        self.logs: dict[tuple[int, int], int] = {}
-        self.namespaces: dict[bytes, tuple[int, int]] = {}  # number, greatest n of an item
-        self.items: dict[Key, _ItemState] = {}  # that exist, deleted ones included
-        self.last: list[int] | None = None  # greatest numbers of threads, chains, logs, namespaces
-
-    def trim(self) -> None:
-        """Forgets when there is too much to remember."""
-        if len(self.chains) + len(self.logs) + len(self.namespaces) + len(self.items) > _REMEMBERED:
-            self.forget()
-
-    def covers(self, member: Prepared) -> bool:
-        """Whether all that the member's rows need is known, so that no question has to be asked before they are written."""
-        if self.seq < 0 or member.rare:
-            return False
-        for chain in member.chains:
-            if chain not in self.chains:
-                return False
-        for item in member.known_items:
-            if item not in self.items:
-                return False
-        for name in member.threads:
-            if name not in self.threads:
-                return False
-        return all((self.threads[row[0]], row[1]) in self.logs for row in member.segments)
+_ORDER: Final = {statement: place for place, statement in enumerate(_STATEMENTS)}.__getitem__
 
 
 class GroupWriter:
@@ -174,6 +118,9 @@ class GroupWriter:
                 outcomes.append(self._member(member))
             except PerdureError as error:
                 outcomes.append(error)
+            else:
+                self._touched |= member.threads
+                self._touched.update([chain[0] for chain in member.chains])
         self._flush()
         if self._removed:
             self._known.forget()
@@ -190,11 +137,15 @@ class GroupWriter:
         revision = self._member(member)
         if not self._begun:
             self._gather_set_items()
-            rows = self._rows
-            kinds = tuple([kind for kind in _STATEMENTS if kind in rows for _ in rows[kind]])
-            text = combined.text(self._db, kinds)
+            kinds: list[str] = []
+            values: list[Any] = []
+            for kind in sorted(self._rows, key=_ORDER):
+                for row in self._rows[kind]:
+                    kinds.append(kind)
+                    values += row
+            text = combined.text(self._db, tuple(kinds))
             if text is not None:
-                self._db.execute(text, [value for kind in _STATEMENTS if kind in rows for row in rows[kind] for value in row])
+                self._db.execute(text, values)
                 return revision
         self._flush()
         self._db.execute(_COMMIT)
@@ -231,7 +182,7 @@ class GroupWriter:
         chains |= {(name, b"") for name in threads}
         if chains:
             for name, ns, thread, chain, head in self._ask_many("find_chains", chains):
-                known.chains[name, ns] = _ChainState(thread or 0, chain or 0, head)
+                known.chains[name, ns] = ChainState(thread or 0, chain or 0, head)
                 if thread:
                     known.threads[name] = thread
         logs = {
@@ -259,7 +210,7 @@ class GroupWriter:
         }
         for number, key, *state in self._ask_many("find_items", wanted):
             id, version, alive, created, updated = state
-            self._known.items[wanted[number, key]] = _ItemState(id, version, alive == 1, created, updated)
+            self._known.items[wanted[number, key]] = ItemState(id, version, alive == 1, created, updated)
 
     def _next(self, kind: int) -> int:
         """The next number of a thread (0), chain (1), log (2) or namespace (3)."""
@@ -275,12 +226,12 @@ class GroupWriter:
             self._add(_ADD_THREAD, (number, name))
         return number
 
-    def _chain(self, chain: Chain) -> _ChainState:
+    def _chain(self, chain: Chain) -> ChainState:
         """The chain's state, with numbers."""
         state = self._known.chains[chain]
         if not state.chain:
             thread = self._thread(chain[0])
-            state = self._known.chains[chain] = _ChainState(thread, self._next(1), None)
+            state = self._known.chains[chain] = ChainState(thread, self._next(1), None)
             self._add(_ADD_CHAIN, (state.chain, thread, chain[1]))
         return state
 
@@ -293,7 +244,7 @@ class GroupWriter:
 
     # -- one member --------------------------------------------------------------------------------------------------
 
-    def _member(self, member: Prepared) -> Outcome:
+    def _member(self, member: Prepared) -> Revision:
         for chain, id, said in member.heads:
             found = self._known.chains[chain].head
             if found != id:
@@ -323,8 +274,6 @@ class GroupWriter:
         version = seq << 20
         for put in member.items:
             version = self._put(put, version, member.at)
-        self._touched |= member.threads
-        self._touched.update(chain[0] for chain in member.chains)
         return Revision(0, seq)
 
     def _check_versions(self, wanted: Sequence[Version]) -> None:
@@ -339,9 +288,9 @@ class GroupWriter:
 
     def _checkpoint(self, row: tuple[Any, ...], seq: int) -> None:
         chain, id, parent, parent_ns, step, source, at, run, whole, metadata, state = row
-        number, head = self._chain(chain)[1:]
+        thread, number, head = self._chain(chain)
         if head is None or id > head:
-            self._known.chains[chain] = self._known.chains[chain]._replace(head=id)
+            self._known.chains[chain] = ChainState(thread, number, id)
             if parent is not None and parent == head and parent_ns is None:
                 parent = b""
         elif id != head:  # between others: whoever said "the one before me" must say which
@@ -381,7 +330,7 @@ class GroupWriter:
                 put.value,
             ),
         )
-        self._known.items[put.item] = _ItemState(id, version, put.value is not None, created, updated)
+        self._known.items[put.item] = ItemState(id, version, put.value is not None, created, updated)
         return version + 1
 
     def _new_item_id(self, space: bytes) -> int:
@@ -448,7 +397,7 @@ class GroupWriter:
     def _number_of(self, thread: bytes, ns: bytes) -> int:
         if (thread, ns) not in self._known.chains:
             for _, _, number, chain, head in self._ask_many("find_chains", [(thread, ns)]):
-                self._known.chains[thread, ns] = _ChainState(number or 0, chain or 0, head)
+                self._known.chains[thread, ns] = ChainState(number or 0, chain or 0, head)
                 if number:
                     self._known.threads[thread] = number
         return self._known.chains[thread, ns].chain
