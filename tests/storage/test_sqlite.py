@@ -516,7 +516,7 @@ def test_a_single_commit_of_a_usual_kind_is_one_statement(tmp_path: Path) -> Non
         assert [row.payload for row in now.segments("t", 1, 9)] == [b"%d" % n for n in range(6)]
         item = now.item(put_of("k", None).namespace, "k")
         assert item is not None
-        assert (item.value, now.count("history")) == (b"5", 5)
+        assert (item.value, now.count("history")) == (b"5", 6)
     db.close()
 
 
