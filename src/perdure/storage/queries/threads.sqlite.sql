@@ -15,6 +15,10 @@ SELECT seq
  ORDER BY seq DESC
  LIMIT 1;
 
+-- name: is_commit
+-- ?1 seq, ?2 id. A row if the commit of that number is this one. One seek.
+SELECT seq FROM perdure_commits WHERE seq = ?1 AND id = ?2;
+
 -- name: head
 -- ?1 thread, ?2 ns. The chain's greatest id. One seek a table.
 SELECT k.id
@@ -247,7 +251,7 @@ SELECT coalesce((SELECT max(no) FROM perdure_threads), 0),
 -- ---- rows in
 
 -- name: add_commit
--- seq, id, at.
+-- seq, id, at. An error if the number is taken: somebody else committed since it was found.
 INSERT INTO perdure_commits (seq, id, at) VALUES (?, ?, ?);
 
 -- name: add_thread
