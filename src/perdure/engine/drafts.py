@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import ormsgpack
 
@@ -283,5 +283,5 @@ def _is_quiet(channel: AnyChannel) -> bool:
     """Whether a write to the channel runs no code that could change what it holds in place."""
     kind = type(channel)
     if kind is BinaryOperatorAggregate:
-        return channel.operator is operator.add
+        return cast("BinaryOperatorAggregate[Any]", channel).operator is operator.add
     return kind in _KEEPING

@@ -70,8 +70,11 @@ class Shadow:
         """Whether `value`, which is what `live` was, has not changed since. In doubt it has."""
         if self.sheet is None:
             return bool(value == self._copy)
-        same = type(value) is list and len(cast("list[Any]", value)) == len(self.live)
-        return same and not any(map(is_not, self.live, value)) and self.sheet.stands()
+        if type(value) is not list:
+            return False
+        items = cast("list[Any]", value)
+        same = len(items) == len(self.live) and not any(map(is_not, self.live, items))
+        return same and self.sheet.stands()
 
     def absorb(self, change: Change, value: Any) -> None:
         """From now on the shadow of `value`, which differs from the committed one by `change`."""
