@@ -135,6 +135,7 @@ def beside(file: Path) -> Path:
 def bare_decode(saver) -> float:
     """Milliseconds for the long thread's bytes through zstd and ormsgpack alone: no objects, no rows, no channels."""
     import ormsgpack
+
     from perdure.codec.envelope import zstd
 
     with saver.__perdure_backend__.backend.read() as snapshot:

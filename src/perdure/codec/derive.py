@@ -171,15 +171,18 @@ def _model(cls: Any) -> Shape:
     declares_private = bool(cls.__private_attributes__)
 
     def together(parts: list[Any]) -> object:
-        stored, given, extra, private, *_ = (*parts, None, None, None)
+        stored, known = parts[0], len(parts)
+        given = parts[1] if known > 1 else None
+        extra = parts[2] if known > 2 else None
         # Long threads are thousands of messages, nearly all written by the class as it is: no walk over fields for them.
         as_it_is = type(stored) is dict and stored.keys() == names
         content = cast("dict[str, Any]", stored) if as_it_is else completed(stored)
         made = cls.__new__(cls)
         _set(made, "__dict__", content)
         _set(made, "__pydantic_fields_set__", {*(stored if given is None else given)} & names)
-        _set(made, "__pydantic_extra__", dict(extra or {}) if allows_extra else None)
-        _set(made, "__pydantic_private__", _private_of(cls, private) if declares_private else None)
+        _set(made, "__pydantic_extra__", (dict(extra) if extra else {}) if allows_extra else None)
+        private = _private_of(cls, parts[3] if known > 3 else None) if declares_private else None
+        _set(made, "__pydantic_private__", private)
         return made
 
     def completed(stored: Any) -> dict[str, Any]:

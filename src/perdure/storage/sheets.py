@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain, compress
-from operator import attrgetter, is_not
+from operator import attrgetter, is_not, methodcaller
 from typing import Any, Final, Literal, cast
 
 from perdure.storage.stand_ins import Fields, has_fields, is_leaf_kind, slots_of
@@ -32,6 +32,7 @@ _BESIDE: Final = frozenset({_EXTRA, _PRIVATE})
 _fields_of = attrgetter("__dict__")
 _extra_of = attrgetter(_EXTRA)
 _private_of = attrgetter(_PRIVATE)
+_values_of = methodcaller("values")
 
 _DICT: Final[type[Any]] = dict
 _EMPTY: Final[dict[type[Any], Any]] = {dict: {}, list: []}
@@ -149,7 +150,10 @@ def _levels(top: list[Any]) -> list[list[Any]] | None:
 
 
 def _inside(level: list[Any]) -> list[Any]:
-    return list(chain.from_iterable(each.values() if type(each) is _DICT else each for each in level))
+    full: list[Any] = [*filter(None, level)]  # most inner ones are empty
+    if _kinds(full) == {_DICT}:
+        return list(chain.from_iterable(map(_values_of, full)))
+    return list(chain.from_iterable(each.values() if type(each) is _DICT else each for each in full))
 
 
 def _containers(values: Sequence[Any], kinds: set[type[Any]]) -> list[Any]:
