@@ -17,6 +17,7 @@ from types import TracebackType
 
 __all__ = [
     "Clock",
+    "commit_id",
     "micros",
     "monotonic",
     "new_checkpoint_id",
@@ -46,6 +47,7 @@ class Clock:
 
 
 _clock = Clock()
+_micros = _clock.micros  # bound once: asked several times a step
 
 
 def now() -> datetime:
@@ -55,7 +57,7 @@ def now() -> datetime:
 
 def micros() -> int:
     """Microseconds since 1970-01-01 UTC. May stand still or step back."""
-    return _clock.micros()
+    return _micros()
 
 
 def monotonic() -> float:
@@ -68,9 +70,8 @@ class use_clock:
 
     def __init__(self, clock: Clock) -> None:
         """Installs `clock` at once."""
-        global _clock
         self._before = _clock
-        _clock = clock
+        _install(clock)
 
     def __enter__(self) -> Clock:
         """The installed clock."""
@@ -84,8 +85,12 @@ class use_clock:
 
     def restore(self) -> None:
         """The clock that was there before is back."""
-        global _clock
-        _clock = self._before
+        _install(self._before)
+
+
+def _install(clock: Clock) -> None:
+    global _clock, _micros
+    _clock, _micros = clock, clock.micros
 
 
 # ---- ids
@@ -118,7 +123,7 @@ if hasattr(os, "register_at_fork"):
 def _next_tick(at_least: int = 0) -> int:
     global _last_tick
     with _lock:
-        tick = _clock.micros() * 10 + _GREGORIAN_TICKS
+        tick = _micros() * 10 + _GREGORIAN_TICKS
         if tick <= _last_tick:
             tick = _last_tick + 1
         if tick < at_least:
@@ -190,6 +195,11 @@ def _as_text(tick: int) -> str:
         0x8000 | draw(14),
         draw(48),
     )
+
+
+def commit_id(at: int) -> bytes:
+    """16 bytes that no other commit has, ordered by time where `at` (microseconds since 1970) is."""
+    return (at << 64 | _random.getrandbits(64)).to_bytes(16, "big")
 
 
 def random_id() -> int:

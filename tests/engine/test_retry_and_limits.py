@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from engine.kit import Colour, Log, chain, thread
+from perdure.engine.settings import default_recursion_limit
 from perdure.errors import GraphDrained, GraphRecursionError
 from perdure.graph import START, StateGraph
 from perdure.runtime import RunControl, Runtime
@@ -196,9 +197,13 @@ def test_the_limit_of_a_call_that_names_none_comes_from_the_environment(
     run: Colour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LANGGRAPH_DEFAULT_RECURSION_LIMIT", "2")
+    default_recursion_limit.cache_clear()  # as in a new process: it is read once
 
-    with pytest.raises(GraphRecursionError, match="limit of 2"):
-        run.invoke(chain("a", "b", "c").compile(), {})
+    try:
+        with pytest.raises(GraphRecursionError, match="limit of 2"):
+            run.invoke(chain("a", "b", "c").compile(), {})
+    finally:
+        default_recursion_limit.cache_clear()
 
 
 # -- concurrency -------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def copy_commit(snapshot: Snapshot, pieces: Pieces, source: str, target: str) ->
     writes = [row for at in rows for row in snapshot.writes(source, at.ns, at.id)]
     staged = [row for at in rows for row in snapshot.staged(source, at.ns, at.id)]
     return Commit(
-        clock.uuid6().bytes,
+        clock.commit_id(clock.micros()),
         clock.micros(),
         heads=[HeadIs(target, ns, None) for ns, _ in snapshot.heads(source)],
         runs=[run._replace(thread=target) for run in runs if run is not None],

@@ -39,6 +39,7 @@ from perdure.codec import DEFAULT, Codec
 from perdure.codec.own import register_own
 from perdure.engine.headcache import HEADS
 from perdure.errors import StaleThread, StorageError
+from perdure.storage import outcome
 from perdure.storage.aside import aside
 from perdure.storage.chains import Pieces
 from perdure.storage.contract import (
@@ -239,7 +240,7 @@ class BackendSaver(BaseCheckpointSaver[Any]):
                 before = look_before(snapshot, self._pieces, place, checkpoint, new_versions, alone=alone)
             commit = put_commit(before, self._pieces, place, checkpoint, merged, new_versions, alone=alone)
             try:
-                self._backend().commit(commit)
+                outcome.commit(self._backend(), commit)
             except StaleThread:  # another put was first
                 continue
             if before.replaces:
@@ -263,12 +264,14 @@ class BackendSaver(BaseCheckpointSaver[Any]):
                 "was written."
             )
         if writes:
-            self._backend().commit(writes_commit(self._pieces, place, writes, task_id, task_path))
+            outcome.commit(self._backend(), writes_commit(self._pieces, place, writes, task_id, task_path))
 
     def delete_thread(self, thread_id: str) -> None:
         """Everything of the thread goes, in all namespaces; not the memory that it wrote. An unknown one: nothing."""
         thread = check_thread_id(str(thread_id))
-        self._changed(thread, Commit(clock.uuid6().bytes, clock.micros(), removals=[RemoveThread(thread)]))
+        self._changed(
+            thread, Commit(clock.commit_id(clock.micros()), clock.micros(), removals=[RemoveThread(thread)])
+        )
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Checkpoints of these runs go, with their writes, in all threads and namespaces; others stay readable."""
@@ -432,7 +435,7 @@ class BackendSaver(BaseCheckpointSaver[Any]):
         backend = self._backend()
         with backend.read() as snapshot:
             spaces = {ns for ns, _ in snapshot.heads(thread)}
-        backend.commit(commit)
+        outcome.commit(backend, commit)
         for ns in spaces:
             HEADS.take(backend, thread, ns)
 

@@ -51,7 +51,9 @@ def removal_commit(
 
 
 def _commit(heads: list[HeadIs], removals: list[Removal], rows: list[CheckpointRow]) -> Commit:
-    return Commit(clock.uuid6().bytes, clock.micros(), heads=heads, removals=removals, checkpoints=rows)
+    return Commit(
+        clock.commit_id(clock.micros()), clock.micros(), heads=heads, removals=removals, checkpoints=rows
+    )
 
 
 class _Survivors:

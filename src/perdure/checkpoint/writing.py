@@ -101,7 +101,7 @@ def put_commit(
     )  # fmt: skip
     heads = () if alone else (HeadIs(thread, ns, before.newest),)
     return Commit(
-        clock.uuid6().bytes,
+        clock.commit_id(now),
         now,
         heads=heads,
         removals=writer.removals,
@@ -157,4 +157,4 @@ def writes_commit(
             value, path=f"the write to {channel}", aad=aad(thread, "write", id, task_id, index)
         )
         rows.append(WriteRow(thread, ns, id, task_id, index, task_path, channel, payload))
-    return Commit(clock.uuid6().bytes, clock.micros(), writes=rows)
+    return Commit(clock.commit_id(clock.micros()), clock.micros(), writes=rows)

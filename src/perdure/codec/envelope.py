@@ -28,6 +28,7 @@ __all__ = ["Codec"]
 _PLAIN = b"\x10"
 _ZSTD = b"\x11"
 _SEALED = b"\x12"
+_NONE = _PLAIN + b"\xc0"
 
 _LEVEL = 3
 _FLUSH = zstd.ZstdCompressor.FLUSH_FRAME
@@ -83,6 +84,8 @@ class Codec:
         Raises:
             EncodingError: a part cannot be saved; the path names it.
         """
+        if value is None and self._cipher is None:  # what most triggers of nodes are
+            return _NONE
         packed = self._packer.pack(value, path)
         stored = _PLAIN + packed if len(packed) < self._compress_from else _compressed(packed)
         if self._cipher is None:

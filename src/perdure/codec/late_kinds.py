@@ -1,8 +1,8 @@
-"""Built-in kinds whose modules are imported only when a value needs them: zones, fractions, addresses, numpy, pydantic.
+"""Built-in kinds whose modules are imported only when a value needs them: zones, addresses, numpy, pydantic, messages.
 
 Encoding meets a value, so its module is there already. Decoding imports one of the modules named *in this file*; a
 name from the data only ever chooses among names written here, or is looked up in the list of known time zones.
-Imports `kinds`; `registry.py` and `pack.py` come in.
+Imports `kinds`, `derive`; `registry.py` and `pack.py` come in.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, cast
 
+from perdure.codec.derive import Shape, shape_of
 from perdure.codec.kinds import Decode, Kind, want, want_items, want_list
 
 if TYPE_CHECKING:
@@ -31,6 +32,27 @@ _SECRETS = frozenset({"SecretStr", "SecretBytes"})
 _URLS = frozenset(
     {"AnyUrl", "AnyHttpUrl", "HttpUrl", "AnyWebsocketUrl", "WebsocketUrl", "FileUrl", "FtpUrl"}
     | {"PostgresDsn", "RedisDsn", "MongoDsn", "MySQLDsn", "AmqpDsn", "KafkaDsn", "NatsDsn"}
+)
+
+# LangChain's messages: what chats hold, mostly under annotations that name no class (`Annotated[list, add]`).
+_MESSAGES = frozenset(
+    {
+        "AIMessage",
+        "HumanMessage",
+        "SystemMessage",
+        "ToolMessage",
+        "FunctionMessage",
+        "ChatMessage",
+        "RemoveMessage",
+    }
+    | {
+        "AIMessageChunk",
+        "HumanMessageChunk",
+        "SystemMessageChunk",
+        "ToolMessageChunk",
+        "FunctionMessageChunk",
+    }
+    | {"ChatMessageChunk"}
 )
 
 # A part of a zone's name; no dots, so that none climbs out of the zones' folder.
@@ -162,15 +184,36 @@ def _pydantic_from_plain(plain: object) -> object:
     return getattr(pydantic, name)(want(content, bytes if name == "SecretBytes" else str))
 
 
+@functools.cache
+def _message_shape(name: object) -> Shape:
+    import langchain_core.messages as messages  # the user's dependency, imported when a value of it is read
+
+    shape = shape_of(getattr(messages, name)) if isinstance(name, str) and name in _MESSAGES else None
+    if shape is None:
+        raise ValueError("no message that is saved")
+    return shape
+
+
+def _message_to_plain(value: object) -> object:
+    name = type(value).__name__
+    return [name, *_message_shape(name).apart(value)]
+
+
+def _message_from_plain(plain: object) -> object:
+    name, *parts = want_items(plain)
+    return _message_shape(want(name, str)).together(parts)
+
+
 _ZONE_KIND = Kind(14, _zone_to_plain, _zone_from_plain)
 _FRACTION = Kind(16, _fraction_to_plain, _fraction_from_plain)
 _ADDRESS = Kind(23, _address_to_plain, _address_from_plain, layered=True)
 _ARRAY = Kind(30, _array_to_plain, _array_from_plain, layered=True)
 _SCALAR = Kind(31, _scalar_to_plain, _scalar_from_plain, layered=True)
 _PYDANTIC = Kind(32, _pydantic_to_plain, _pydantic_from_plain, layered=True)
+_MESSAGE = Kind(33, _message_to_plain, _message_from_plain, layered=True)
 
 LATE_BY_TAG: dict[int, Decode] = {
-    kind.tag: kind.decode for kind in (_ZONE_KIND, _FRACTION, _ADDRESS, _ARRAY, _SCALAR, _PYDANTIC)
+    kind.tag: kind.decode for kind in (_ZONE_KIND, _FRACTION, _ADDRESS, _ARRAY, _SCALAR, _PYDANTIC, _MESSAGE)
 }
 
 
@@ -197,6 +240,11 @@ def late_kind(cls: type) -> Kind | None:
 
             if cls.__name__ in _SECRETS | _URLS and getattr(pydantic, cls.__name__, None) is cls:
                 found = _PYDANTIC
+        case "langchain_core" if cls.__name__ in _MESSAGES:
+            import langchain_core.messages as messages  # imported already: here is a type of it
+
+            if getattr(messages, cls.__name__, None) is cls:
+                found = _MESSAGE
         case _:
             pass
     return found

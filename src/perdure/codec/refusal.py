@@ -78,6 +78,13 @@ def damaged(what: str, why: str) -> EncodingError:
     return EncodingError(f"Stored bytes cannot be read: {what} is damaged ({why}).", path="value")
 
 
+def missing(what: str, module: str) -> EncodingError:
+    """The error for a value whose library is not installed here."""
+    return EncodingError(
+        f"Stored bytes cannot be read: {what} needs {module}, which is not installed here.", path="value"
+    )
+
+
 def _error(what: str, advice: str, path: str) -> EncodingError:
     return EncodingError(f"{what} Nothing was written. {advice}", path=path)
 

@@ -17,7 +17,7 @@ from typing import Any, cast
 from ormsgpack import Ext, packb, unpackb
 
 from perdure.codec.kinds import PAIRS, Kind
-from perdure.codec.refusal import damaged, deeper_than, in_itself, key_segment, refused, unwritable
+from perdure.codec.refusal import damaged, deeper_than, in_itself, key_segment, missing, refused, unwritable
 from perdure.codec.registry import Registry
 from perdure.errors import EncodingError
 
@@ -240,4 +240,7 @@ def _built(hole: _Hole, registry: Registry) -> object:
     except EncodingError:
         raise
     except Exception as error:  # data may be anything, and so may what a user's `decode` raises of it
-        raise damaged(registry.label_of(hole.tag, hole.plain[0]), f"{type(error).__name__}") from error
+        what = registry.label_of(hole.tag, hole.plain[0])
+        if isinstance(error, ModuleNotFoundError):
+            raise missing(what, str(error.name)) from error
+        raise damaged(what, f"{type(error).__name__}") from error

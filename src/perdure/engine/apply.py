@@ -25,6 +25,8 @@ class Applied(NamedTuple):
 
 def count_up(version: Any) -> Any:
     """The version after this one; versions of other savers (`"%032d.<random>"`, floats) go on in their own form."""
+    if type(version) is int:
+        return version + 1
     if version is None:
         return 1
     if isinstance(version, str):

@@ -80,18 +80,17 @@ class AtEnd:
                 writer, replace(step, hold=False), self._id, dict(self._values), step.live, {}
             )
             draft.results = rows.results(writer, step.done, self._values)
-            parts.rows.append(rows.row(draft))
-            parts.segments, parts.removals = writer.segments, [*writer.removals]
+            parts.rows.append(rows.row(draft, parts.at))
+            parts.segments, parts.removals = writer.segments, writer.removals
         if self.finished:
             parts.writes, parts.staged = record_rows(
                 chain.spec, chain.pieces, chain.thread, chain.ns, chain.at, self.finished
             )
         for answers, updates, known in self.said:
-            parts.writes += answer_rows(
-                chain.pieces, chain.thread, chain.ns, chain.at, answers, updates, known
-            )
+            rows_said = answer_rows(chain.pieces, chain.thread, chain.ns, chain.at, answers, updates, known)
+            parts.writes = [*parts.writes, *rows_said]
         if chain.has_records and chain.loaded_at is not None and step is not None:
-            parts.removals.append(RemoveStaged(chain.thread, chain.ns, chain.loaded_at))
+            parts.removals = [*parts.removals, RemoveStaged(chain.thread, chain.ns, chain.loaded_at)]
         root = chain.enclosing[0].end if chain.enclosing else None
         if root is not None:
             root._take(self, parts)

@@ -22,7 +22,7 @@ from perdure.engine.records import answer_rows, read_records, record_rows
 from perdure.engine.state import Live
 from perdure.errors import VersionConflict
 from perdure.graph.spec import GraphSpec, Write
-from perdure.storage import chains
+from perdure.storage import chains, outcome
 from perdure.storage.chains import Head, Pieces
 from perdure.storage.contract import (
     Backend,
@@ -47,30 +47,32 @@ IN_FLIGHT: Final = 16  # commits of a run that may be on their way at once
 class Parts:
     """Rows of one commit."""
 
-    __slots__ = ("heads", "removals", "rows", "runs", "segments", "staged", "writes")
+    __slots__ = ("at", "heads", "removals", "rows", "runs", "segments", "staged", "writes")
 
     def __init__(self, heads: list[HeadIs]) -> None:
+        self.at = clock.micros()
         self.heads = heads
-        self.runs: list[RunRow] = []
         self.rows: list[CheckpointRow] = []
-        self.segments: list[SegmentRow] = []
-        self.writes: list[WriteRow] = []
-        self.staged: list[StagedRow] = []
-        self.removals: list[Any] = []
+        self.runs: Sequence[RunRow] = ()
+        self.segments: Sequence[SegmentRow] = ()
+        self.writes: Sequence[WriteRow] = ()
+        self.staged: Sequence[StagedRow] = ()
+        self.removals: Sequence[Any] = ()
 
     def add(self, other: Parts) -> None:
         """The rows of another chain join these; its expectations are among ours."""
         self.rows += other.rows
-        self.segments += other.segments
-        self.removals += other.removals
-        self.writes += other.writes
-        self.staged += other.staged
-        self.runs += other.runs
+        self.runs = [*self.runs, *other.runs]
+        self.segments = [*self.segments, *other.segments]
+        self.removals = [*self.removals, *other.removals]
+        self.writes = [*self.writes, *other.writes]
+        self.staged = [*self.staged, *other.staged]
 
     def commit(self, items: Sequence[PutItem] = (), versions: Sequence[ItemIs] = ()) -> Commit:
         """The commit, under an id of its own."""
+        at = self.at
         return Commit(
-            clock.uuid6().bytes, clock.micros(), self.heads, versions, self.removals, self.runs, self.rows, self.segments,
+            clock.commit_id(at), at, self.heads, versions, self.removals, self.runs, self.rows, self.segments,
             self.writes, self.staged, items,
         )  # fmt: skip
 
@@ -224,9 +226,9 @@ class OwnChain:
         parts = self.parts()
         if held is not None:
             rows.compose_input(writer)
-            parts.rows.append(rows.row(held))
+            parts.rows.append(rows.row(held, parts.at))
             rows.held = rows.writer = None
-        parts.rows.append(rows.row(draft))
+        parts.rows.append(rows.row(draft, parts.at))
         parts.segments, parts.removals = writer.segments, writer.removals
         if self.has_records and held is None and draft.parent is not None:
             where = (self.thread, self.ns, draft.parent)
@@ -247,7 +249,7 @@ class OwnChain:
         assert held is not None and writer is not None  # noqa: S101, PT018 - the caller looked
         rows.compose_input(writer)
         parts = self.parts()
-        parts.rows.append(rows.row(held))
+        parts.rows.append(rows.row(held, parts.at))
         parts.segments, parts.removals = writer.segments, writer.removals
         rows.held = rows.writer = None
         return parts
@@ -259,7 +261,7 @@ class OwnChain:
             heads.append(HeadIs(chain.thread, chain.ns, chain.expected))
         parts = Parts(heads)
         if not self._run_written and self.run is not None:
-            parts.runs.append(self.run)
+            parts.runs = (self.run,)
             self._run_written = True
         return parts
 
@@ -293,7 +295,7 @@ class OwnChain:
         try:
             if not operations:
                 if self.backend.inline:
-                    self.backend.commit(parts.commit())
+                    outcome.commit(self.backend, parts.commit())
                 elif self.durability == "async":
                     await self._send_soon(parts, ())
                 else:
@@ -329,7 +331,7 @@ class OwnChain:
             commit = parts.commit()
             other = Commit(commit.id, commit.at, versions=versions, items=items)
             assert self.memory.backend is not None  # noqa: S101 - `_pair` was asked
-            self.backend.commit_with(commit, self.memory.backend, other)
+            self.backend.commit_with(commit, self.memory.backend, other)  # in memory: its outcome is known
         else:
             await self.ports.commit(self.backend, parts.commit(items, versions))
 
@@ -351,20 +353,21 @@ class OwnChain:
 
     async def _send_soon(self, parts: Parts, operations: Sequence[Operation]) -> None:
         items = resolve(None, operations).items if operations else ()
-        pending, layer = Pending(), Layer()
+        commit, layer = parts.commit(items), Layer()
+        pending = Pending(self.backend, commit)
         layer.extend(operations)
-        self.ports.commit_soon(self.backend, parts.commit(items), pending)
+        self.ports.commit_soon(self.backend, commit, pending)
         self._flight.append((pending, layer))
         while self._flight and (self._flight[0][0].done or len(self._flight) > IN_FLIGHT):
             await self._landed()
 
     async def _landed(self) -> None:
         pending, _ = self._flight[0]
-        outcome = pending.outcome if pending.done else await self.ports.settled(pending)
+        answer = pending.outcome if pending.done else await self.ports.settled(pending)
         self._flight.popleft()
-        if isinstance(outcome, BaseException):
+        if isinstance(answer, BaseException):
             self._failed = True
-            raise outcome
+            raise answer
 
     async def settle_flight(self) -> None:
         """All commits in flight have landed; raises the first error."""

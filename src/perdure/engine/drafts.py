@@ -170,10 +170,11 @@ class Rows:
         # The input's step comes right after loading: where no code of the user's had a hand in it, one look is enough.
         calm = self._fresh and not step.hold and self._is_calm(step, values)
         self._fresh = self._fresh and step.hold
+        channel = writer.channel
         for name, value in values.items():
             before = stored.get(name)
             if value is not MISSING or before is not None:
-                codes[name], stored[name] = writer.channel(name, before, value, calm=calm)
+                codes[name], stored[name] = channel(name, before, value, calm=calm)
         if held_input is not MISSING:
             stored[START] = Stored({})
             codes[START] = {}
@@ -210,16 +211,15 @@ class Rows:
         """What each task wrote to state keys, as references to the bytes that this step stores anyway."""
         results: list[Any] = []
         taken: dict[str, int] = {}
-        keys, untracked = self._spec.state_keys, self._spec.untracked
+        keys, untracked, result = self._spec.state_keys, self._spec.untracked, writer.result
         for finished in done:
             task = finished.task
             if task.node.hidden:
                 continue
-            written = [
-                [name, writer.result(name, value, taken, values)]
-                for name, value in finished.writes or ()
-                if name in keys and name not in untracked
-            ]
+            written: list[Any] = []
+            for name, value in finished.writes or ():
+                if name in keys and name not in untracked:
+                    written.append([name, result(name, value, taken, values)])
             results.append([task.name, task.index, written])
         return results
 
@@ -240,12 +240,12 @@ class Rows:
                 code[name] = writer.result(name, value, taken, {})
         held.codes[START] = [held.codes[START][0], code] if held.whole else code
 
-    def row(self, draft: Draft) -> CheckpointRow:
-        """The draft as it is stored."""
+    def row(self, draft: Draft, at: int) -> CheckpointRow:
+        """The draft as it is stored, at this time."""
         parent, metadata = draft.parent, draft.metadata
         return CheckpointRow(
             self.thread, self.ns, draft.id, None if parent is None else self.ns, parent, draft.step, draft.source,
-            clock.micros(), self.run, draft.whole, draft.packed(), ormsgpack.packb(metadata) if metadata else None,
+            at, self.run, draft.whole, draft.packed(), ormsgpack.packb(metadata) if metadata else None,
         )  # fmt: skip
 
     # -- taking a draft back -----------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from perdure.constants import START
 from perdure.engine import events
 from perdure.engine.answers import is_answer_map
 from perdure.engine.apply import Applied, apply
@@ -68,11 +69,19 @@ async def _input(run: Run, given: Any) -> None:
 
 
 async def _begin(run: Run, writes: Sequence[Write]) -> None:
-    dropped = [(task, ()) for task in run.plan()]
+    if not (run.chain.saved or run.modes or run.observer):
+        start = run.spec.nodes[START]
+        if not start.branches:  # nobody sees the two steps of the input: one will do
+            [(_, taken)] = writes
+            apply(run.live, run.spec, (), run.next_version, [*start.writes(taken), *start.edges])
+            run.step += 2
+            return
+    dropped = [(task, ()) for task in run.plan()] if run.live.versions else ()  # a new thread has nothing due
     applied = apply(run.live, run.spec, dropped, run.next_version, writes)
     run.loaded.records.clear()
     await run.chain.step(Step(run.live, applied, run.step, "input", hold=True))
-    await events.step_done(run, applied, "input", ())
+    if run.modes:
+        await events.step_done(run, applied, "input", ())
     run.step += 1
 
 

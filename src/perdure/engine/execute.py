@@ -55,7 +55,7 @@ def read_state(run: Run, read: tuple[str, ...] | str, channels: Any) -> Any:
     state: dict[str, Any] = {}
     managed = run.spec.managed
     for name in read:
-        if name in managed:
+        if managed and name in managed:
             state[name] = managed[name].get(run.stop - run.step)
             continue
         channel: BaseChannel[Any, Any, Any] = channels[name]
@@ -101,8 +101,11 @@ class _Fresh:
 # -- one task ------------------------------------------------------------------------------------------------------
 
 
-async def attempts(run: Run, task: Task, base: contextvars.Context, ports: Ports) -> Finished:
-    """What the task left, after as many attempts as its retry policies allow. Raises what ends a run at once."""
+async def attempts(run: Run, task: Task, base: contextvars.Context | None, ports: Ports) -> Finished:
+    """What the task left, after as many attempts as its retry policies allow. Raises what ends a run at once.
+
+    `base`: the caller's context; None where the present one is that.
+    """
     record = task.record
     answers = list(record.answers) if record is not None else []
     first_at: float | None = None
@@ -110,7 +113,7 @@ async def attempts(run: Run, task: Task, base: contextvars.Context, ports: Ports
     while True:
         context = TaskContext(run, task, attempt, answers, first_at)
         run.active.add(context)
-        own = base.copy()
+        own = contextvars.copy_context() if base is None else base.copy()
         own.run(CURRENT.set, context)
         try:
             if run.observer is not None:
@@ -307,18 +310,25 @@ def _warn_swallowed(task: Task, context: TaskContext) -> None:
 
 async def execute(run: Run, tasks: Sequence[Task]) -> list[Finished]:
     """What each task left, in the order of `tasks`. Finished ones are recorded while others take their time."""
-    base = contextvars.copy_context()
     if len(tasks) == 1 and not run.live_modes and runs_here(tasks[0], run.ports):
-        finished = await attempts(run, tasks[0], base, run.ports)
+        finished = _passed_on(run, tasks[0]) or await attempts(run, tasks[0], None, run.ports)
         if run.modes:
             await run.on_finished(finished)
         return [finished]
-    return await _Together(run, tasks, base).all()
+    return await _Together(run, tasks, contextvars.copy_context()).all()
+
+
+def _passed_on(run: Run, task: Task) -> Finished | None:
+    """What the hidden start node leaves: where no edge is conditional, no code of a user's is called."""
+    node = task.node
+    if not node.hidden or node.branches or run.observer is not None:
+        return None
+    return Finished(task, [*node.writes(task_input(run, task)), *node.edges])
 
 
 def runs_here(task: Task, ports: Ports) -> bool:
     """Whether the task needs neither a thread nor a task of the loop."""
-    return ports.blocking or task.node.call.asynchronous is not None
+    return ports.blocking or task.node.hidden or task.node.call.asynchronous is not None
 
 
 class _Together:

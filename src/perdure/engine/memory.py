@@ -129,4 +129,9 @@ async def _write_foreign(store: Any, ports: Ports, operations: Sequence[Operatio
 
 def items_commit(resolved: Resolved) -> Commit:
     """A commit of memory alone."""
-    return Commit(id=clock.uuid6().bytes, at=clock.micros(), versions=resolved.versions, items=resolved.items)
+    return Commit(
+        id=clock.commit_id(clock.micros()),
+        at=clock.micros(),
+        versions=resolved.versions,
+        items=resolved.items,
+    )

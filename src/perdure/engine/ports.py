@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine, Generator
 from types import coroutine
 from typing import Any, Protocol, TypeVar
 
+from perdure.storage import outcome
 from perdure.storage.contract import Backend, Commit, Outcome, Revision
 
 T = TypeVar("T")
@@ -126,21 +127,30 @@ if hasattr(os, "register_at_fork"):
 class Pending:
     """A commit on its way."""
 
-    __slots__ = ("_done", "_waiters", "outcome")
+    __slots__ = ("_backend", "_commit", "_done", "_outcome", "_waiters")
 
-    def __init__(self) -> None:
-        self.outcome: Outcome | None = None
+    def __init__(self, backend: Backend, commit: Commit) -> None:
+        self._backend = backend
+        self._commit = commit
+        self._outcome: Outcome | None = None
         self._done = False
         self._waiters: list[Callable[[], object]] = []
 
     @property
     def done(self) -> bool:
-        """Whether the outcome is known."""
+        """Whether the backend has answered."""
         return self._done
+
+    @property
+    def outcome(self) -> Outcome:
+        """The backend's answer; where that is that it does not know, the database is asked once more."""
+        assert self._outcome is not None  # noqa: S101 - done
+        self._outcome = outcome.known(self._backend, self._commit, self._outcome)
+        return self._outcome
 
     def resolve(self, outcome: Outcome) -> None:
         """The backend's answer; called once, from any thread."""
-        self.outcome = outcome
+        self._outcome = outcome
         self._done = True
         waiters = self._waiters
         while waiters:
@@ -247,7 +257,7 @@ class BlockingPorts:
 
     async def commit(self, backend: Backend, commit: Commit) -> Revision:
         """On this thread, which may lead a group."""
-        return backend.commit(commit)
+        return outcome.commit(backend, commit)
 
     def commit_soon(self, backend: Backend, commit: Commit, pending: Pending) -> None:
         """Another thread commits it, unless the backend does it at once."""
@@ -259,7 +269,6 @@ class BlockingPorts:
             event = threading.Event()
             pending.call(event.set)
             event.wait()
-        assert pending.outcome is not None  # noqa: S101 - done
         return pending.outcome
 
 
@@ -364,12 +373,12 @@ class AsyncPorts:
 
     async def commit(self, backend: Backend, commit: Commit) -> Revision:
         """Grouped with the other commits of this turn of the loop, where the backend groups."""
-        pending = Pending()
+        pending = Pending(backend, commit)
         self.commit_soon(backend, commit, pending)
-        outcome = await self.settled(pending)
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
+        answer = await self.settled(pending)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
 
     def commit_soon(self, backend: Backend, commit: Commit, pending: Pending) -> None:
         """Queued; the loop's thread commits the turn's queue at its end, where the backend groups."""
@@ -386,7 +395,6 @@ class AsyncPorts:
             future: asyncio.Future[None] = self._loop.create_future()
             pending.call(lambda: self._tell(future, _release_value, None))
             await future
-        assert pending.outcome is not None  # noqa: S101 - done
         return pending.outcome
 
 

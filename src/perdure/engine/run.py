@@ -200,7 +200,9 @@ class Run:
         while True:
             fresh = await execute(self, due) if due else []
             finished = fresh if not known else _in_order(tasks, known, fresh)
-            if not all_finished(finished) and not await self._all_done(finished):
+            if (finished[0].writes is None if len(finished) == 1 else not all_finished(finished)) and (
+                not await self._all_done(finished)
+            ):
                 return None
             try:
                 await self._commit(finished)
@@ -267,14 +269,16 @@ class Run:
             else finished[0].operations
         )
         backup = self.live.copy() if operations and needs_answer(operations) else None
-        carried = set(self.carried)
+        carried = set(self.carried) if self.carried else None
         applied = self._apply(finished)
         step = Step(self.live, applied, self.step, "loop", finished, operations)
+        if self._merged:
+            self._merge(step)
         try:
-            await self._step(step)
+            await self.chain.step(step)
         except VersionConflict:
             if backup is not None:
-                self.live, self.carried = backup, carried
+                self.live, self.carried = backup, carried or set()
             raise
         if self.loaded.records:
             self.loaded.records.clear()
@@ -291,13 +295,13 @@ class Run:
             self.carried.clear()
         return applied
 
-    async def _step(self, step: Step) -> None:
+    def _merge(self, step: Step) -> None:
+        """The memory of a nested run without a chain of its own joins its parent task's."""
         parent = self.parent
-        if self._merged and parent is not None and self.memory.backend is not None:
-            with parent.lock:  # a nested run without a chain of its own: its memory joins its parent task's
+        if parent is not None and self.memory.backend is not None:
+            with parent.lock:
                 parent.layer.extend(step.operations)
             step.operations = ()
-        await self.chain.step(step)
 
     def _in_conflict(self, finished: Sequence[Finished], error: VersionConflict) -> list[Task]:
         keys = {(tuple(namespace), key) for namespace, key in error.keys}

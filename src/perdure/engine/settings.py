@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import cache
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from perdure.engine.context import TASK_KEY, TaskContext
 from perdure.engine.observe import joined_callbacks
@@ -15,18 +16,18 @@ _COORDINATES: Final = frozenset(
     {"thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map", "task_id", TASK_KEY, "run_id"}
 )
 _SCALARS: Final = (str, int, float, bool)
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What a caller asked of a run, apart from its input."""
 
     thread: str | None = None
     given_thread: bool = False  # whether `configurable` was there at all
     ns: str = ""
     checkpoint: str | None = None
-    configurable: Mapping[str, Any] = field(default_factory=dict[str, Any])  # as given, coordinates too
-    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    configurable: Mapping[str, Any] = _NOTHING  # as given, coordinates too
+    metadata: Mapping[str, Any] = _NOTHING
     tags: tuple[str, ...] = ()
     callbacks: Any = None
     recursion_limit: int = RECURSION_LIMIT
@@ -51,8 +52,12 @@ class Settings:
         return found
 
 
+@cache
 def default_recursion_limit() -> int:
-    """The limit of runs that name none: `LANGGRAPH_DEFAULT_RECURSION_LIMIT` (or `PERDURE_...`), else 10007."""
+    """The limit of runs that name none: `LANGGRAPH_DEFAULT_RECURSION_LIMIT` (or `PERDURE_...`), else 10007.
+
+    The environment is read once, at the first run.
+    """
     for name in ("PERDURE_DEFAULT_RECURSION_LIMIT", "LANGGRAPH_DEFAULT_RECURSION_LIMIT"):
         text = os.environ.get(name)
         if text:
@@ -62,9 +67,12 @@ def default_recursion_limit() -> int:
 
 def merge_configs(*configs: Mapping[str, Any] | None) -> dict[str, Any]:
     """One config: tags and callback lists concatenate, metadata and configurable merge by key, later wins."""
+    given = [config for config in configs if config]
+    if len(given) < 2:
+        return dict(given[0]) if given else {}
     merged: dict[str, Any] = {}
-    for config in configs:
-        for key, value in (config or {}).items():
+    for config in given:
+        for key, value in config.items():
             before = merged.get(key)
             if value is None:
                 continue

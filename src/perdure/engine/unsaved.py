@@ -25,7 +25,8 @@ class NoChain:
         self.thread = thread
         self.ns = ns
         self._steps = 0
-        self.at = f"{clock.uuid6()}/0"  # an id of its own for every step, so that tasks have different ones
+        self._run = clock.new_checkpoint_id()
+        self.at = f"{self._run}/0"  # an id of its own for every step, so that tasks have different ones
 
     async def load(self, checkpoint: str | None) -> Loaded:
         """Nothing."""
@@ -39,7 +40,7 @@ class NoChain:
         if step.operations:
             await write_memory(self.memory, self.ports, step.operations)
         self._steps += 1
-        self.at = f"{self.at.partition('/')[0]}/{self._steps}"
+        self.at = f"{self._run}/{self._steps}"
 
     async def record(self, finished: Sequence[Finished]) -> None:
         """Nothing: memory of an unfinished step is dropped with it."""

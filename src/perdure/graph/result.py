@@ -202,10 +202,14 @@ def input_reader(keys: Collection[str]) -> Callable[[object], Any]:
     """
     known = frozenset(keys)
     results = _Results("__start__", known, frozenset())
+    root = known == _ROOT_ONLY
 
     def read(value: object) -> object:
-        if known == _ROOT_ONLY:
+        if root:
             return value
+        if type(value) is dict:
+            given = cast("dict[Any, Any]", value)
+            return {key: given[key] for key in given if key in known}
         if (pairs := _pairs(value)) is not None:
             return [pair for pair in pairs if pair[0] in known]
         found = results.update(value) if _command(value) is None else None

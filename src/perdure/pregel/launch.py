@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import ormsgpack
 
 from perdure import clock
 from perdure.current import CURRENT
+from perdure.engine.apply import count_up
 from perdure.engine.commit import OwnChain
-from perdure.engine.context import TaskContext
+from perdure.engine.context import TASK_KEY, TaskContext
 from perdure.engine.foreign import ForeignChain
 from perdure.engine.memory import Memory
 from perdure.engine.observe import surroundings
@@ -44,16 +44,14 @@ def settings_of(
     merged = merge_configs(surroundings(inside), graph.config, config)
     settings = read_settings(merged)
     if inside is None:
-        return replace(settings, parent=None) if settings.parent is not None else settings
+        return settings._replace(parent=None) if settings.parent is not None else settings
     call = inside.next_call()
     ns = child_ns(inside.task.ns, inside.task.name, inside.task.id, call)
-    return replace(settings, parent=inside, ns=ns, checkpoint=None)
+    return settings._replace(parent=inside, ns=ns, checkpoint=None)
 
 
 def _enclosing(config: Mapping[str, Any] | None) -> TaskContext | None:
     """The task that calls, unless the call names a thread of its own."""
-    from perdure.engine.settings import TASK_KEY
-
     configurable: Mapping[str, Any] = (config or {}).get("configurable") or {}
     given = configurable.get(TASK_KEY)
     inside = given if isinstance(given, TaskContext) else CURRENT.get()
@@ -103,15 +101,9 @@ def launch(
         interrupt_before=before or graph.spec.interrupt_before,
         interrupt_after=after or graph.spec.interrupt_after,
         output_keys=output_keys,
-        next_version=getattr(chain, "next_version", None) or _count_up(),
+        next_version=getattr(chain, "next_version", None) or count_up,
         debug=graph.debug,
     )
-
-
-def _count_up() -> Any:
-    from perdure.engine.apply import count_up
-
-    return count_up
 
 
 def _durability(

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, Protocol, cast
 
 import ormsgpack
@@ -174,6 +175,7 @@ def unpack(row: CheckpointRow) -> tuple[Any, dict[str, Any], dict[str, Any], lis
         ) from error
 
 
+@lru_cache(4096)
 def own_trigger(node: str) -> str:
     """The channel that makes an ordinary node due."""
     return START if node == START else f"branch:to:{node}"
@@ -396,7 +398,10 @@ class Writer:
         return self._begun(name, value)
 
     def _begun(self, name: str, value: Any) -> tuple[Any, Stored]:
-        data = self.encode(value, f"state.{name}", "inline", name)
+        if self._bound:
+            data = self.encode(value, f"state.{name}", "inline", name)
+        else:
+            data = self._pieces.encode(value, path=f"state.{name}")
         if len(data) <= INLINE_BYTES:
             return data, Stored(data)
         log = self._new_log()

@@ -40,7 +40,19 @@ from perdure.storage.contract import (
 )
 
 _names = count(1)
+_forks = (
+    object()
+)  # another one in a child of `fork`: asked at every commit, it costs less than the process's id
 _REMOVALS = (RemoveThread, RemoveCheckpoint, RemoveSegments, RemoveStaged, RemoveWrites, PruneHistory)
+
+
+def _forked() -> None:
+    global _forks
+    _forks = object()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 class _Chain:
@@ -71,6 +83,7 @@ class MemoryBackend:
         self._identity = f"memory:{name if name is not None else next(_names)}"
         self._lock = threading.RLock()
         self._pid = os.getpid()
+        self._forks = _forks
         self._seq = 0
         self._versions = 0
         self._commits: dict[bytes, Revision] = {}
@@ -113,7 +126,8 @@ class MemoryBackend:
     def commit(self, commit: Commit, /) -> Revision:
         """All of it or an error: see the contract."""
         with self._lock:
-            self._check_open()
+            if self._closed or self._forks is not _forks:
+                self._check_open()
             self._check(commit)
             return self._apply(commit)
 
@@ -175,7 +189,7 @@ class MemoryBackend:
             raise StorageError(
                 f"{self._identity} is closed; nothing was written. Open it again before using it."
             )
-        if self._pid != os.getpid():
+        if self._forks is not _forks:
             raise StorageError(
                 f"{self._identity} was made in process {self._pid} and this is its fork {os.getpid()}: memory is not"
                 " shared between processes, so what is written here would be lost. Use connect('sqlite:///FILE')."
@@ -188,17 +202,23 @@ class MemoryBackend:
 
     def _check(self, commit: Commit) -> None:
         for head in commit.heads:
-            if self._head(head.thread, head.ns) != head.checkpoint:
-                raise stale_thread(head, self._head(head.thread, head.ns))
-        found = [(want, self._version(want.namespace, want.key)) for want in commit.versions]
-        failed = [(want, version) for want, version in found if version != want.version]
-        if failed:
-            raise version_conflict(failed)
+            thread, ns, checkpoint = head
+            if self._head(thread, ns) != checkpoint:
+                raise stale_thread(head, self._head(thread, ns))
+        if commit.versions:
+            found = [(want, self._version(want.namespace, want.key)) for want in commit.versions]
+            failed = [(want, version) for want, version in found if version != want.version]
+            if failed:
+                raise version_conflict(failed)
         for removal in commit.removals:
             if not isinstance(removal, _REMOVALS):  # pyright: ignore[reportUnnecessaryIsInstance] - kinds to come
                 raise StorageError(
                     f"this backend does not know the removal {removal!r}; nothing was written."
                 )
+        if commit.segments:
+            self._check_segments(commit)
+
+    def _check_segments(self, commit: Commit) -> None:
         seen: set[tuple[str, int, int]] = set()
         for row in commit.segments:
             log = self._threads[row.thread].logs.get(row.log, []) if row.thread in self._threads else []
@@ -223,12 +243,13 @@ class MemoryBackend:
         for run in commit.runs:
             self._thread(run.thread).runs.setdefault(run.id, run)
         for row in commit.checkpoints:
-            chain = self._chain(row.thread, row.ns)
-            if not chain.ids or row.id > chain.ids[-1]:
-                chain.ids.append(row.id)
-            elif row.id not in chain.rows:
-                insort(chain.ids, row.id)
-            chain.rows[row.id] = CheckpointRow(*row[:-1], revision)
+            chain = self._chain(row[0], row[1])
+            id, ids = row.id, chain.ids
+            if not ids or id > ids[-1]:
+                ids.append(id)
+            elif id not in chain.rows:
+                insort(ids, id)
+            chain.rows[id] = CheckpointRow._make((*row[:-1], revision))
         for segment in commit.segments:
             insort(self._thread(segment.thread).logs.setdefault(segment.log, []), segment)
         for write in commit.writes:
@@ -274,10 +295,11 @@ class MemoryBackend:
             self._items.setdefault(namespace, {})[key] = row
 
     def _thread(self, thread: str) -> _Thread:
-        return self._threads.setdefault(thread, _Thread())
+        return self._threads.get(thread) or self._threads.setdefault(thread, _Thread())
 
     def _chain(self, thread: str, ns: str) -> _Chain:
-        return self._thread(thread).chains.setdefault(ns, _Chain())
+        chains = self._thread(thread).chains
+        return chains.get(ns) or chains.setdefault(ns, _Chain())
 
     def _remove(self, removal: object) -> None:
         match removal:

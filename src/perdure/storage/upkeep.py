@@ -64,7 +64,7 @@ def prune(backend: Backend, duration: timedelta) -> None:
     """One batch of versions that ended longer ago than `duration` goes, soon."""
     now = clock.micros()
     before = now - int(duration.total_seconds() * 1_000_000)
-    commit = Commit(clock.uuid6().bytes, now, removals=[PruneHistory(before, BATCH)])
+    commit = Commit(clock.commit_id(now), now, removals=[PruneHistory(before, BATCH)])
     try:
         backend.commit_soon(commit, _settled)
     except PerdureError as error:  # closed meanwhile: the next process prunes

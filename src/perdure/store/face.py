@@ -18,6 +18,7 @@ from typing import Any, Final, Generic, Self, TypeVar
 from perdure import clock
 from perdure.current import CURRENT
 from perdure.errors import PerdureError, StorageError, VersionConflict
+from perdure.storage import outcome
 from perdure.storage.aside import aside
 from perdure.storage.contract import Backend, Commit, ItemIs, Namespace, Outcome, PutItem, Revision, Snapshot
 from perdure.storage.item_codec import ItemCodec
@@ -150,7 +151,7 @@ class BackendStore(ItemStore):
 
     def _write(self, operations: list[Operation]) -> None:
         backend = self._backend()
-        backend.commit(_commit(operations))
+        outcome.commit(backend, _commit(operations))
         wrote(backend, len(operations))
 
     async def _awrite(self, operations: list[Operation]) -> None:
@@ -170,7 +171,7 @@ class BackendStore(ItemStore):
             operation = Operation(namespace, key, value, clock.micros(), guard)
             try:
                 backend = self._backend()
-                revision = backend.commit(_commit([operation]))
+                revision = outcome.commit(backend, _commit([operation]))
                 wrote(backend, 1)
             except VersionConflict:
                 if attempt + 1 == TRIES:
@@ -254,7 +255,7 @@ def refuse_index(index: object) -> None:
 
 def _commit(operations: list[Operation]) -> Commit:
     return Commit(
-        id=clock.uuid6().bytes,
+        id=clock.commit_id(clock.micros()),
         at=clock.micros(),
         versions=[ItemIs(op.namespace, op.key, op.guard) for op in operations if op.guard is not ANY],
         items=[PutItem(op.namespace, op.key, op.value, op.origin) for op in operations],
@@ -268,8 +269,8 @@ async def _committed(backend: Backend, commit: Commit) -> Revision:
     told = loop.create_future()
     here = threading.get_ident()
 
-    def done(outcome: Outcome) -> None:
-        outcomes.append(outcome)
+    def done(answer: Outcome) -> None:
+        outcomes.append(answer)
         if threading.get_ident() == here:
             _wake(told)
             return
@@ -281,10 +282,10 @@ async def _committed(backend: Backend, commit: Commit) -> Revision:
     backend.commit_soon(commit, done)
     if not outcomes:
         await told
-    outcome = outcomes[0]
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome
+    answer = outcome.known(backend, commit, outcomes[0])
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
 
 
 def _wake(told: asyncio.Future[Any]) -> None:

@@ -1,0 +1,72 @@
+"""A commit that was made, though the caller was told that nobody knows: it is asked for, not repeated, not given up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crash.program import drawn, go_on, memory_of, thread
+from crash.test_faults import NAME, kept, over
+from perdure.errors import Unavailable
+from perdure.storage.contract import Backend
+from perdure.testing.digests import digest
+from perdure.testing.faulty import Faulty, Moment
+
+KINDS = pytest.mark.parametrize("kind", ["memory", "sqlite"])
+
+
+class Lost(Faulty):
+    """After the fault nobody answers any more, not even who asks what became of the commit."""
+
+    def read(self) -> Any:
+        if self.fired:
+            raise Unavailable("the connection is gone", operation="read")
+        return super().read()
+
+
+@KINDS
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+def test_a_run_goes_on_over_a_commit_whose_answer_was_lost(
+    kind: str, durability: str, tmp_path: Path
+) -> None:
+    with kept(kind, tmp_path) as backend:
+        counted = Faulty(backend)
+        go_on(drawn().compile(over(counted)), NAME, durability=durability)
+        clean, memory = digest(over(backend)), memory_of(over(backend))
+    for number in range(1, counted.commits + 1, 1 if durability == "exit" else 5):
+        with kept(kind, tmp_path) as backend:
+            faulty = Faulty(backend, Moment("after", number), "raise")
+
+            go_on(drawn().compile(over(faulty)), NAME, durability=durability)
+
+            assert faulty.fired
+            assert digest(over(backend)) == clean
+            assert memory_of(over(backend)) == memory
+
+
+@KINDS
+async def test_memory_written_outside_of_a_run_is_asked_for_too(kind: str, tmp_path: Path) -> None:
+    def lost_answer(backend: Backend) -> Any:
+        return over(Faulty(backend, Moment("after", 1), "raise")).store
+
+    with kept(kind, tmp_path) as backend:
+        lost_answer(backend).put(("n",), "a", {"v": 1})
+        await lost_answer(backend).aput(("n",), "b", {"v": 1})
+        lost_answer(backend).update(("n",), "a", lambda item: {"v": item["v"] + 1})
+
+        store = over(backend).store
+        assert store.get(("n",), "a").value == {"v": 2}
+        assert store.get(("n",), "b").value == {"v": 1}
+
+
+@KINDS
+def test_where_nobody_answers_the_error_says_that_the_outcome_is_unknown(kind: str, tmp_path: Path) -> None:
+    with kept(kind, tmp_path) as backend:
+        graph: Any = drawn().compile(over(Lost(backend, Moment("after", 2), "raise")))
+
+        with pytest.raises(Unavailable, match="unknown") as caught:
+            graph.invoke({"log": ["begin"], "total": 0, "name": NAME}, thread(NAME), durability="sync")
+
+        assert caught.value.written is None
