@@ -84,7 +84,7 @@ def intact(head: Head, pieces: Pieces) -> bool:
                 head.values[name] = pieces.decode(at, aad=aad(head.thread, "inline", name))
             except PerdureError:
                 return False
-        elif stored.shadow is None or head.values.get(name, MISSING) != stored.shadow.copy:
+        elif stored.shadow is None or not stored.shadow.stands(head.values.get(name, MISSING)):
             return False
     return True
 

@@ -27,7 +27,8 @@ from perdure.channels.base import MISSING
 from perdure.constants import START
 from perdure.errors import EncodingError, StorageError
 from perdure.storage.contract import CheckpointRow, RemoveSegments, SegmentRow, Snapshot
-from perdure.storage.deltas import APPEND, BASE, FROM, PATCH, Change, Shadow, apply_patch, change_of
+from perdure.storage.deltas import APPEND, BASE, FROM, PATCH, Change, Shadow, change_of
+from perdure.storage.patches import apply_patch
 
 INLINE_BYTES: Final = 96  # a value up to this size stands in the checkpoint's own row
 RESULT_BYTES: Final = 512  # a task's result up to this size, too
@@ -380,13 +381,15 @@ class Writer:
             return self._pieces.encode(value, path=path, aad=aad(self.thread, *where))
         return self._pieces.encode(value, path=path)
 
-    def channel(self, name: str, before: Stored | None, value: Any) -> tuple[Any, Stored]:
-        """(code, what is stored) for a channel that now has `value` (MISSING: none)."""
+    def channel(
+        self, name: str, before: Stored | None, value: Any, *, calm: bool = False
+    ) -> tuple[Any, Stored]:
+        """(code, what is stored) for a channel that now has `value` (MISSING: none). `calm`: see `change_of`."""
         if value is MISSING:
             return None, Stored(None)
         at = before.at if before else None
         if isinstance(at, Ref) and before and before.shadow is not None:
-            change = change_of(before.shadow, value)
+            change = change_of(before.shadow, value, calm=calm)
             if change is None:
                 return (at.length if not at.frozen else [at.log, at.length, 1]), before
             fits = change.kind == APPEND or (change.kind == PATCH and self._patches)
