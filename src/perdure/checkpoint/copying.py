@@ -90,7 +90,8 @@ class _Copier:
         results = [
             [node, index, [[c, self._part(code)] for c, code in written]] for node, index, written in results
         ]
-        return row._replace(thread=self._target, state=chains.packed([version, codes, seen, results, *more]))
+        state = chains.packed([version, codes, seen, results, *more])
+        return row._replace(thread=self._target, state=state, revision=None)
 
     def _code(self, code: Any, name: str | bytes) -> Any:
         match code:

@@ -19,7 +19,7 @@ from perdure.checkpoint.places import Place
 from perdure.checkpoint.rows import columns_of, extras_of
 from perdure.storage import chains
 from perdure.storage.chains import Head, Logs, Pieces, Ref, Stored, Writer, aad
-from perdure.storage.contract import CheckpointRow, Commit, HeadIs, Snapshot, WriteRow
+from perdure.storage.contract import CheckpointIs, CheckpointRow, Commit, HeadIs, Snapshot, WriteRow
 from perdure.storage.deltas import Shadow
 
 __all__ = ["Before", "look_before", "put_commit", "rebased", "writes_commit"]
@@ -100,6 +100,8 @@ def put_commit(
         None, True, chains.packed(state), columns.metadata,
     )  # fmt: skip
     heads = () if alone else (HeadIs(thread, ns, before.newest),)
+    old = before.parent
+    rests = () if old is None else (CheckpointIs(thread, ns, old.id, old.revision),)
     return Commit(
         clock.commit_id(now),
         now,
@@ -107,6 +109,7 @@ def put_commit(
         removals=writer.removals,
         checkpoints=[*before.children, row],
         segments=writer.segments,
+        rests=rests,
     )
 
 

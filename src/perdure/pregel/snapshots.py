@@ -66,7 +66,7 @@ def read_one(saver: Saver, thread: str, ns: str, checkpoint: str | None) -> Seen
         if row is None:
             return None
         if checkpoint is None:
-            head = HEADS.peek(saver.backend, thread, ns, row.id, saver.pieces)
+            head = HEADS.peek(saver.backend, row, saver.pieces)
             if head is not None:
                 return _seen_head(snapshot, saver, head, row, {})
         logs = Logs(snapshot, saver.pieces, thread)

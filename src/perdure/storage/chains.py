@@ -26,7 +26,7 @@ import ormsgpack
 from perdure.channels.base import MISSING
 from perdure.constants import START
 from perdure.errors import EncodingError, StorageError
-from perdure.storage.contract import CheckpointRow, RemoveSegments, SegmentRow, Snapshot
+from perdure.storage.contract import CheckpointRow, RemoveSegments, Revision, SegmentRow, Snapshot
 from perdure.storage.deltas import APPEND, BASE, FROM, PATCH, Change, Shadow, change_of
 from perdure.storage.patches import apply_patch
 
@@ -95,6 +95,7 @@ class Head:
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     results: list[Any] = field(default_factory=list[Any])
     since_whole: int = 0
+    revision: Revision | None = None
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
@@ -121,7 +122,7 @@ def fold(rows: Sequence[CheckpointRow]) -> Head:
     newest = rows[0]
     head = Head(
         newest.thread, newest.ns, newest.id, newest.parent_ns, newest.parent, newest.step, newest.source, newest.at,
-        newest.run, {}, {}, {}, since_whole=len(rows) - 1,
+        newest.run, {}, {}, {}, since_whole=len(rows) - 1, revision=newest.revision,
     )  # fmt: skip
     for row in reversed(rows):
         _apply_row(head, row)

@@ -22,6 +22,7 @@ class ChainState(NamedTuple):
     thread: int
     chain: int
     head: bytes | None
+    seq: int = 0  # of the commit that made the head
 
 
 class ItemState(NamedTuple):

@@ -21,6 +21,7 @@ from perdure.storage.contract import (
     PutItem,
     Removal,
     RemoveCheckpoint,
+    RemoveRun,
     RemoveSegments,
     RemoveStaged,
     RemoveThread,
@@ -96,6 +97,7 @@ class Prepared:
         "known_items",
         "rare",
         "removals",
+        "rests",
         "runs",
         "segments",
         "staged",
@@ -107,7 +109,7 @@ class Prepared:
 
     def __init__(self, commit: Commit) -> None:
         # Most commits have few kinds of rows: what is empty costs one look.
-        id, at, heads, versions, removals, runs, checkpoints, segments, writes, staged, items = commit
+        id, at, heads, versions, removals, runs, checkpoints, segments, writes, staged, items, rests = commit
         fits(at)
         self.id = bytes(id)
         self.at = at
@@ -117,7 +119,8 @@ class Prepared:
         self.weight = 4
         self.heads = [self._head(head) for head in heads] if heads else _NONE
         self.versions = [self._version(want) for want in versions] if versions else _NONE
-        self.rare = False
+        self.rests = rests
+        self.rare = bool(rests)
         self.removals = [self._removal(removal) for removal in removals] if removals else _NONE
         self.runs = [self._run(run) for run in runs] if runs else _NONE
         self.checkpoints = [self._checkpoint(row) for row in checkpoints] if checkpoints else _NONE
@@ -145,7 +148,7 @@ class Prepared:
         self.weight += 1 + (len(payload) >> 12) if payload else 1
 
     def _head(self, head: HeadIs) -> tuple[Chain, bytes | None, HeadIs]:
-        thread, ns, checkpoint = head
+        thread, ns, checkpoint, _ = head
         chain = _chain_of(thread, ns)
         self.chains.add(chain)
         return chain, None if checkpoint is None else pack_id(checkpoint), head
@@ -159,7 +162,7 @@ class Prepared:
         return self._thread(run.thread), pack_id(run.id), run.at, run.metadata
 
     def _checkpoint(self, row: CheckpointRow) -> tuple[Any, ...]:
-        thread, ns, id, parent_ns, parent, step, source, at, run, whole, state, metadata, _ = row
+        thread, ns, id, parent_ns, parent, step, source, at, run, whole, state, metadata, made = row
         packed = pack_id(id)
         since = at - time_in(packed)
         if not (_LEAST <= step <= _MOST and _LEAST <= since <= _MOST):
@@ -179,6 +182,7 @@ class Prepared:
             1 if whole else 0,
             metadata,
             state,
+            None if made is None else made.seq,
         )
 
     def _segment(self, row: SegmentRow) -> tuple[Any, ...]:
@@ -226,7 +230,7 @@ class Prepared:
                 fits(log, start)
             case PruneHistory(before, limit):
                 fits(before, limit)
-            case RemoveThread() | RemoveCheckpoint():
+            case RemoveThread() | RemoveCheckpoint() | RemoveRun():
                 pass
             case _:
                 raise StorageError(

@@ -85,6 +85,11 @@ class SqliteSnapshot:
         rows = self._ask(_HEAD, (text_to_bytes(thread), text_to_bytes(ns)))
         return unpack_id(rows[0][0]) if rows else None
 
+    def standing(self, thread: str, ns: str) -> tuple[str, Revision] | None:
+        """The head and its revision."""
+        rows = self._ask(_HEAD, (text_to_bytes(thread), text_to_bytes(ns)))
+        return (unpack_id(rows[0][0]), Revision(0, rows[0][1])) if rows else None
+
     def heads(self, thread: str) -> list[tuple[str, str]]:
         """(ns, head) of every chain of the thread that has one."""
         rows = self._ask(Q["heads"], (text_to_bytes(thread),))

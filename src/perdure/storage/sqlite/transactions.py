@@ -95,6 +95,9 @@ class Transactions:
             return False  # perhaps: what is known may be out of date, and nothing was written yet
         except sqlite3.Error as error:
             self._undo(database)
+            if self._stands(database, seq, member):
+                outcomes.append(Revision(0, seq))
+                return True
             if is_busy(error) or isinstance(error, sqlite3.IntegrityError):
                 return False
             outcomes.append(self._outcome(error, "commit"))
@@ -120,6 +123,13 @@ class Transactions:
             return bool(database.execute(_IS_COMMIT, (seq, member.id)).fetchall())
         except sqlite3.Error:
             return False
+
+    def _all_stand(self, database: Connection, members: Sequence[Prepared], found: Sequence[Outcome]) -> bool:
+        """Whether the group was committed, although COMMIT failed: one of its commits tells for all."""
+        for member, answer in zip(members, found, strict=True):
+            if isinstance(answer, Revision):
+                return self._stands(database, answer.seq, member)
+        return False
 
     def _begin(self, database: Connection, *, wait: bool) -> bool:
         """Inside a transaction from now on; False: not at once, and `wait` is False."""
@@ -181,7 +191,9 @@ class Transactions:
             database.execute(_COMMIT)
         except Exception as error:  # noqa: BLE001 - whatever a member did, it and its neighbours must get an answer
             self._undo(database)
-            if len(members) == 1:
+            if step == "commit" and self._all_stand(database, members, found):
+                outcomes += found  # the disk failed when all was done; nobody may be committed again
+            elif len(members) == 1:
                 outcomes.append(self._outcome(error, step))
             else:
                 self._one_by_one(database, members, outcomes)

@@ -16,15 +16,19 @@ from typing import Any, Final
 from perdure.codec import text_to_bytes
 from perdure.errors import PerdureError, StorageError
 from perdure.storage.contract import (
+    CheckpointIs,
     ItemIs,
     Outcome,
     PruneHistory,
     RemoveCheckpoint,
+    RemoveRun,
     RemoveSegments,
     RemoveStaged,
     RemoveThread,
     RemoveWrites,
     Revision,
+    ThreadIs,
+    stale_checkpoint,
     stale_thread,
     version_conflict,
 )
@@ -181,8 +185,8 @@ class GroupWriter:
         threads = {name for member in members for name in member.threads if name not in known.threads}
         chains |= {(name, b"") for name in threads}
         if chains:
-            for name, ns, thread, chain, head in self._ask_many("find_chains", chains):
-                known.chains[name, ns] = ChainState(thread or 0, chain or 0, head)
+            for name, ns, thread, chain, head, seq in self._ask_many("find_chains", chains):
+                known.chains[name, ns] = ChainState(thread or 0, chain or 0, head, seq or 0)
                 if thread:
                     known.threads[name] = thread
         logs = {
@@ -246,9 +250,13 @@ class GroupWriter:
 
     def _member(self, member: Prepared) -> Revision:
         for chain, id, said in member.heads:
-            found = self._known.chains[chain].head
-            if found != id:
+            state = self._known.chains[chain]
+            found = state.head
+            if found != id or (said.revision is not None and said.revision.seq != state.seq):
                 raise stale_thread(said, None if found is None else unpack_id(found))
+        for want in member.rests:
+            if not self._rests(want):
+                raise stale_checkpoint(want)
         if member.versions:
             self._check_versions(member.versions)
         if len(member.items) > _ITEMS_A_COMMIT:
@@ -276,6 +284,18 @@ class GroupWriter:
             version = self._put(put, version, member.at)
         return Revision(0, seq)
 
+    def _rests(self, want: CheckpointIs | ThreadIs) -> bool:
+        name = text_to_bytes(want.thread)
+        if name in self._touched:
+            self._flush()
+        if isinstance(want, ThreadIs):
+            self._number_of(name, b"")
+            [(newest,)] = self._ask("newest_seq_of_thread", self._known.threads.get(name, 0))
+            return newest is None or newest <= want.revision.seq
+        chain = self._number_of(name, text_to_bytes(want.ns))
+        rows = self._ask("seq_of_checkpoint", chain, pack_id(want.checkpoint))
+        return bool(rows) and (want.revision is None or rows[0][0] == want.revision.seq)
+
     def _check_versions(self, wanted: Sequence[Version]) -> None:
         failed: list[tuple[ItemIs, int | None]] = []
         for item, version, said in wanted:
@@ -287,10 +307,12 @@ class GroupWriter:
             raise version_conflict(failed)
 
     def _checkpoint(self, row: tuple[Any, ...], seq: int) -> None:
-        chain, id, parent, parent_ns, step, source, at, run, whole, metadata, state = row
-        thread, number, head = self._chain(chain)
+        chain, id, parent, parent_ns, step, source, at, run, whole, metadata, state, made = row
+        thread, number, head, _ = self._chain(chain)
+        seq = made or seq
+        if head is None or id >= head:
+            self._known.chains[chain] = ChainState(thread, number, id, seq)
         if head is None or id > head:
-            self._known.chains[chain] = ChainState(thread, number, id)
             if parent is not None and parent == head and parent_ns is None:
                 parent = b""
         elif id != head:  # between others: whoever said "the one before me" must say which
@@ -396,8 +418,8 @@ class GroupWriter:
 
     def _number_of(self, thread: bytes, ns: bytes) -> int:
         if (thread, ns) not in self._known.chains:
-            for _, _, number, chain, head in self._ask_many("find_chains", [(thread, ns)]):
-                self._known.chains[thread, ns] = ChainState(number or 0, chain or 0, head)
+            for _, _, number, chain, head, seq in self._ask_many("find_chains", [(thread, ns)]):
+                self._known.chains[thread, ns] = ChainState(number or 0, chain or 0, head, seq or 0)
                 if number:
                     self._known.threads[thread] = number
         return self._known.chains[thread, ns].chain
@@ -411,6 +433,10 @@ class GroupWriter:
                 self._remove_thread(text_to_bytes(thread))
             case RemoveCheckpoint(thread, ns, id):
                 self._remove_checkpoint(text_to_bytes(thread), text_to_bytes(ns), pack_id(id))
+            case RemoveRun(thread, id):
+                name = text_to_bytes(thread)
+                self._number_of(name, b"")
+                self._ask("remove_run", self._known.threads.get(name, 0), pack_id(id))
             case RemoveSegments(thread, log, start):
                 self._remove_segments(text_to_bytes(thread), log, start)
             case PruneHistory(before, limit):
