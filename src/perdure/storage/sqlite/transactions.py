@@ -25,7 +25,7 @@ from perdure.storage.sqlite.writer import GroupWriter, Q
 
 log = logging.getLogger("perdure.storage")
 
-WAL_PAGES: Final = 1000  # then the log is brought into the database and begun anew: 8 MB, some 200 commits
+WAL_PAGES: Final = 1000  # then the log is brought into the database and begun anew: 4 MB, some 200 commits
 
 _BEGIN = C["begin_write"]
 _COMMIT = C["commit"]
