@@ -15,7 +15,7 @@ from perdure.checkpoint.places import Place, Selection, config_of
 from perdure.checkpoint.rows import extras_of, matches, metadata_of, time_of, unpacked_run
 from perdure.constants import NO_WRITES
 from perdure.storage.chains import Head, Logs, Pieces, Stored, aad, fold, read_values
-from perdure.storage.contract import CheckpointRow, Snapshot
+from perdure.storage.contract import CheckpointRow, Snapshot, WriteRow
 from perdure.storage.ids import path_text, task_id
 
 __all__ = ["Page", "Query", "Reader", "read_page", "read_tuple"]
@@ -85,6 +85,7 @@ def read_page(snapshot: Snapshot, pieces: Pieces, query: Query) -> Page:
     wanted = [row for row in rows if matches(reader.metadata(row), query.filter)]
     if query.limit is not None:
         wanted = wanted[: query.limit]
+    reader.know_writes(wanted)
     tuples = [reader.tuple(row) for row in wanted]
     if rest is None or (query.limit is not None and len(wanted) >= query.limit):
         return Page(tuples, None)
@@ -123,6 +124,7 @@ class Reader:
         self._pieces = pieces
         self._rows: dict[Place, CheckpointRow] = {}
         self._next: dict[Place, CheckpointRow | None] = {}
+        self._writes: dict[Place, list[WriteRow]] = {}
         self._runs: dict[tuple[str, str], dict[str, Any]] = {}
         self._logs: dict[str, Logs] = {}
 
@@ -140,6 +142,12 @@ class Reader:
             if chain in newer:
                 self._next[Place(row.thread, row.ns, row.id)] = newer[chain]
             newer[chain] = row
+
+    def know_writes(self, rows: Sequence[CheckpointRow]) -> None:
+        """Fetches the pending writes of all of these at once."""
+        places = [(row.thread, row.ns, row.id) for row in rows]
+        found = self._snapshot.writes_of(places)
+        self._writes.update((Place(*place), found.get(place, [])) for place in places)
 
     def heads(self, thread: str) -> dict[str, str]:
         """The newest checkpoint of each chain, by namespace."""
@@ -206,7 +214,8 @@ class Reader:
     def _pending(self, row: CheckpointRow) -> list[PendingWrite]:
         """Writes of the step after the checkpoint: recorded ones, or, once it is done, those that its checkpoint keeps."""
         found: list[tuple[str, str, int, str, Any]] = []
-        for write in self._snapshot.writes(row.thread, row.ns, row.id):
+        known = self._writes.get(Place(row.thread, row.ns, row.id))
+        for write in self._snapshot.writes(row.thread, row.ns, row.id) if known is None else known:
             place = aad(write.thread, "write", write.checkpoint, write.task, write.index)
             value = self._pieces.decode(write.payload, aad=place)
             found.append((write.path, write.task, write.index, write.channel, value))

@@ -118,9 +118,28 @@ def answer_rows(
     return rows
 
 
-def read_records(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded) -> None:
-    """Fills `loaded` with what is durable of the step after `head`."""
-    for row in snapshot.writes(head.thread, head.ns, head.id):
+def read_records(
+    snapshot: Snapshot,
+    pieces: Pieces,
+    head: Head,
+    loaded: Loaded,
+    *,
+    writes: Sequence[WriteRow] | None = None,
+    done: bool = False,
+) -> None:
+    """Fills `loaded` with what is durable of the step after `head`.
+
+    Args:
+        snapshot: where it is read.
+        pieces: what decodes it.
+        head: the checkpoint.
+        loaded: what is filled.
+        writes: the checkpoint's pending writes, if they were fetched already.
+        done: the step was made, so its memory is staged no longer.
+    """
+    if writes is None:
+        writes = snapshot.writes(head.thread, head.ns, head.id)
+    for row in writes:
         value = pieces.decode(row.payload, aad=aad(row.thread, "write", row.checkpoint, row.task, row.index))
         if row.task == NO_TASK:
             if row.index >= 0:
@@ -139,7 +158,7 @@ def read_records(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded)
             record.interrupts = tuple(value)
         elif row.channel == RESUME:
             record.answers = list(value)
-    if loaded.records:
+    if loaded.records and not done:
         _read_staged(snapshot, pieces, head, loaded)
 
 

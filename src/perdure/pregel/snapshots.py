@@ -24,7 +24,7 @@ from perdure.graph.spec import GraphSpec
 from perdure.pregel.faces import Saver
 from perdure.storage import chains
 from perdure.storage.chains import Head, Logs
-from perdure.storage.contract import CheckpointRow, Snapshot
+from perdure.storage.contract import CheckpointRow, Snapshot, WriteRow
 from perdure.types import Interrupt, PregelTask, StateSnapshot
 
 _STEPS: Final = ("loop", "update")  # sources of checkpoints that the tasks before them made
@@ -71,7 +71,7 @@ def read_one(saver: Saver, thread: str, ns: str, checkpoint: str | None) -> Seen
                 return _seen_head(snapshot, saver, head, row, {})
         logs = Logs(snapshot, saver.pieces, thread)
         after = None if checkpoint is None else _steps_after(snapshot, [row]).get(row.id)
-        return _seen(snapshot, saver, logs, row, after, {}, {})
+        return _seen(snapshot, saver, logs, row, after, {}, {}, None)
 
 
 def _steps_after(snapshot: Snapshot, rows: Sequence[CheckpointRow]) -> dict[str, CheckpointRow]:
@@ -110,7 +110,14 @@ def read_page(
         runs: dict[str, dict[str, Any]] = {}
         for row in rows:
             _note_step(steps, row)
-        return [_seen(snapshot, saver, logs, row, steps.get(row.id), known, runs) for row in rows]
+        writes = snapshot.writes_of([(row.thread, row.ns, row.id) for row in rows])
+        return [
+            _seen(
+                snapshot, saver, logs, row, steps.get(row.id), known, runs,
+                writes.get((row.thread, row.ns, row.id), []),
+            )
+            for row in rows
+        ]  # fmt: skip
 
 
 def _seen(
@@ -121,20 +128,28 @@ def _seen(
     after: CheckpointRow | None,
     known: dict[str, CheckpointRow],
     runs: dict[str, dict[str, Any]],
+    writes: Sequence[WriteRow] | None,
 ) -> Seen:
     head = chains.fold(_lineage(snapshot, row, known))
     chains.read_values(snapshot, saver.pieces, head, logs=logs)
-    seen = _seen_head(snapshot, saver, head, row, runs)
+    seen = _seen_head(snapshot, saver, head, row, runs, writes, done=after is not None)
     if after is not None:
         seen.results = _results(snapshot, saver, logs, after, known)
     return seen
 
 
 def _seen_head(
-    snapshot: Snapshot, saver: Saver, head: Head, row: CheckpointRow, runs: dict[str, dict[str, Any]]
+    snapshot: Snapshot,
+    saver: Saver,
+    head: Head,
+    row: CheckpointRow,
+    runs: dict[str, dict[str, Any]],
+    writes: Sequence[WriteRow] | None = None,
+    *,
+    done: bool = False,
 ) -> Seen:
     loaded = Loaded(head, None)
-    read_records(snapshot, saver.pieces, head, loaded)
+    read_records(snapshot, saver.pieces, head, loaded, writes=writes, done=done)
     return Seen(loaded, metadata_of(snapshot, row, runs), at=created_at(row.at))
 
 
