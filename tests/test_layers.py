@@ -67,6 +67,7 @@ ENGINE_SEES = (
     "storage.chains",
     "storage.ids",
     "storage.item_store",
+    "storage.located",
     "storage.outcome",
     "storage.staging",
     "storage.upkeep",

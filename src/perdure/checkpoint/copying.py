@@ -15,6 +15,7 @@ from perdure.storage import chains
 from perdure.storage.chains import Pieces, aad
 from perdure.storage.contract import CheckpointRow, Commit, HeadIs, SegmentRow, Snapshot
 from perdure.storage.deltas import FROM
+from perdure.storage.located import reading
 
 __all__ = ["copy_commit"]
 
@@ -65,7 +66,8 @@ class _Copier:
         """The bytes for the same place in the other thread."""
         if not self._bound:
             return payload
-        value = self._pieces.decode(payload, aad=aad(self._source, *place))
+        with reading(self._source, None, None, " ".join(map(str, place))):
+            value = self._pieces.decode(payload, aad=aad(self._source, *place))
         return self._pieces.encode(value, aad=aad(self._target, *place))
 
     def segment(self, row: SegmentRow) -> SegmentRow:
@@ -73,7 +75,8 @@ class _Copier:
         log = self._logs[row.log]
         payload = row.payload
         if row.kind == FROM or self._bound:
-            value = self._pieces.decode(payload, aad=aad(self._source, row.log, row.start))
+            with reading(self._source, None, None, f"log {row.log}"):
+                value = self._pieces.decode(payload, aad=aad(self._source, row.log, row.start))
             if row.kind == FROM:
                 value = [self._logs[value[0]], value[1]]
             payload = self._pieces.encode(value, aad=aad(self._target, log, row.start))

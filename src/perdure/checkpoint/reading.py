@@ -17,6 +17,7 @@ from perdure.constants import NO_WRITES
 from perdure.storage.chains import Head, Logs, Pieces, Stored, aad, fold, read_values
 from perdure.storage.contract import CheckpointRow, Snapshot, WriteRow
 from perdure.storage.ids import path_text, task_id
+from perdure.storage.located import reading
 
 __all__ = ["Page", "Query", "Reader", "read_page", "read_tuple"]
 
@@ -217,7 +218,10 @@ class Reader:
         known = self._writes.get(Place(row.thread, row.ns, row.id))
         for write in self._snapshot.writes(row.thread, row.ns, row.id) if known is None else known:
             place = aad(write.thread, "write", write.checkpoint, write.task, write.index)
-            value = self._pieces.decode(write.payload, aad=place)
+            with reading(
+                row.thread, row.ns, row.id, f"channel {write.channel!r} as task {write.task} wrote it"
+            ):
+                value = self._pieces.decode(write.payload, aad=place)
             found.append((write.path, write.task, write.index, write.channel, value))
         after = self._following(row)
         if (
@@ -249,7 +253,8 @@ class Reader:
                 found.append((path, task, 0, NO_WRITES, None))
             for number, (channel, code) in enumerate(written):
                 in_next = type(code) is int and code == _IN_NEXT
-                value = self._value(head, logs, channel) if in_next else logs.part(code)
+                with reading(row.thread, row.ns, after.id, f"channel {channel!r} as task {task} wrote it"):
+                    value = self._value(head, logs, channel) if in_next else logs.part(code)
                 found.append((path, task, number, channel, value))
         return found
 

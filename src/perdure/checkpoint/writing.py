@@ -21,6 +21,7 @@ from perdure.storage import chains
 from perdure.storage.chains import Head, Logs, Pieces, Ref, Stored, Writer, aad
 from perdure.storage.contract import CheckpointRow, Commit, HeadIs, Snapshot, WriteRow
 from perdure.storage.deltas import Shadow
+from perdure.storage.located import reading
 
 __all__ = ["Before", "look_before", "put_commit", "rebased", "writes_commit"]
 
@@ -57,7 +58,8 @@ def look_before(
         for name, stored in before.stored.items():
             changed = name in new_versions or before.versions.get(name) != versions.get(name)
             if changed and name in versions and isinstance(stored.at, Ref):
-                stored.shadow = Shadow(logs.value(stored.at))
+                with reading(thread, ns, before.id, f"channel {name!r}"):
+                    stored.shadow = Shadow(logs.value(stored.at))
     replaces = snapshot.checkpoint(thread, ns, id) is not None
     children = _children(snapshot, thread, ns, id) if replaces else []
     return Before(newest, before, children, replaces)

@@ -17,6 +17,7 @@ from perdure.graph.spec import GraphSpec, Write
 from perdure.storage.chains import Head, Pieces, aad
 from perdure.storage.contract import Origin, Snapshot, StagedRow, WriteRow
 from perdure.storage.ids import NO_TASK
+from perdure.storage.located import reading
 from perdure.storage.staging import ANY, Operation
 from perdure.types import Send
 
@@ -140,7 +141,12 @@ def read_records(
     if writes is None:
         writes = snapshot.writes(head.thread, head.ns, head.id)
     for row in writes:
-        value = pieces.decode(row.payload, aad=aad(row.thread, "write", row.checkpoint, row.task, row.index))
+        with reading(
+            row.thread, row.ns, row.checkpoint, f"channel {row.channel!r} as task {row.task} wrote it"
+        ):
+            value = pieces.decode(
+                row.payload, aad=aad(row.thread, "write", row.checkpoint, row.task, row.index)
+            )
         if row.task == NO_TASK:
             if row.index >= 0:
                 loaded.updates.append((row.channel, value))
@@ -166,7 +172,8 @@ def _read_staged(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded)
     recorded: dict[Place, Operation] = {}
     for row in snapshot.staged(head.thread, head.ns, head.id):
         place = aad(row.thread, "staged", row.checkpoint, row.task, row.index)
-        value, at, guard, base, node, created, after = pieces.decode(row.payload, aad=place)
+        with reading(row.thread, row.ns, row.checkpoint, f"memory {row.key!r} in {row.namespace!r}, staged"):
+            value, at, guard, base, node, created, after = pieces.decode(row.payload, aad=place)
         recorded[row.task, row.index] = Operation(
             row.namespace, row.key, value, at, guard[0] if guard else ANY, base=base[0] if base else None,
             origin=Origin(row.thread, row.checkpoint, node), created_at=created,

@@ -25,6 +25,7 @@ from perdure.pregel.faces import Saver
 from perdure.storage import chains
 from perdure.storage.chains import Head, Logs
 from perdure.storage.contract import CheckpointRow, Snapshot, WriteRow
+from perdure.storage.located import reading
 from perdure.types import Interrupt, PregelTask, StateSnapshot
 
 _STEPS: Final = ("loop", "update")  # sources of checkpoints that the tasks before them made
@@ -181,7 +182,8 @@ def _results(
                     chains.read_values(snapshot, saver.pieces, after, logs=logs)
                 writes.append((channel, after.values.get(channel)))
             else:
-                writes.append((channel, logs.part(code)))
+                with reading(row.thread, row.ns, row.id, f"channel {channel!r} as node {name!r} wrote it"):
+                    writes.append((channel, logs.part(code)))
         names = tuple(name for name, _ in writes)
         found[name, index] = result_of(names, writes)
     return found
