@@ -69,6 +69,7 @@ ENGINE_SEES = (
     "storage.item_store",
     "storage.located",
     "storage.outcome",
+    "storage.sealing",
     "storage.staging",
     "storage.upkeep",
 )

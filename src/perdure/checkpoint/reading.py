@@ -161,9 +161,9 @@ class Reader:
             key = (row.thread, row.run)
             if key not in self._runs:
                 stored = self._snapshot.run(*key)
-                self._runs[key] = {} if stored is None else unpacked_run(stored.metadata)
+                self._runs[key] = {} if stored is None else unpacked_run(stored, self._pieces)
             run = self._runs[key]
-        return metadata_of(row, run)
+        return metadata_of(row, run, self._pieces)
 
     def head(self, row: CheckpointRow) -> Head:
         """Versions and places of the row's channels, without their values."""
@@ -184,7 +184,7 @@ class Reader:
         """The checkpoint with everything that belongs to it."""
         head = self.head(row)
         read_values(self._snapshot, self._pieces, head, logs=self._logs_of(row.thread))
-        extras = extras_of(row)
+        extras = extras_of(row, self._pieces)
         checkpoint: dict[str, Any] = {
             "v": extras.get("v", LATEST_VERSION),
             "ts": extras.get("ts", time_of(row.at)),

@@ -16,12 +16,13 @@ from perdure import clock
 from perdure.channels.base import MISSING
 from perdure.checkpoint.base import WRITES_IDX_MAP, Checkpoint, CheckpointMetadata
 from perdure.checkpoint.places import Place
-from perdure.checkpoint.rows import columns_of, extras_of
+from perdure.checkpoint.rows import columns_of, packed_extras, raw_extras
 from perdure.storage import chains
 from perdure.storage.chains import Head, Logs, Pieces, Ref, Stored, Writer, aad
 from perdure.storage.contract import CheckpointRow, Commit, HeadIs, Snapshot, WriteRow
 from perdure.storage.deltas import Shadow
 from perdure.storage.located import reading
+from perdure.storage.sealing import sealed
 
 __all__ = ["Before", "look_before", "put_commit", "rebased", "writes_commit"]
 
@@ -95,11 +96,15 @@ def put_commit(
     seen = {node: dict(known) for node, known in (checkpoint.get("versions_seen") or {}).items()}
     updated = checkpoint.get("updated_channels")
     state: list[Any] = [None if updated is None else list(updated), codes, seen, []]
+    id = str(checkpoint["id"])
     if columns.extras:
-        state.append(columns.extras)
+        state.append(packed_extras(columns.extras, pieces, thread, ns, id))
+    packed = columns.metadata
+    if packed is not None:
+        packed = sealed(pieces, packed, thread, "metadata", ns, id)
     row = CheckpointRow(
-        thread, ns, str(checkpoint["id"]), None if parent is None else ns, parent, columns.step, columns.source, columns.at,
-        None, True, chains.packed(state), columns.metadata,
+        thread, ns, id, None if parent is None else ns, parent, columns.step, columns.source, columns.at,
+        None, True, chains.packed(state), packed,
     )  # fmt: skip
     heads = () if alone else (HeadIs(thread, ns, before.newest),)
     return Commit(
@@ -133,13 +138,8 @@ def _children(snapshot: Snapshot, thread: str, ns: str, id: str) -> list[Checkpo
 def rebased(row: CheckpointRow, head: Head, *, results: bool = True) -> CheckpointRow:
     """The row standing alone: it says the same without its parent."""
     codes = {name: [version, chains.code_of(head.stored[name])] for name, version in head.versions.items()}
-    state: list[Any] = [head.updated, codes, head.seen, head.results if results else [], *_extras(row)]
+    state: list[Any] = [head.updated, codes, head.seen, head.results if results else [], *raw_extras(row)]
     return row._replace(whole=True, state=chains.packed(state))
-
-
-def _extras(row: CheckpointRow) -> list[Any]:
-    found = extras_of(row)
-    return [found] if found else []
 
 
 def writes_commit(

@@ -23,9 +23,10 @@ from perdure.engine.state import Live, Task, live_of
 from perdure.graph.spec import GraphSpec
 from perdure.pregel.faces import Saver
 from perdure.storage import chains
-from perdure.storage.chains import Head, Logs
+from perdure.storage.chains import Head, Logs, Pieces
 from perdure.storage.contract import CheckpointRow, Snapshot, WriteRow
 from perdure.storage.located import reading
+from perdure.storage.sealing import opened
 from perdure.types import Interrupt, PregelTask, StateSnapshot
 
 _STEPS: Final = ("loop", "update")  # sources of checkpoints that the tasks before them made
@@ -44,19 +45,26 @@ class Seen:
     at: str | None = None
 
 
-def metadata_of(snapshot: Snapshot, row: CheckpointRow, runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def metadata_of(
+    snapshot: Snapshot, pieces: Pieces, row: CheckpointRow, runs: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
     """A checkpoint's metadata: what its run shares, what it has itself, and its coordinates in the thread."""
     metadata: dict[str, Any] = {"source": row.source, "step": row.step, "parents": {}}
     if row.run is not None:
         if row.run not in runs:
             run = snapshot.run(row.thread, row.run)
             runs[row.run] = (
-                {} if run is None else ormsgpack.unpackb(run.metadata, option=ormsgpack.OPT_NON_STR_KEYS)
+                {} if run is None else _unpacked(opened(pieces, run.metadata, row.thread, "run", run.id))
             )
         metadata.update(runs[row.run])
     if row.metadata:
-        metadata.update(ormsgpack.unpackb(row.metadata, option=ormsgpack.OPT_NON_STR_KEYS))
+        packed = opened(pieces, row.metadata, row.thread, "metadata", row.ns, row.id)
+        metadata.update(_unpacked(packed))
     return metadata
+
+
+def _unpacked(packed: bytes) -> dict[str, Any]:
+    return ormsgpack.unpackb(packed, option=ormsgpack.OPT_NON_STR_KEYS)
 
 
 def read_one(saver: Saver, thread: str, ns: str, checkpoint: str | None) -> Seen | None:
@@ -151,7 +159,7 @@ def _seen_head(
 ) -> Seen:
     loaded = Loaded(head, None)
     read_records(snapshot, saver.pieces, head, loaded, writes=writes, done=done)
-    return Seen(loaded, metadata_of(snapshot, row, runs), at=created_at(row.at))
+    return Seen(loaded, metadata_of(snapshot, saver.pieces, row, runs), at=created_at(row.at))
 
 
 def _lineage(snapshot: Snapshot, row: CheckpointRow, known: dict[str, CheckpointRow]) -> list[CheckpointRow]:
