@@ -120,11 +120,11 @@ def put_commit(
 def _stored(
     parent: Head | None, writer: Writer, name: str, version: object, value: object, *, new: bool
 ) -> Stored:
-    """Where the channel stands: written if it changed, else where the parent has it."""
+    """Where the channel stands: where the parent has this very version, else written; without a value it is absent."""
     old = None if parent is None else parent.stored.get(name)
-    same = parent is not None and old is not None and parent.versions.get(name) == version
-    if not new and (same or value is MISSING):
-        return old if old is not None else Stored(None)
+    same = parent is not None and parent.versions.get(name) == version
+    if same and old is not None and old.at is not None and (not new or value is MISSING):
+        return old
     _, stored = writer.channel(name, old, value)
     return stored
 
