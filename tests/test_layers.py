@@ -67,7 +67,9 @@ ENGINE_SEES = (
     "storage.chains",
     "storage.ids",
     "storage.item_store",
+    "storage.located",
     "storage.outcome",
+    "storage.sealing",
     "storage.staging",
     "storage.upkeep",
 )

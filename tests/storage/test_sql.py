@@ -60,6 +60,7 @@ def test_ranges_use_their_whole_key(database: sqlite3.Connection) -> None:
         "following": "SEARCH k USING PRIMARY KEY (chain=? AND id>?)",
         "checkpoint": "SEARCH k USING PRIMARY KEY (chain=? AND id=?)",
         "segments": "SEARCH s USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        "writes_of": "SEARCH w USING PRIMARY KEY (chain=? AND checkpoint=?)",
         "item": "SEARCH i USING INDEX perdure_items_by_key (<expr>=? AND key=?)",
         "items_of_few": "SEARCH m USING INDEX perdure_items_by_version (<expr>=? AND version<?)",
         "ended_versions": "SEARCH perdure_versions USING INDEX perdure_versions_by_end (ended<?)",

@@ -222,7 +222,8 @@ class BackendSaver(BaseCheckpointSaver[Any]):
         """Saves any checkpoint; the config that addresses it.
 
         Channels in `new_versions` get the values given; others stay as the parent has them, if it has them in that
-        version. An id that is there already is replaced.
+        very version. A version whose value is neither given nor the parent's is kept without one: the channel is absent
+        from `channel_values`. An id that is there already is replaced.
 
         Raises:
             ValueError: the config has no `thread_id`, or the checkpoint no `id`.

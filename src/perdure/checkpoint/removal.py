@@ -27,6 +27,7 @@ from perdure.storage.contract import (
     ThreadIs,
 )
 from perdure.storage.deltas import FROM
+from perdure.storage.located import reading
 
 __all__ = ["removal_commit"]
 
@@ -172,5 +173,6 @@ class _Reach:
         if known is None:
             first = self._snapshot.segments(self._thread, log, 1)
             if first and first[0].kind == FROM:
-                other, up_to = self._pieces.decode(first[0].payload, aad=aad(self._thread, log, 0))
+                with reading(self._thread, None, None, f"log {log}"):
+                    other, up_to = self._pieces.decode(first[0].payload, aad=aad(self._thread, log, 0))
                 self._reached(other, up_to)

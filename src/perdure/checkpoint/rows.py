@@ -1,4 +1,4 @@
-"""Between a checkpoint as the interface has it, and its row. Pure.
+"""Between a checkpoint as the interface has it, and its row; what it says of itself is sealed as its values are. Pure.
 
 Here: metadata, times, and what a checkpoint may have that a row has no column for. Not here: channels' values
 (`reading.py`, `writing.py`), the row's `state` (`storage/chains.py`).
@@ -14,9 +14,21 @@ import ormsgpack
 
 from perdure.checkpoint.base import LATEST_VERSION, Checkpoint, CheckpointMetadata
 from perdure.errors import EncodingError, StorageError
-from perdure.storage.contract import CheckpointRow
+from perdure.storage.chains import Pieces
+from perdure.storage.contract import CheckpointRow, RunRow
+from perdure.storage.sealing import opened, sealed, seals
 
-__all__ = ["Columns", "columns_of", "extras_of", "matches", "metadata_of", "time_of", "unpacked_run"]
+__all__ = [
+    "Columns",
+    "columns_of",
+    "extras_of",
+    "matches",
+    "metadata_of",
+    "packed_extras",
+    "raw_extras",
+    "time_of",
+    "unpacked_run",
+]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _KNOWN: Final = frozenset(Checkpoint.__annotations__)
@@ -70,25 +82,43 @@ def columns_of(checkpoint: Mapping[str, Any], metadata: Mapping[str, Any], now: 
     )
 
 
-def extras_of(row: CheckpointRow) -> dict[str, Any]:
-    """What the row has no column for; nothing where a graph wrote it."""
+def packed_extras(extras: dict[str, Any], pieces: Pieces, thread: str, ns: str, id: str) -> Any:
+    """As they go behind the row's state: bytes where they are sealed."""
+    if not seals(pieces):
+        return extras
+    return sealed(pieces, ormsgpack.packb(extras, option=_OPTIONS), thread, "extras", ns, id)
+
+
+def raw_extras(row: CheckpointRow) -> list[Any]:
+    """What stands behind the row's state, as it is: nothing, or one thing."""
     state: list[Any] = _unpack(row.state, row)
-    return state[4] if len(state) > 4 else {}
+    return state[4:5]
 
 
-def metadata_of(row: CheckpointRow, run: Mapping[str, Any]) -> CheckpointMetadata:
+def extras_of(row: CheckpointRow, pieces: Pieces) -> dict[str, Any]:
+    """What the row has no column for; nothing where a graph wrote it."""
+    for extras in raw_extras(row):
+        if not seals(pieces) and isinstance(extras, dict):
+            return cast("dict[str, Any]", extras)
+        packed = extras if isinstance(extras, bytes) else ormsgpack.packb(extras, option=_OPTIONS)
+        return _unpack(opened(pieces, packed, row.thread, "extras", row.ns, row.id), row)
+    return {}
+
+
+def metadata_of(row: CheckpointRow, run: Mapping[str, Any], pieces: Pieces) -> CheckpointMetadata:
     """The row's metadata over those that its run shares."""
     found: dict[str, Any] = {"source": row.source, "step": row.step, "parents": {}, **run}
-    for key in extras_of(row).get("absent", ()):
+    for key in extras_of(row, pieces).get("absent", ()):
         found.pop(key, None)
     if row.metadata is not None:
-        found.update(_unpack(row.metadata, row))
+        packed = opened(pieces, row.metadata, row.thread, "metadata", row.ns, row.id)
+        found.update(_unpack(packed, row))
     return cast("CheckpointMetadata", found)
 
 
-def unpacked_run(packed: bytes) -> dict[str, Any]:
+def unpacked_run(row: RunRow, pieces: Pieces) -> dict[str, Any]:
     """What the checkpoints of a run share."""
-    return ormsgpack.unpackb(packed, option=_OPTIONS)
+    return ormsgpack.unpackb(opened(pieces, row.metadata, row.thread, "run", row.id), option=_OPTIONS)
 
 
 def matches(metadata: Mapping[str, Any], filter: Mapping[str, Any] | None) -> bool:

@@ -24,6 +24,7 @@ from perdure.graph.spec import GraphSpec
 from perdure.storage import chains
 from perdure.storage.chains import Head, Pieces, Ref, Stored, Writer
 from perdure.storage.contract import CheckpointRow
+from perdure.storage.sealing import sealed
 
 _KEEPING: Final = (LastValue, EphemeralValue)  # hand on what was written and look at nothing
 
@@ -242,10 +243,13 @@ class Rows:
 
     def row(self, draft: Draft, at: int) -> CheckpointRow:
         """The draft as it is stored, at this time."""
-        parent, metadata = draft.parent, draft.metadata
+        parent, metadata = draft.parent, None
+        if draft.metadata:
+            packed = ormsgpack.packb(draft.metadata)
+            metadata = sealed(self._pieces, packed, self.thread, "metadata", self.ns, draft.id)
         return CheckpointRow(
             self.thread, self.ns, draft.id, None if parent is None else self.ns, parent, draft.step, draft.source,
-            at, self.run, draft.whole, draft.packed(), ormsgpack.packb(metadata) if metadata else None,
+            at, self.run, draft.whole, draft.packed(), metadata,
         )  # fmt: skip
 
     # -- taking a draft back -----------------------------------------------------------------------------------------

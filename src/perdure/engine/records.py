@@ -17,6 +17,7 @@ from perdure.graph.spec import GraphSpec, Write
 from perdure.storage.chains import Head, Pieces, aad
 from perdure.storage.contract import Origin, Snapshot, StagedRow, WriteRow
 from perdure.storage.ids import NO_TASK
+from perdure.storage.located import reading
 from perdure.storage.staging import ANY, Operation
 from perdure.types import Send
 
@@ -118,10 +119,34 @@ def answer_rows(
     return rows
 
 
-def read_records(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded) -> None:
-    """Fills `loaded` with what is durable of the step after `head`."""
-    for row in snapshot.writes(head.thread, head.ns, head.id):
-        value = pieces.decode(row.payload, aad=aad(row.thread, "write", row.checkpoint, row.task, row.index))
+def read_records(
+    snapshot: Snapshot,
+    pieces: Pieces,
+    head: Head,
+    loaded: Loaded,
+    *,
+    writes: Sequence[WriteRow] | None = None,
+    done: bool = False,
+) -> None:
+    """Fills `loaded` with what is durable of the step after `head`.
+
+    Args:
+        snapshot: where it is read.
+        pieces: what decodes it.
+        head: the checkpoint.
+        loaded: what is filled.
+        writes: the checkpoint's pending writes, if they were fetched already.
+        done: the step was made, so its memory is staged no longer.
+    """
+    if writes is None:
+        writes = snapshot.writes(head.thread, head.ns, head.id)
+    for row in writes:
+        with reading(
+            row.thread, row.ns, row.checkpoint, f"channel {row.channel!r} as task {row.task} wrote it"
+        ):
+            value = pieces.decode(
+                row.payload, aad=aad(row.thread, "write", row.checkpoint, row.task, row.index)
+            )
         if row.task == NO_TASK:
             if row.index >= 0:
                 loaded.updates.append((row.channel, value))
@@ -139,7 +164,7 @@ def read_records(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded)
             record.interrupts = tuple(value)
         elif row.channel == RESUME:
             record.answers = list(value)
-    if loaded.records:
+    if loaded.records and not done:
         _read_staged(snapshot, pieces, head, loaded)
 
 
@@ -147,7 +172,8 @@ def _read_staged(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded)
     recorded: dict[Place, Operation] = {}
     for row in snapshot.staged(head.thread, head.ns, head.id):
         place = aad(row.thread, "staged", row.checkpoint, row.task, row.index)
-        value, at, guard, base, node, created, after = pieces.decode(row.payload, aad=place)
+        with reading(row.thread, row.ns, row.checkpoint, f"memory {row.key!r} in {row.namespace!r}, staged"):
+            value, at, guard, base, node, created, after = pieces.decode(row.payload, aad=place)
         recorded[row.task, row.index] = Operation(
             row.namespace, row.key, value, at, guard[0] if guard else ANY, base=base[0] if base else None,
             origin=Origin(row.thread, row.checkpoint, node), created_at=created,

@@ -28,6 +28,7 @@ from perdure.constants import START
 from perdure.errors import EncodingError, StorageError
 from perdure.storage.contract import CheckpointRow, RemoveSegments, Revision, SegmentRow, Snapshot
 from perdure.storage.deltas import APPEND, BASE, FROM, PATCH, Change, Shadow, change_of
+from perdure.storage.located import located
 from perdure.storage.patches import apply_patch
 
 INLINE_BYTES: Final = 96  # a value up to this size stands in the checkpoint's own row
@@ -228,19 +229,23 @@ def read_values(
 ) -> None:
     """Fills `head.values` from the logs."""
     logs = logs or Logs(snapshot, pieces, head.thread)
-    for channel, stored in head.stored.items():
-        at = stored.at
-        if at is None:
-            continue
-        if isinstance(at, bytes):
-            value = logs.inline(at, head.id, channel)
-        elif isinstance(at, dict):
-            value = {_text(key): logs.part(code) for key, code in at.items()}
-        else:
-            value = logs.value(at)
-        head.values[channel] = value
-        if shadows:
-            stored.shadow = Shadow(value)
+    channel = ""
+    try:
+        for channel, stored in head.stored.items():
+            at = stored.at
+            if at is None:
+                continue
+            if isinstance(at, bytes):
+                value = logs.inline(at, head.id, channel)
+            elif isinstance(at, dict):
+                value = {_text(key): logs.part(code) for key, code in at.items()}
+            else:
+                value = logs.value(at)
+            head.values[channel] = value
+            if shadows:
+                stored.shadow = Shadow(value)
+    except EncodingError as error:
+        raise located(error, head.thread, head.ns, head.id, f"channel {channel!r}") from error
 
 
 class Logs:

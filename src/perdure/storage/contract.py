@@ -17,6 +17,8 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkabl
 from perdure.errors import StaleThread, VersionConflict
 
 Namespace: TypeAlias = tuple[str, ...]
+Chained: TypeAlias = tuple[str, str, str]
+"""A checkpoint in its chain: (thread, ns, id)."""
 
 THREAD_ID_BYTES: Final = 1024
 
@@ -318,6 +320,10 @@ class Snapshot(Protocol):
 
     def writes(self, thread: str, ns: str, checkpoint: str) -> list[WriteRow]:
         """The checkpoint's pending writes, ordered by (path, task, index)."""
+        ...
+
+    def writes_of(self, places: Sequence[Chained]) -> dict[Chained, list[WriteRow]]:
+        """The pending writes of each of these checkpoints that has any, as `writes` gives them; one question for all."""
         ...
 
     def staged(self, thread: str, ns: str, checkpoint: str) -> list[StagedRow]:

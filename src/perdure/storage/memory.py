@@ -17,6 +17,7 @@ from typing import Any
 from perdure.errors import Conflict, StorageError
 from perdure.storage.contract import (
     Backend,
+    Chained,
     CheckpointIs,
     CheckpointRow,
     Commit,
@@ -456,6 +457,9 @@ class _MemorySnapshot:
     def writes(self, thread: str, ns: str, checkpoint: str) -> list[WriteRow]:
         rows = self._find(thread, ns).writes.get(checkpoint, {}).values()
         return sorted(rows, key=lambda row: (row.path, row.task, row.index))
+
+    def writes_of(self, places: Sequence[Chained]) -> dict[Chained, list[WriteRow]]:
+        return {place: rows for place in places if (rows := self.writes(*place))}
 
     def staged(self, thread: str, ns: str, checkpoint: str) -> list[StagedRow]:
         rows = self._find(thread, ns).staged.get(checkpoint, {}).values()

@@ -583,6 +583,29 @@ def check_pending_writes_keep_the_first_or_the_last(make: Make) -> None:
             assert [row.payload for row in now.writes("t", "", "c")] == [b"last"]
 
 
+def check_pending_writes_of_many_checkpoints_come_at_once(make: Make) -> None:
+    """As `writes` gives them, checkpoint by checkpoint; those that have none, or are not there, are left out."""
+    with _opened(make) as db:
+        places = [
+            (thread, ns, id) for thread in ("t", "u\ue000") for ns in ("", "n\ud800") for id in hostile.UUIDS
+        ]
+        with_writes = places[::2]
+        for number, (thread, ns, id) in enumerate(with_writes):
+            some = [write_of(thread, id, f"task {n % 3}", n, b"%d %d" % (number, n), ns) for n in (5, 2, -1)]
+            db.commit(commit_of(writes=some))
+
+        with db.read() as now:
+            assert now.writes_of([]) == {}
+            assert now.writes_of([("nobody", "", "x"), ("t", "other", hostile.UUIDS[0])]) == {}
+            found = now.writes_of([*places, ("nobody", "", "x"), places[0]])
+            assert found == {place: now.writes(*place) for place in with_writes}
+            assert [len(rows) for rows in found.values()] == [3] * len(with_writes)
+            assert (
+                now.writes_of([(place[0], place[1], f"{n}") for n in range(700) for place in places[:1]])
+                == {}
+            )
+
+
 def check_staged_memory_waits(make: Make) -> None:
     """The first stands; ordered by (task, index); no item is seen before the commit that carries it."""
     with _opened(make) as db:

@@ -210,6 +210,17 @@ SELECT w.task, w.idx, w.path, w.channel, w.payload
   JOIN perdure_writes w ON w.chain = c.no AND w.checkpoint = ?3
  WHERE t.name = ?1;
 
+-- name: writes_of
+-- Rows of (number, thread, ns, checkpoint). As `writes`, of many checkpoints, each with its number. One range a checkpoint.
+WITH wanted (number, thread, ns, checkpoint) AS (VALUES
+    (?, ?, ?, ?) -- repeat
+)
+SELECT wanted.number, w.task, w.idx, w.path, w.channel, w.payload
+  FROM wanted
+ CROSS JOIN perdure_threads t ON t.name = wanted.thread
+ CROSS JOIN perdure_chains c ON c.thread = t.no AND c.ns = wanted.ns
+ CROSS JOIN perdure_writes w ON w.chain = c.no AND w.checkpoint = wanted.checkpoint;
+
 -- name: staged
 -- ?1 thread, ?2 ns, ?3 checkpoint. Its staged memory; the caller sorts it. One range.
 SELECT s.task, s.idx, s.namespace, s.key, s.payload
