@@ -68,6 +68,7 @@ ENGINE_SEES = (
     "storage.ids",
     "storage.item_store",
     "storage.located",
+    "storage.laid_over",
     "storage.outcome",
     "storage.sealing",
     "storage.staging",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from perdure import clock
 from perdure.constants import PUSH
 from perdure.engine.staged import TaskStore
+from perdure.engine.staged_foreign import ForeignTaskStore
 from perdure.errors import GraphInterrupt
 from perdure.runtime import ExecutionInfo, Runtime
 from perdure.storage.ids import child_ns, interrupt_id
@@ -141,7 +142,10 @@ class TaskContext:
         """Memory as this task sees it; None if the graph has none."""
         if self._store is None:
             memory = self.run.memory
-            self._store = TaskStore(self) if memory.backend is not None else memory.store
+            if memory.backend is not None:
+                self._store = TaskStore(self)
+            elif memory.foreign:
+                self._store = ForeignTaskStore(self)
         return self._store
 
     @property

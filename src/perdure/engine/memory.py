@@ -6,18 +6,18 @@ Not here: staging (`staged.py`), the transaction of a step (`commit.py`).
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from perdure import clock
+from perdure.engine.own_methods import aasked, asked
 from perdure.engine.ports import Ports
 from perdure.errors import VersionConflict
 from perdure.storage.contract import Backend, Commit, ItemIs, Namespace, PutItem, Snapshot
+from perdure.storage.laid_over import put_of
 from perdure.storage.staging import ANY, Operation, conflict
-from perdure.store.base import PutOp
 
 TRIES = 1000  # of a commit that computes values anew when somebody else was first
 _jitter = random.Random()  # noqa: S311 - spreads retries, guards nothing
@@ -139,14 +139,12 @@ async def write_memory(memory: Memory, ports: Ports, operations: Sequence[Operat
 
 
 async def _write_foreign(store: Any, ports: Ports, operations: Sequence[Operation]) -> None:
-    """Through the store's own `batch` or `abatch`, in order."""
-    puts = [
-        PutOp(op.namespace, op.key, None if op.value is None else json.loads(op.value)) for op in operations
-    ]
+    """Through the store's own methods, in order."""
+    puts = [put_of(operation) for operation in operations]
     if ports.blocking:
-        store.batch(puts)
+        asked(store, puts)
     else:
-        await store.abatch(puts)
+        await aasked(store, puts)
 
 
 def items_commit(resolved: Resolved) -> Commit:

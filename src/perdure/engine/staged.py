@@ -1,6 +1,7 @@
 """The store as a task sees it: what it writes is staged, and it reads its own writes over the committed state.
 
-Here: `TaskStore`, bound to one attempt of one task. Not here: layers and their reads (`storage/staging.py`), commits.
+Here: `TaskStore`, bound to one attempt of one task. Not here: layers and their reads (`storage/staging.py`), commits,
+somebody else's store (`staged_foreign.py`).
 """
 
 from __future__ import annotations
@@ -40,22 +41,14 @@ class TaskStore(ItemStore):
         return FaceHandle(self._backend, self._codec)
 
     def _read(self) -> AbstractContextManager[Snapshot]:
-        self._check()
+        check_open(self._task)
         return self._backend.read()
 
     def _layers(self) -> Sequence[Layer]:
         return self._task.layers()
 
-    def _check(self) -> None:
-        if self._task.closed:
-            raise PerdureError(
-                f"the store of node {self._task.task.name!r} was used after the node had ended (attempt"
-                f" {self._task.attempt}). Nothing was written: its step may be committed or dropped already."
-                " Use the store that you compiled the graph with, outside of nodes."
-            )
-
     def _write(self, operations: list[Operation]) -> None:
-        self._check()
+        check_open(self._task)
         with self._task.lock:
             layers = (
                 self._layers()
@@ -81,3 +74,13 @@ class TaskStore(ItemStore):
             self._origin = Origin(task.run.chain.thread, task.run.chain.at or None, task.task.name)
         operation.origin = self._origin
         layer.add(operation)
+
+
+def check_open(task: TaskContext) -> None:
+    """Raises PerdureError if the attempt is over: nobody would commit what it stages."""
+    if task.closed:
+        raise PerdureError(
+            f"the store of node {task.task.name!r} was used after the node had ended (attempt {task.attempt}). Nothing"
+            " was written: its step may be committed or dropped already. Use the store that you compiled the graph"
+            " with, outside of nodes."
+        )

@@ -14,7 +14,7 @@ from perdure.storage.staging import Layer, read_namespaces
 from perdure.store.base import MatchCondition
 from perdure.store.base.ops import check_labels
 
-__all__ = ["check_conditions", "matching"]
+__all__ = ["check_conditions", "matching", "meets"]
 
 ANY_LABEL = "*"
 
@@ -37,7 +37,7 @@ def matching(
     found = [
         namespace
         for namespace in read_namespaces(snapshot, layers, _literal_prefix(conditions))
-        if all(_meets(namespace, condition) for condition in conditions)
+        if all(meets(namespace, condition) for condition in conditions)
     ]
     if depth is None:
         return found
@@ -54,7 +54,8 @@ def _literal_prefix(conditions: Sequence[MatchCondition]) -> Namespace:
     return max(prefixes, key=len, default=())
 
 
-def _meets(namespace: Namespace, condition: MatchCondition) -> bool:
+def meets(namespace: Namespace, condition: MatchCondition) -> bool:
+    """Whether the namespace is one of those that the condition means."""
     size = len(condition.path)
     if len(namespace) < size:
         return False
