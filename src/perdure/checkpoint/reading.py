@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
+from perdure.checkpoint.asking import Query
 from perdure.checkpoint.base import LATEST_VERSION, Checkpoint, CheckpointTuple, PendingWrite
 from perdure.checkpoint.places import Place, Selection, config_of
 from perdure.checkpoint.rows import extras_of, matches, metadata_of, time_of, unpacked_run
@@ -19,24 +20,12 @@ from perdure.storage.contract import CheckpointRow, Snapshot, WriteRow
 from perdure.storage.ids import path_text, task_id
 from perdure.storage.located import reading
 
-__all__ = ["Page", "Query", "Reader", "read_page", "read_tuple"]
+__all__ = ["Page", "Reader", "read_page", "read_tuple"]
 
-_PAGE: Final = 8  # the first page, and no page is larger than
-_LARGEST: Final = 128
+_LARGEST: Final = 128  # no page has more rows
 _IN_NEXT: Final = (
     2  # a result's code: the channel's value in the checkpoint after it (`chains.Writer.result`)
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What to list, and how much is still wanted."""
-
-    where: Selection
-    filter: Mapping[str, Any] | None
-    before: str | None
-    limit: int | None
-    size: int = _PAGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ __all__ = [
     "matches",
     "metadata_of",
     "packed_extras",
+    "plain",
     "raw_extras",
     "time_of",
     "unpacked_run",
@@ -67,10 +68,10 @@ def columns_of(checkpoint: Mapping[str, Any], metadata: Mapping[str, Any], now: 
         del rest["parents"]
     at = _micros(checkpoint.get("ts"))
     if checkpoint.get("ts") != time_of(now if at is None else at):
-        extras["ts"] = _plain(checkpoint.get("ts"), "checkpoint.ts")
+        extras["ts"] = plain(checkpoint.get("ts"), "checkpoint.ts")
     if checkpoint.get("v") != LATEST_VERSION:
-        extras["v"] = _plain(checkpoint.get("v"), "checkpoint.v")
-    more = {key: _plain(value, f"checkpoint.{key}") for key, value in checkpoint.items() if key not in _KNOWN}
+        extras["v"] = plain(checkpoint.get("v"), "checkpoint.v")
+    more = {key: plain(value, f"checkpoint.{key}") for key, value in checkpoint.items() if key not in _KNOWN}
     if more:
         extras["more"] = more
     return Columns(
@@ -153,10 +154,10 @@ def _micros(ts: object) -> int | None:
 
 
 def _packed(metadata: dict[str, Any]) -> bytes:
-    return ormsgpack.packb(_plain(metadata, "metadata"), option=_OPTIONS)
+    return ormsgpack.packb(plain(metadata, "metadata"), option=_OPTIONS)
 
 
-def _plain(value: object, path: str) -> Any:
+def plain(value: object, path: str) -> Any:
     """The value as filters and other programs read it: JSON's types. NUL is left out, surrogates become `?`."""
     if value is None or isinstance(value, bool | float):
         return value
@@ -166,13 +167,13 @@ def _plain(value: object, path: str) -> Any:
         return int(value) if -_INT64 <= value < 2 * _INT64 else str(int(value))
     if isinstance(value, Mapping):
         entries = cast("Mapping[object, object]", value)
-        return {_clean(str(key)): _plain(item, f"{path}.{key}") for key, item in entries.items()}
+        return {_clean(str(key)): plain(item, f"{path}.{key}") for key, item in entries.items()}
     if isinstance(value, list | tuple | set | frozenset):
         items = cast("list[object]", value)
-        return [_plain(item, f"{path}[{place}]") for place, item in enumerate(items)]
+        return [plain(item, f"{path}[{place}]") for place, item in enumerate(items)]
     to_json: Callable[[], object] | None = getattr(value, "model_dump", None)
     if to_json is not None:
-        return _plain(to_json(), path)
+        return plain(to_json(), path)
     raise EncodingError(
         f"{path} is a {type(value).__module__}.{type(value).__qualname__}; metadata hold plain values (strings, numbers, "
         "booleans, None, lists, dicts). Nothing was written.",
