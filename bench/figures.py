@@ -78,7 +78,7 @@ FIGURES: Sequence[Figure] = (
             ),
             Figure(
                 f"{kind}_cold_turn",
-                "- turn 2,000 in a new process above turn 100 and one decode",
+                "- turn 2,000 in a new process above turn 100 there and the bare decode below",
                 "ms",
                 AtMost(1),
                 apart="turn {turns}",
@@ -93,6 +93,7 @@ FIGURES: Sequence[Figure] = (
                 AtMost(5),
                 apart="after {turns} turns",
             ),
+            Figure(f"{kind}_bare_decode", "- its bytes through zstd and ormsgpack alone", "ms"),
             Figure(f"{kind}_history", "- history of ten", "ms", AtMost(20), apart="after {turns} turns"),
         )
     ),

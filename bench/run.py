@@ -191,14 +191,17 @@ def long_thread(
     else:
         facts[f"bytes per table after {LONG:,} turns, {kind}"] = last["bytes_per_table"]
         facts[f"longest log while it was written, bytes, {kind}"] = last["log_bytes_most"]
-    cold_turn, decode = median(last["cold_turn"]), median(last["cold_get_state"])
+    cold_turn = median(last["cold_turn"]) - median(last["cold_turn_100"])
+    bare = last["bare_decode"]  # of ours; theirs has to do with its own decoding
+    decode = min(bare) if bare else median(last["cold_get_state"])
     return [
         {
             f"{kind}_size": [size / raw],
             f"{kind}_turn": [last["turn_last"] - last["turn_100"]],
-            f"{kind}_cold_turn": [cold_turn - decode - last["turn_100"]],
+            f"{kind}_cold_turn": [cold_turn - decode],
             f"{kind}_get_state": last["get_state"],
             f"{kind}_cold_get_state": last["cold_get_state"],
+            **({f"{kind}_bare_decode": bare} if bare else {}),
             f"{kind}_history": last["history"],
         }
     ]

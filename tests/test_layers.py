@@ -67,8 +67,10 @@ ENGINE_SEES = (
     "storage.chains",
     "storage.ids",
     "storage.item_store",
+    "storage.located",
     "storage.laid_over",
     "storage.outcome",
+    "storage.sealing",
     "storage.staging",
     "storage.upkeep",
 )

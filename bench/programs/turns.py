@@ -27,6 +27,7 @@ StateGraph, START, END = load("graph", "StateGraph", "START", "END")
 
 KIND, TURNS = sys.argv[2], int(sys.argv[3])
 PART = 512  # bytes of a message; a turn has two, the human's and the answer
+PAIRS = 20  # the last turns are measured in turn with those around the 100th of a thread beside it: one disk, one noise
 CONFIG = thread("long")
 WORDS = (REPOSITORY / "src/perdure/demo/hamlet.txt").read_text(encoding="utf-8-sig").split()
 chance = random.Random(1)
@@ -100,46 +101,84 @@ def bytes_per_table(file: Path) -> dict[str, int] | None:
 def write(file: Path) -> dict[str, object]:
     log = Path(f"{file}-wal")
     sizes: list[int] = []
-    with SqliteSaver.from_conn_string(str(file)) as saver:
-        graph = compiled(saver)
-        took: list[float] = []
-        for number in range(TURNS):
-            took.append(turn(graph))
+    with opened(file) as saver, opened(beside(file)) as other:
+        graph, short_one = compiled(saver), compiled(other)
+        for number in range(TURNS - PAIRS):
+            turn(graph)
             if number % 50 == 49:
                 sizes.append(log.stat().st_size if log.exists() else 0)
+        for _ in range(100 - PAIRS // 2):
+            turn(short_one)
+        short, took = zip(*[(turn(short_one), turn(graph)) for _ in range(PAIRS)], strict=True)
         gc.collect()
         get_state = [seconds(lambda: graph.get_state(CONFIG)) * 1e3 for _ in range(5)]
         history = [seconds(lambda: list(graph.get_state_history(CONFIG, limit=10))) * 1e3 for _ in range(5)]
         assert len(graph.get_state(CONFIG).values["messages"]) == 2 * TURNS
     return {
-        "turn_100": median(took[90:110]),
-        "turn_last": median(took[-20:]),
+        "turn_100": median(short),
+        "turn_last": median(took),
         "get_state": get_state,
         "history": history,
         "log_bytes_most": max(sizes, default=0),
     }
 
 
+def opened(file: Path):
+    return SqliteSaver.from_conn_string(str(file))
+
+
+def beside(file: Path) -> Path:
+    """The file of the thread of a hundred turns; in one file its bytes would count."""
+    return file.with_name(f"beside-{file.name}")
+
+
+def bare_decode(saver) -> float:
+    """Milliseconds for the long thread's bytes through zstd and ormsgpack alone: no objects, no rows, no channels."""
+    import ormsgpack
+
+    from perdure.codec.envelope import zstd
+
+    with saver.__perdure_backend__.backend.read() as snapshot:
+        name = CONFIG["configurable"]["thread_id"]
+        logs = [snapshot.segments(name, log, end) for log, end in snapshot.logs(name)]
+    payloads = [row.payload for row in max(logs, key=lambda rows: sum(row.count for row in rows))]
+
+    def inner(tag: int, packed: bytes) -> object:
+        return ormsgpack.unpackb(packed, ext_hook=inner)
+
+    def decode() -> None:
+        for payload in payloads:  # the first byte says whether it is compressed
+            packed = zstd.decompress(payload[1:]) if payload[0] == 0x11 else payload[1:]
+            ormsgpack.unpackb(packed, ext_hook=inner)
+
+    return min(seconds(decode) for _ in range(3)) * 1e3
+
+
 def visit(file: Path) -> dict[str, float]:
-    """In a new process, after another thread has warmed the graph: the state of the long one, or one more turn of it."""
-    with SqliteSaver.from_conn_string(str(file)) as saver:
+    """In a new process, after a third thread has warmed the graph: the state of the long one, or one more turn of it.
+
+    Before the turn, a turn of the thread of some 100.
+    """
+    with opened(file) as saver, opened(beside(file)) as other:
         graph = compiled(saver)
         turn(graph, thread("short"))
         graph.get_state(thread("short"))
         gc.collect()
         if sys.argv[4] == "turn":
-            return {"ms": turn(graph)}
-        return {"ms": seconds(lambda: graph.get_state(CONFIG)) * 1e3}
+            return {"short_ms": turn(compiled(other)), "ms": turn(graph)}
+        ms = seconds(lambda: graph.get_state(CONFIG)) * 1e3
+        return {"ms": ms, "bare_ms": bare_decode(saver)} if OURS else {"ms": ms}
 
 
-def in_new_process(what: str, file: Path) -> list[float]:
-    found: list[float] = []
+def in_new_process(what: str, file: Path) -> list[dict[str, float]]:
+    found: list[dict[str, float]] = []
     for number in range(3 if OURS and not QUICK else 1):  # theirs has no target here
         copy = file.with_name(f"copy-{what}-{number}.db")
-        shutil.copyfile(file, copy)  # it was closed, so there is no log beside it
+        for source, target in ((file, copy), (beside(file), beside(copy))):
+            shutil.copyfile(source, target)  # it was closed, so there is no log beside it
         command = [sys.executable, __file__, *sys.argv[1:4], what, str(copy)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-        found.append(json.loads(done.stdout.splitlines()[-1])["ms"])
+        found.append(json.loads(done.stdout.splitlines()[-1]))
     return found
 
 
@@ -148,9 +187,12 @@ def main() -> dict[str, object]:
         file = place / "long.db"
         found = write(file)
         size = size_bytes(file)
+        reads, turns = in_new_process("read", file), in_new_process("turn", file)
         cold = {
-            "cold_get_state": in_new_process("read", file),
-            "cold_turn": in_new_process("turn", file),
+            "cold_get_state": [each["ms"] for each in reads],
+            "bare_decode": [each["bare_ms"] for each in reads if "bare_ms" in each],
+            "cold_turn": [each["ms"] for each in turns],
+            "cold_turn_100": [each["short_ms"] for each in turns],
         }
         tables = bytes_per_table(file)
         return {

@@ -49,6 +49,16 @@ DEFAULT_ERROR_HANDLER: Final = "__default_error_handler__"
 NS_SEPARATOR: Final = "|"
 NS_END: Final = ":"
 
+# ---- parts of a configurable's name that say: its value is stored nowhere and shown to nobody
+SECRETS: Final = ("key", "token", "secret", "password", "auth")
+
+
+def sounds_secret(name: str) -> bool:
+    """Whether a value of this name may be a key, a password or the like."""
+    lower = name.lower()
+    return any(part in lower for part in SECRETS)
+
+
 _MOVED = {"Send": "perdure.types", "Interrupt": "perdure.types"}
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from perdure.errors import PerdureError
+from perdure.storage.keycheck import check_key
 from perdure.storage.upkeep import keep
 
 if TYPE_CHECKING:
@@ -37,20 +38,28 @@ def connect(
             `sqlite:///:memory:`, or `memory://` (plain objects of this process). `postgresql://` arrives with a later
             release.
         encryption: a 32-byte key (raw or base64), or a `perdure.codec.Cipher`: values are sealed with AES-GCM. Names,
-            keys and namespaces stay readable. The same key must be given every time.
+            keys and namespaces stay readable. The same key must be given every time: with another, or with none, an
+            encrypted database is refused, and so is a plain one that has data with a key.
         keep_history: how long replaced and deleted versions of items are kept.
 
     Raises:
         ValueError: the URL cannot be right.
         PerdureError: the scheme or an option is not supported (yet).
-        StorageError: the file cannot be opened, is no database, or was written by a newer Perdure.
+        StorageError: the file cannot be opened, is no database, was written by a newer Perdure, or the key is not its.
 
     Opening one file twice in a process gives two handles on one database, however its path is spelt. Use it with
     `with`, or call `close()`.
     """
     if not isinstance(keep_history, timedelta) or keep_history < timedelta(0):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError(f"keep_history={keep_history!r}: give a timedelta, such as timedelta(days=30).")
-    return Database(url, _open(url), cipher=_cipher(encryption), keep_history=keep_history)
+    cipher = _cipher(encryption)
+    backend = _open(url)
+    try:
+        check_key(backend, cipher, url)
+    except BaseException:
+        backend.close()
+        raise
+    return Database(url, backend, cipher=cipher, keep_history=keep_history)
 
 
 def _cipher(encryption: Cipher | bytes | str | None) -> Cipher | None:

@@ -53,6 +53,47 @@ def test_a_list_that_grows_by_hand_costs_what_was_appended(saver: BackendSaver) 
     assert [row.count for row in segments(saver)] == [1] * 20
 
 
+@pytest.mark.parametrize("new", [{}, {"c": 2}], ids=["not new", "new"])
+@pytest.mark.parametrize("value", ["short", ["long" * 100]])
+def test_a_version_without_its_value_does_not_get_another_version_s(
+    saver: BackendSaver, new: Any, value: Any
+) -> None:
+    first = put(saver, config_of(), 1, value)
+
+    second = saver.put(first, checkpoint_with({"c": 2}), metadata(), new)
+
+    at = found(saver, second).checkpoint
+    assert (at["channel_values"], at["channel_versions"]) == ({}, {"c": 2})
+    assert value_of(saver, first) == value
+
+
+@pytest.mark.parametrize("new", [{}, {"c": 1}], ids=["not new", "new"])
+@pytest.mark.parametrize("value", ["short", ["long" * 100]])
+def test_a_version_that_the_parent_has_keeps_its_value(saver: BackendSaver, new: Any, value: Any) -> None:
+    first = put(saver, config_of(), 1, value)
+
+    second = saver.put(first, checkpoint_with({"c": 1}), metadata(), new)
+
+    assert value_of(saver, second) == value
+
+
+@pytest.mark.parametrize("value", ["short", ["long" * 100]])
+def test_a_value_given_for_a_version_the_parent_lacks_is_saved(saver: BackendSaver, value: Any) -> None:
+    first = put(saver, config_of(), 1, ["before"])
+
+    second = saver.put(first, checkpoint_with({"c": 2, "d": 1}, c=value, d="d"), metadata(), {})
+
+    assert found(saver, second).checkpoint["channel_values"] == {"c": value, "d": "d"}
+
+
+def test_a_value_given_late_for_a_version_is_saved(saver: BackendSaver) -> None:
+    first = saver.put(config_of(), checkpoint_with({"c": 1}), metadata(), {"c": 1})
+
+    second = saver.put(first, checkpoint_with({"c": 1}, c="late"), metadata(), {})
+
+    assert value_of(saver, second) == "late"
+
+
 def test_a_put_from_an_older_checkpoint_leaves_both_branches_whole(saver: BackendSaver) -> None:
     first = put(saver, config_of(), 1, ["a" * 100])
     put(saver, first, 2, ["a" * 100, "left"])

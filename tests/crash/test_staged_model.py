@@ -27,6 +27,7 @@ from hypothesis.stateful import (
 from typing_extensions import TypedDict
 
 from perdure import connect
+from perdure.engine import execute
 from perdure.engine.headcache import HEADS
 from perdure.graph import START, StateGraph
 from perdure.types import Command, RetryPolicy, interrupt
@@ -90,8 +91,20 @@ class Staged:
     node: str
     writes: list[Write]
     log: list[str]
-    base: dict[str, int | None]  # the version under each key that it counted first, or found absent
+    base: dict[str, int | None]  # the version under each key that it found absent, or counted from
     recorded: bool = False  # by an earlier run: what it counted is a value now
+    fixed: list[Fixed] = field(default_factory=list[Any])
+
+
+@dataclass
+class Fixed:
+    """A write as it is recorded."""
+
+    key: str
+    value: int | None
+    counted: bool
+    after: str | None  # whose recorded write of the key it followed
+    rank: int  # among the recorded writes of the key
 
 
 @dataclass
@@ -113,6 +126,7 @@ class Model:
         self.answered: set[str] = set()
         self.waiting: set[str] = set()  # recorded with their questions
         self.cast: dict[str, Script] = {}
+        self.tails: dict[str, tuple[str, Fixed]] = {}  # the last recorded write of each key, and whose
 
     def put(self, key: str, value: int | None) -> None:
         self.version += 1
@@ -154,7 +168,7 @@ class Model:
             key = key_of(node, write)
             if write[0] == "absent" and key in view.items:
                 continue  # it looked, and did not write
-            if write[0] in ("count", "absent") and all(key_of(node, each) != key for each in left):
+            if write[0] == "absent" and all(key_of(node, each) != key for each in left):
                 found = self.items.get(key)
                 base[key] = found.version if found else None
             left.append(write)
@@ -165,7 +179,59 @@ class Model:
     def stale(self, staged: Staged) -> bool:
         """Whether a recorded task counts as unfinished: what it computed from is gone."""
         now = {key: self.items[key].version if key in self.items else None for key in staged.base}
-        return now != staged.base
+        return now != staged.base or any(
+            each.counted and each.after not in (None, *self.done) for each in staged.fixed
+        )
+
+    def drop_the_stale(self) -> None:
+        """With those that computed from what they had left."""
+        before = None
+        while before != (before := len(self.done)):
+            self.done = {node: left for node, left in self.done.items() if not self.stale(left)}
+        self.tails = {}
+        for node, left in self.done.items():
+            for each in left.fixed:
+                if each.key not in self.tails or each.rank >= self.tails[each.key][1].rank:
+                    self.tails[each.key] = (node, each)
+
+    def record(self, left: Staged) -> None:
+        """What it counted becomes a value, computed from the recorded write before it, or from the item."""
+        left.recorded = True
+        for write in left.writes:
+            key = key_of(left.node, write)
+            whose, before = self.tails.get(key, (None, None))
+            value = None if write[0] == "delete" else write[2]
+            if write[0] == "count":
+                live = self.items.get(key)
+                found = before.value if before else live.value if live else None
+                value = (found or 0) + 1
+                if before is None:
+                    left.base[key] = live.version if live else None
+            fixed = Fixed(key, value, write[0] == "count", whose, before.rank + 1 if before else 0)
+            left.fixed.append(fixed)
+            self.tails[key] = (left.node, fixed)
+
+    def commit(self, step: tuple[str, ...]) -> None:
+        """All writes in task order; of a key that was counted in records, recorded ones first, as they were recorded."""
+        made: list[tuple[str, str, Write, Fixed | None]] = []
+        for node in step:
+            left = self.done[node]
+            for index, write in enumerate(left.writes):
+                made.append((key_of(node, write), node, write, left.fixed[index] if left.recorded else None))
+        counted = {key for key, _, _, fixed in made if fixed and fixed.counted}
+        for key in counted:
+            places = [index for index, each in enumerate(made) if each[0] == key]
+            mine = sorted(
+                (made[index] for index in places),
+                key=lambda each: (each[3] is None, each[3].rank if each[3] else 0),
+            )
+            for index, each in zip(places, mine, strict=True):
+                made[index] = each
+        for key, node, write, fixed in made:
+            if fixed:
+                self.put(key, fixed.value)
+            else:
+                self.apply(node, write)
 
     def run(self) -> str:
         """Runs the open steps; how the run ended. Adds its checkpoints."""
@@ -176,7 +242,7 @@ class Model:
                 continue
             if at.step == len(STEPS):
                 return "done"
-            self.done = {node: left for node, left in self.done.items() if not self.stale(left)}
+            self.drop_the_stale()
             failed = False
             self.asking = set()
             for node in STEPS[at.step]:
@@ -195,32 +261,19 @@ class Model:
                 else:
                     self.done[node] = left
             if failed or self.asking:
-                for left in self.done.values():
-                    left.recorded = True
+                for node in STEPS[at.step]:
+                    if node in self.done and not self.done[node].recorded:
+                        self.record(self.done[node])
                 return "failed" if failed else "asks"
-            self.run_again_what_siblings_overtook(STEPS[at.step])
-            log = list(at.log)
-            for node in STEPS[at.step]:
-                log += self.done[node].log
-                for write in self.done[node].writes:
-                    self.apply(node, write)
+            log = [*at.log, *(line for node in STEPS[at.step] for line in self.done[node].log)]
+            self.commit(STEPS[at.step])
             self.forget()
             self.checkpoints.append(Checkpoint(at.step + 1, log, True))
-
-    def run_again_what_siblings_overtook(self, step: tuple[str, ...]) -> None:
-        """A recorded value whose base an earlier task of the step replaces is gone, too."""
-        touched: set[str] = set()
-        for node in step:
-            left = self.done[node]
-            if left.recorded and touched & set(left.base):
-                again = self.task(node)
-                assert isinstance(again, Staged)
-                left = self.done[node] = again
-            touched |= {key_of(node, write) for write in left.writes}
 
     def forget(self) -> None:
         """The open step is over, or dropped."""
         self.done, self.asking, self.answered, self.waiting = {}, set(), set(), set()
+        self.tails = {}
 
 
 # -- the engine ------------------------------------------------------------------------------------------------------
@@ -238,6 +291,9 @@ class TheEngineRemembersWhatTheModelDoes(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         HEADS.clear()
+        execute._RECORD_AFTER = (
+            3600.0  # no task is recorded before its siblings: the model records in task order
+        )
         self.db = connect(self.url)
         self.model = Model()
         self.cast: dict[str, Script] = {}

@@ -190,10 +190,46 @@ def test_writes_that_contradict_each_other_change_nothing_and_can_be_mended(run:
 def test_a_reducer_that_fails_names_its_key(run: Colour, db: Any) -> None:
     graph = chain(("a", lambda _: {"log": 5})).compile(db)  # a list and a number cannot be added
 
-    with pytest.raises(TypeError):
+    with pytest.raises(InvalidUpdateError, match=r"'log'.*node 'a'.*int.*Nothing was written") as caught:
         run.invoke(graph, {"log": ["in"]}, thread("t"))
 
+    assert isinstance(caught.value.__cause__, TypeError)
     assert run.state(graph, thread("t")).values == {"log": ["in"]}
+    with pytest.raises(InvalidUpdateError, match=r"'log'.*the input.*int"):
+        run.invoke(graph, {"log": 5}, thread("u"))
+
+
+def test_an_update_of_memory_that_fails_at_the_commit_is_the_failure_of_its_task(
+    run: Colour, db: Any
+) -> None:
+    def few(found: dict[str, Any] | None) -> dict[str, Any]:
+        number = found["n"] if found else 0
+        if number:
+            raise ValueError("one is enough")
+        return {"n": number + 1}
+
+    ran: list[str] = []
+
+    def counts(name: str) -> Any:
+        def node(state: Log, *, store: Any) -> Log:
+            ran.append(name)
+            store.update(("c",), "k", few)
+            return {"log": [name]}
+
+        return node
+
+    drawing: Any = StateGraph(Log).add_node("a", counts("a")).add_node("b", counts("b"))
+    graph = drawing.add_edge(START, "a").add_edge(START, "b").compile(db)
+
+    with pytest.raises(ValueError, match="one is enough") as caught:
+        run.invoke(graph, {}, thread("t"))
+
+    assert any("task with name 'b'" in note for note in caught.value.__notes__)
+    failed = {task.name: task.error for task in run.state(graph, thread("t")).tasks}
+    assert failed["a"] is None
+    assert "one is enough" in str(failed["b"])
+    assert db.store.get(("c",), "k") is None  # the step is not done
+    assert sorted(ran) == ["a", "b"]
 
 
 def test_a_value_that_cannot_be_saved_is_an_error_with_its_path_and_nothing_is_lost(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -19,13 +20,23 @@ from hypothesis import strategies as st
 from perdure import clock
 from perdure.channels.base import MISSING
 from perdure.codec import Codec, Registry
-from perdure.storage import chains
+from perdure.storage import chains, deltas, sheets
 from perdure.storage.chains import Head, Stored, Writer, read_head
 from perdure.storage.contract import CheckpointRow, Commit, SegmentRow
-from perdure.storage.deltas import APPEND, FROM, PATCH, Shadow, change_of, exact
+from perdure.storage.deltas import APPEND, FROM, PATCH, Shadow, change_of
 from perdure.storage.memory import MemoryBackend
+from perdure.storage.patches import exact
 
 THREAD = "t"
+
+
+@pytest.fixture(autouse=True, scope="module", params=["one by one", "in sheets"])
+def sheets_from(request: pytest.FixtureRequest) -> Iterator[None]:
+    """All of this holds for lists that are copied item by item, as short ones are, and for sheets of long ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (deltas, sheets):
+            patch.setattr(module, "SHEET_FROM", 10**9 if request.param == "one by one" else 1)
+        yield
 
 
 @dataclass

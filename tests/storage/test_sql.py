@@ -60,6 +60,7 @@ def test_ranges_use_their_whole_key(database: sqlite3.Connection) -> None:
         "following": "SEARCH k USING PRIMARY KEY (chain=? AND id>?)",
         "checkpoint": "SEARCH k USING PRIMARY KEY (chain=? AND id=?)",
         "segments": "SEARCH s USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        "writes_of": "SEARCH w USING PRIMARY KEY (chain=? AND checkpoint=?)",
         "item": "SEARCH i USING INDEX perdure_items_by_key (<expr>=? AND key=?)",
         "items_of_few": "SEARCH m USING INDEX perdure_items_by_version (<expr>=? AND version<?)",
         "ended_versions": "SEARCH perdure_versions USING INDEX perdure_versions_by_end (ended<?)",
@@ -107,5 +108,5 @@ def test_a_commit_takes_the_same_few_statements_however_long_the_thread_is() -> 
     backend.commit(commit_of(items=[put_of(f"k{n}", b"v") for n in range(100)]))
     backend.close()
 
-    assert counts[1:] == [5] * 199  # BEGIN, data_version, the commit's row, the checkpoint's, COMMIT
+    assert counts[1:] == [4] * 199  # BEGIN, the commit's row, the checkpoint's, COMMIT
     assert len([text for text in said if text.startswith(("BEGIN", "COMMIT", "WITH"))]) <= 6

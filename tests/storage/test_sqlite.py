@@ -15,7 +15,7 @@ from hypothesis import given
 from perdure.clock import micros, new_checkpoint_id, uuid6
 from perdure.errors import Busy, SchemaTooNew, StaleThread, StorageError
 from perdure.storage.contract import CheckpointRow, Commit, HeadIs, Outcome, Revision, RunRow, SegmentRow
-from perdure.storage.sqlite import SqliteBackend, open_backend, transactions
+from perdure.storage.sqlite import SqliteBackend, open_backend, transactions, writer
 from perdure.storage.sqlite.files import needs_side_lock
 from perdure.storage.sqlite.packing import pack_id, time_in, unpack_id
 from perdure.testing import hostile
@@ -483,6 +483,106 @@ def test_a_connection_closed_by_the_user_is_a_clear_error() -> None:
     with pytest.raises(StorageError, match="closed"), db.read():
         pass
     db.close()
+
+
+# ---- a single commit
+
+
+def step(n: int, **rows: Any) -> Commit:
+    """The commit of step `n` of thread t."""
+    before = None if n == 0 else f"{n - 1:03}"
+    return commit_of(
+        heads=[HeadIs("t", "", before)], checkpoints=[checkpoint_of("t", f"{n:03}", before)], **rows
+    )
+
+
+def segment(n: int) -> SegmentRow:
+    return SegmentRow("t", 1, n, 1, 0, b"%d" % n)
+
+
+def test_a_single_commit_of_a_usual_kind_is_one_statement(tmp_path: Path) -> None:
+    db = SqliteBackend(tmp_path / "a.db", synchronous="OFF")
+    for n in range(5):
+        db.commit(step(n, segments=[segment(n)], items=[put_of("k", b"%d" % n)]))
+    said: list[str] = []
+    db._work.database().set_trace_callback(said.append)  # type: ignore[attr-defined]
+
+    db.commit(step(5, segments=[segment(5)], items=[put_of("k", b"5")]))
+
+    assert said[0].startswith("INSERT INTO perdure_combined_")  # the others are its trigger's
+    assert not [text for text in said if text.startswith(("BEGIN", "COMMIT", "PRAGMA", "SELECT", "WITH"))]
+    with db.read() as now:
+        assert now.head("t", "") == "005"
+        assert [row.payload for row in now.segments("t", 1, 9)] == [b"%d" % n for n in range(6)]
+        item = now.item(put_of("k", None).namespace, "k")
+        assert item is not None
+        assert (item.value, now.count("history")) == (b"5", 6)
+    db.close()
+
+
+def test_what_another_connection_committed_is_seen_by_a_single_commit(tmp_path: Path) -> None:
+    one, two = (SqliteBackend(tmp_path / "a.db", synchronous="OFF") for _ in range(2))
+    for n in range(8):
+        one.commit(step(n))
+
+    two.commit(step(8))
+    with pytest.raises(StaleThread) as raised:
+        one.commit(step(8))
+    one.commit(step(9))
+    for n in range(10, 30):
+        (one, two)[n % 2].commit(step(n, items=[put_of("k", b"%d" % n)]))
+
+    assert raised.value.found == "008"
+    with one.read() as now:
+        assert (now.count("checkpoints"), now.revision().seq) == (30, 30)
+        assert [row.value for row in now.changes(None, 99)] == [b"%d" % n for n in range(10, 30)]
+    two.close()
+    one.close()
+
+
+def test_a_single_commit_replaces_its_checkpoint_and_refuses_a_segment_that_exists(tmp_path: Path) -> None:
+    db = SqliteBackend(tmp_path / "a.db", synchronous="OFF")
+    for n in range(8):
+        db.commit(step(n, segments=[segment(n)]))
+
+    db.commit(commit_of(checkpoints=[checkpoint_of("t", "007", "006", state=b"anew")]))
+    with pytest.raises(StorageError, match="exists already"):
+        db.commit(step(8, segments=[segment(7)]))
+    db.commit(step(8, segments=[segment(8)]))
+
+    with db.read() as now:
+        row = now.checkpoint("t", "", "007")
+        assert row is not None
+        assert (row.state, row.parent) == (b"anew", "006")
+        assert (now.count("checkpoints"), now.count("segments"), now.revision().seq) == (9, 9, 10)
+    db.close()
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_signal_in_a_single_commit_leaves_no_doubt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    db = SqliteBackend(tmp_path / "a.db", synchronous="OFF")
+    for n in range(5):
+        db.commit(step(n))
+    write = writer.GroupWriter.write_alone
+    told: list[Outcome] = []
+
+    def interrupted(self: Any, *arguments: Any) -> Revision:
+        monkeypatch.undo()
+        if moment == "after":
+            write(self, *arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writer.GroupWriter, "write_alone", interrupted)
+    db._queue._recent.clear()  # pyright: ignore[reportPrivateUsage]
+    db.enqueue(step(5), told.append)
+    with pytest.raises(KeyboardInterrupt):
+        db.lead_now()
+    db.close()  # whoever was not told is served before
+
+    assert told == [Revision(0, 6)]
+    assert child.count_in(tmp_path / "a.db") == 6
 
 
 # ---- an event loop's thread

@@ -13,8 +13,9 @@ import ormsgpack
 from perdure import clock
 from perdure.storage import chains
 from perdure.storage.chains import Pieces, aad
-from perdure.storage.contract import CheckpointRow, Commit, HeadIs, SegmentRow, Snapshot
+from perdure.storage.contract import CheckpointRow, Commit, HeadIs, RunRow, SegmentRow, Snapshot
 from perdure.storage.deltas import FROM
+from perdure.storage.located import reading
 
 __all__ = ["copy_commit"]
 
@@ -34,7 +35,7 @@ def copy_commit(snapshot: Snapshot, pieces: Pieces, source: str, target: str) ->
         clock.commit_id(clock.micros()),
         clock.micros(),
         heads=[HeadIs(target, ns, None) for ns, _ in snapshot.heads(source)],
-        runs=[run._replace(thread=target) for run in runs if run is not None],
+        runs=[copier.run(run) for run in runs if run is not None],
         checkpoints=[copier.checkpoint(row) for row in rows],
         segments=segments,
         writes=[
@@ -65,15 +66,21 @@ class _Copier:
         """The bytes for the same place in the other thread."""
         if not self._bound:
             return payload
-        value = self._pieces.decode(payload, aad=aad(self._source, *place))
+        with reading(self._source, None, None, " ".join(map(str, place))):
+            value = self._pieces.decode(payload, aad=aad(self._source, *place))
         return self._pieces.encode(value, aad=aad(self._target, *place))
+
+    def run(self, row: RunRow) -> RunRow:
+        """What the copied checkpoints share."""
+        return row._replace(thread=self._target, metadata=self.moved(row.metadata, "run", row.id))
 
     def segment(self, row: SegmentRow) -> SegmentRow:
         """The piece in the copied log."""
         log = self._logs[row.log]
         payload = row.payload
         if row.kind == FROM or self._bound:
-            value = self._pieces.decode(payload, aad=aad(self._source, row.log, row.start))
+            with reading(self._source, None, None, f"log {row.log}"):
+                value = self._pieces.decode(payload, aad=aad(self._source, row.log, row.start))
             if row.kind == FROM:
                 value = [self._logs[value[0]], value[1]]
             payload = self._pieces.encode(value, aad=aad(self._target, log, row.start))
@@ -90,7 +97,12 @@ class _Copier:
         results = [
             [node, index, [[c, self._part(code)] for c, code in written]] for node, index, written in results
         ]
-        return row._replace(thread=self._target, state=chains.packed([version, codes, seen, results, *more]))
+        more = [self.moved(e, "extras", row.ns, row.id) if isinstance(e, bytes) else e for e in more]
+        metadata = row.metadata
+        if metadata is not None:
+            metadata = self.moved(metadata, "metadata", row.ns, row.id)
+        state = chains.packed([version, codes, seen, results, *more])
+        return row._replace(thread=self._target, state=state, metadata=metadata, revision=None)
 
     def _code(self, code: Any, name: str | bytes) -> Any:
         match code:

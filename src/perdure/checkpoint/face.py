@@ -1,9 +1,9 @@
 """A saver over a database: what the public savers of every database have in common.
 
 Here: the interface's methods as commits and snapshots of a `Backend`. Not here: how a database is opened (`memory.py`,
-`sqlite/`), how rows are read and made (`reading.py`, `writing.py`, `removal.py`, `copying.py`). A graph that is given
-such a saver does not call these methods: it commits to the backend itself (`__perdure_backend__`), its memory in the same
-commit.
+`sqlite/`), what a list is asked for (`asking.py`), how rows are read and made (`reading.py`, `writing.py`, `removal.py`,
+`copying.py`). A graph that is given such a saver does not call these methods: it commits to the backend itself
+(`__perdure_backend__`), its memory in the same commit.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar, cast
 
 from perdure import clock
+from perdure.checkpoint.asking import Query, query_of
 from perdure.checkpoint.base import (
     BaseCheckpointSaver,
     ChannelVersions,
@@ -24,14 +25,13 @@ from perdure.checkpoint.base import (
     CheckpointMetadata,
     CheckpointTuple,
     DeltaChannelHistory,
-    get_checkpoint_id,
     get_checkpoint_metadata,
 )
 from perdure.checkpoint.base.values import RunnableConfig
 from perdure.checkpoint.copying import copy_commit
 from perdure.checkpoint.pieces import SerdePieces
-from perdure.checkpoint.places import config_of, place_of, selection_of
-from perdure.checkpoint.reading import Page, Query, Reader, read_page, read_tuple
+from perdure.checkpoint.places import config_of, place_of
+from perdure.checkpoint.reading import Page, Reader, read_page, read_tuple
 from perdure.checkpoint.removal import removal_commit
 from perdure.checkpoint.serde.base import SerializerProtocol, UntypedSerializerProtocol
 from perdure.checkpoint.writing import look_before, put_commit, writes_commit
@@ -59,7 +59,6 @@ TRIES: Final = 100
 _SHARING: Final = (
     4  # so many tries to go on in the parent's logs; then a put begins logs of its own and cannot fail
 )
-_FILTER_KEY: Final = re.compile(r"[A-Za-z0-9_.-]+")
 _VERSION_TEXT: Final = re.compile(r"(\d+)(\..*)?", re.DOTALL)
 _BYPASSED: Final = (
     "get_next_version",
@@ -198,9 +197,12 @@ class BackendSaver(BaseCheckpointSaver[Any]):
         Checkpoints of one list may share items of their lists: copy what you change.
 
         Raises:
-            ValueError: a key of the filter has other characters than letters, digits, `_`, `.` and `-`.
+            ValueError: an argument cannot be right, at the call: a negative limit, `before` without a checkpoint, a key of
+                the filter with other characters than letters, digits, `_`, `.` and `-`.
         """
-        query = _query(config, filter, before, limit)
+        return self._listed(query_of(config, filter, before, limit))
+
+    def _listed(self, query: Query | None) -> Iterator[CheckpointTuple]:
         while query is not None:
             page = self._page(query)
             yield from page.tuples
@@ -222,7 +224,8 @@ class BackendSaver(BaseCheckpointSaver[Any]):
         """Saves any checkpoint; the config that addresses it.
 
         Channels in `new_versions` get the values given; others stay as the parent has them, if it has them in that
-        version. An id that is there already is replaced.
+        very version. A version whose value is neither given nor the parent's is kept without one: the channel is absent
+        from `channel_values`. An id that is there already is replaced.
 
         Raises:
             ValueError: the config has no `thread_id`, or the checkpoint no `id`.
@@ -335,7 +338,7 @@ class BackendSaver(BaseCheckpointSaver[Any]):
         """As `get_tuple`."""
         return await self._aside(lambda: self.get_tuple(config))
 
-    async def alist(
+    def alist(
         self,
         config: RunnableConfig | None,
         *,
@@ -344,7 +347,9 @@ class BackendSaver(BaseCheckpointSaver[Any]):
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
         """As `list`."""
-        query = _query(config, filter, before, limit)
+        return self._alisted(query_of(config, filter, before, limit))
+
+    async def _alisted(self, query: Query | None) -> AsyncIterator[CheckpointTuple]:
         while query is not None:
             page = await self._apage(query)
             for found in page.tuples:
@@ -466,19 +471,3 @@ def _is_no_head(reader: Reader) -> Callable[[CheckpointRow], bool]:
         return heads[row.thread].get(row.ns) != row.id
 
     return goes
-
-
-def _query(
-    config: RunnableConfig | None,
-    filter: Mapping[str, Any] | None,
-    before: RunnableConfig | None,
-    limit: int | None,
-) -> Query | None:
-    for key in filter or ():
-        if _FILTER_KEY.fullmatch(key) is None:
-            raise ValueError(
-                f"Invalid filter key: {key!r}. Metadata are filtered by keys of letters, digits, '_', '.' and '-'."
-            )
-    if limit is not None and limit <= 0:
-        return None
-    return Query(selection_of(config), filter, None if before is None else get_checkpoint_id(before), limit)

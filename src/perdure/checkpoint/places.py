@@ -6,7 +6,7 @@ Imports `contract`; the other files of this room come in.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from perdure.checkpoint.base import get_checkpoint_id
 from perdure.checkpoint.base.values import RunnableConfig
@@ -37,7 +37,7 @@ def place_of(config: RunnableConfig) -> Place:
     Raises:
         ValueError: it has no `thread_id`, or one that cannot be.
     """
-    configurable: Mapping[str, Any] = config.get("configurable") or {}
+    configurable = _configurable(config)
     thread: object = configurable.get("thread_id")
     if thread is None:
         raise ValueError(
@@ -52,12 +52,23 @@ def selection_of(config: RunnableConfig | None) -> Selection:
     """What the config selects: a config without a namespace, or none at all, selects more."""
     if config is None:
         return Selection()
-    configurable: Mapping[str, Any] = config.get("configurable") or {}
+    configurable = _configurable(config)
     thread: object = configurable.get("thread_id")
     ns: object = configurable.get("checkpoint_ns")
     return Selection(
         None if thread is None else str(thread), None if ns is None else str(ns), get_checkpoint_id(config)
     )
+
+
+def _configurable(config: RunnableConfig) -> Mapping[str, Any]:
+    found: object = config.get("configurable") if isinstance(config, Mapping) else config  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers
+    if found is None:
+        return {}
+    if not isinstance(found, Mapping):
+        raise ValueError(  # noqa: TRY004 - as for other configs that cannot be
+            f"config={config!r} is no config: write {{'configurable': {{'thread_id': '...'}}}}. Nothing was done."
+        )
+    return cast("Mapping[str, Any]", found)
 
 
 def config_of(thread: str, ns: str, checkpoint: str) -> dict[str, Any]:

@@ -10,32 +10,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
+from perdure.checkpoint.asking import Query
 from perdure.checkpoint.base import LATEST_VERSION, Checkpoint, CheckpointTuple, PendingWrite
 from perdure.checkpoint.places import Place, Selection, config_of
 from perdure.checkpoint.rows import extras_of, matches, metadata_of, time_of, unpacked_run
 from perdure.constants import NO_WRITES
 from perdure.storage.chains import Head, Logs, Pieces, Stored, aad, fold, read_values
-from perdure.storage.contract import CheckpointRow, Snapshot
+from perdure.storage.contract import CheckpointRow, Snapshot, WriteRow
 from perdure.storage.ids import path_text, task_id
+from perdure.storage.located import reading
 
-__all__ = ["Page", "Query", "Reader", "read_page", "read_tuple"]
+__all__ = ["Page", "Reader", "read_page", "read_tuple"]
 
-_PAGE: Final = 8  # the first page, and no page is larger than
-_LARGEST: Final = 128
+_LARGEST: Final = 128  # no page has more rows
 _IN_NEXT: Final = (
     2  # a result's code: the channel's value in the checkpoint after it (`chains.Writer.result`)
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What to list, and how much is still wanted."""
-
-    where: Selection
-    filter: Mapping[str, Any] | None
-    before: str | None
-    limit: int | None
-    size: int = _PAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +75,7 @@ def read_page(snapshot: Snapshot, pieces: Pieces, query: Query) -> Page:
     wanted = [row for row in rows if matches(reader.metadata(row), query.filter)]
     if query.limit is not None:
         wanted = wanted[: query.limit]
+    reader.know_writes(wanted)
     tuples = [reader.tuple(row) for row in wanted]
     if rest is None or (query.limit is not None and len(wanted) >= query.limit):
         return Page(tuples, None)
@@ -123,6 +114,7 @@ class Reader:
         self._pieces = pieces
         self._rows: dict[Place, CheckpointRow] = {}
         self._next: dict[Place, CheckpointRow | None] = {}
+        self._writes: dict[Place, list[WriteRow]] = {}
         self._runs: dict[tuple[str, str], dict[str, Any]] = {}
         self._logs: dict[str, Logs] = {}
 
@@ -141,6 +133,12 @@ class Reader:
                 self._next[Place(row.thread, row.ns, row.id)] = newer[chain]
             newer[chain] = row
 
+    def know_writes(self, rows: Sequence[CheckpointRow]) -> None:
+        """Fetches the pending writes of all of these at once."""
+        places = [(row.thread, row.ns, row.id) for row in rows]
+        found = self._snapshot.writes_of(places)
+        self._writes.update((Place(*place), found.get(place, [])) for place in places)
+
     def heads(self, thread: str) -> dict[str, str]:
         """The newest checkpoint of each chain, by namespace."""
         return dict(self._snapshot.heads(thread))
@@ -152,9 +150,9 @@ class Reader:
             key = (row.thread, row.run)
             if key not in self._runs:
                 stored = self._snapshot.run(*key)
-                self._runs[key] = {} if stored is None else unpacked_run(stored.metadata)
+                self._runs[key] = {} if stored is None else unpacked_run(stored, self._pieces)
             run = self._runs[key]
-        return metadata_of(row, run)
+        return metadata_of(row, run, self._pieces)
 
     def head(self, row: CheckpointRow) -> Head:
         """Versions and places of the row's channels, without their values."""
@@ -175,7 +173,7 @@ class Reader:
         """The checkpoint with everything that belongs to it."""
         head = self.head(row)
         read_values(self._snapshot, self._pieces, head, logs=self._logs_of(row.thread))
-        extras = extras_of(row)
+        extras = extras_of(row, self._pieces)
         checkpoint: dict[str, Any] = {
             "v": extras.get("v", LATEST_VERSION),
             "ts": extras.get("ts", time_of(row.at)),
@@ -206,9 +204,13 @@ class Reader:
     def _pending(self, row: CheckpointRow) -> list[PendingWrite]:
         """Writes of the step after the checkpoint: recorded ones, or, once it is done, those that its checkpoint keeps."""
         found: list[tuple[str, str, int, str, Any]] = []
-        for write in self._snapshot.writes(row.thread, row.ns, row.id):
+        known = self._writes.get(Place(row.thread, row.ns, row.id))
+        for write in self._snapshot.writes(row.thread, row.ns, row.id) if known is None else known:
             place = aad(write.thread, "write", write.checkpoint, write.task, write.index)
-            value = self._pieces.decode(write.payload, aad=place)
+            with reading(
+                row.thread, row.ns, row.id, f"channel {write.channel!r} as task {write.task} wrote it"
+            ):
+                value = self._pieces.decode(write.payload, aad=place)
             found.append((write.path, write.task, write.index, write.channel, value))
         after = self._following(row)
         if (
@@ -240,7 +242,8 @@ class Reader:
                 found.append((path, task, 0, NO_WRITES, None))
             for number, (channel, code) in enumerate(written):
                 in_next = type(code) is int and code == _IN_NEXT
-                value = self._value(head, logs, channel) if in_next else logs.part(code)
+                with reading(row.thread, row.ns, after.id, f"channel {channel!r} as task {task} wrote it"):
+                    value = self._value(head, logs, channel) if in_next else logs.part(code)
                 found.append((path, task, number, channel, value))
         return found
 

@@ -20,11 +20,14 @@ from perdure.storage.contract import (
     HeadIs,
     Removal,
     RemoveCheckpoint,
+    RemoveRun,
     RemoveSegments,
     RemoveThread,
     Snapshot,
+    ThreadIs,
 )
 from perdure.storage.deltas import FROM
+from perdure.storage.located import reading
 
 __all__ = ["removal_commit"]
 
@@ -38,21 +41,30 @@ def removal_commit(
     if not gone:
         return None
     expected = [HeadIs(thread, ns, head) for ns, head in snapshot.heads(thread)]
+    as_read = ThreadIs(thread, snapshot.revision())
     if len(gone) == len(rows):
-        return _commit(expected, [RemoveThread(thread)], [])
+        return _commit(expected, as_read, [RemoveThread(thread)], [])
     removals: list[Removal] = [RemoveCheckpoint(thread, row.ns, row.id) for row in gone]
+    removed = {(row.ns, row.id) for row in gone}
+    left = {row.run for row in rows if (row.ns, row.id) not in removed}
+    removals += [
+        RemoveRun(thread, run) for run in {row.run for row in gone} if run is not None and run not in left
+    ]
     survivors = _Survivors(rows, gone)
     reach = _Reach(snapshot, pieces, thread)
     for row, head in survivors.all():
         reach.follow(head, results=survivors.keeps_results(row))
     cuts, ends = reach.cuts()
     rewritten = survivors.rewritten(ends)
-    return _commit(expected, [*removals, *cuts], rewritten)
+    return _commit(expected, as_read, [*removals, *cuts], rewritten)
 
 
-def _commit(heads: list[HeadIs], removals: list[Removal], rows: list[CheckpointRow]) -> Commit:
+def _commit(
+    heads: list[HeadIs], as_read: ThreadIs, removals: list[Removal], rows: list[CheckpointRow]
+) -> Commit:
+    now = clock.micros()
     return Commit(
-        clock.commit_id(clock.micros()), clock.micros(), heads=heads, removals=removals, checkpoints=rows
+        clock.commit_id(now), now, heads=heads, removals=removals, checkpoints=rows, rests=(as_read,)
     )
 
 
@@ -161,5 +173,6 @@ class _Reach:
         if known is None:
             first = self._snapshot.segments(self._thread, log, 1)
             if first and first[0].kind == FROM:
-                other, up_to = self._pieces.decode(first[0].payload, aad=aad(self._thread, log, 0))
+                with reading(self._thread, None, None, f"log {log}"):
+                    other, up_to = self._pieces.decode(first[0].payload, aad=aad(self._thread, log, 0))
                 self._reached(other, up_to)

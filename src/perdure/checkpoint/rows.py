@@ -1,4 +1,4 @@
-"""Between a checkpoint as the interface has it, and its row. Pure.
+"""Between a checkpoint as the interface has it, and its row; what it says of itself is sealed as its values are. Pure.
 
 Here: metadata, times, and what a checkpoint may have that a row has no column for. Not here: channels' values
 (`reading.py`, `writing.py`), the row's `state` (`storage/chains.py`).
@@ -14,9 +14,22 @@ import ormsgpack
 
 from perdure.checkpoint.base import LATEST_VERSION, Checkpoint, CheckpointMetadata
 from perdure.errors import EncodingError, StorageError
-from perdure.storage.contract import CheckpointRow
+from perdure.storage.chains import Pieces
+from perdure.storage.contract import CheckpointRow, RunRow
+from perdure.storage.sealing import opened, sealed, seals
 
-__all__ = ["Columns", "columns_of", "extras_of", "matches", "metadata_of", "time_of", "unpacked_run"]
+__all__ = [
+    "Columns",
+    "columns_of",
+    "extras_of",
+    "matches",
+    "metadata_of",
+    "packed_extras",
+    "plain",
+    "raw_extras",
+    "time_of",
+    "unpacked_run",
+]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _KNOWN: Final = frozenset(Checkpoint.__annotations__)
@@ -55,10 +68,10 @@ def columns_of(checkpoint: Mapping[str, Any], metadata: Mapping[str, Any], now: 
         del rest["parents"]
     at = _micros(checkpoint.get("ts"))
     if checkpoint.get("ts") != time_of(now if at is None else at):
-        extras["ts"] = _plain(checkpoint.get("ts"), "checkpoint.ts")
+        extras["ts"] = plain(checkpoint.get("ts"), "checkpoint.ts")
     if checkpoint.get("v") != LATEST_VERSION:
-        extras["v"] = _plain(checkpoint.get("v"), "checkpoint.v")
-    more = {key: _plain(value, f"checkpoint.{key}") for key, value in checkpoint.items() if key not in _KNOWN}
+        extras["v"] = plain(checkpoint.get("v"), "checkpoint.v")
+    more = {key: plain(value, f"checkpoint.{key}") for key, value in checkpoint.items() if key not in _KNOWN}
     if more:
         extras["more"] = more
     return Columns(
@@ -70,25 +83,43 @@ def columns_of(checkpoint: Mapping[str, Any], metadata: Mapping[str, Any], now: 
     )
 
 
-def extras_of(row: CheckpointRow) -> dict[str, Any]:
-    """What the row has no column for; nothing where a graph wrote it."""
+def packed_extras(extras: dict[str, Any], pieces: Pieces, thread: str, ns: str, id: str) -> Any:
+    """As they go behind the row's state: bytes where they are sealed."""
+    if not seals(pieces):
+        return extras
+    return sealed(pieces, ormsgpack.packb(extras, option=_OPTIONS), thread, "extras", ns, id)
+
+
+def raw_extras(row: CheckpointRow) -> list[Any]:
+    """What stands behind the row's state, as it is: nothing, or one thing."""
     state: list[Any] = _unpack(row.state, row)
-    return state[4] if len(state) > 4 else {}
+    return state[4:5]
 
 
-def metadata_of(row: CheckpointRow, run: Mapping[str, Any]) -> CheckpointMetadata:
+def extras_of(row: CheckpointRow, pieces: Pieces) -> dict[str, Any]:
+    """What the row has no column for; nothing where a graph wrote it."""
+    for extras in raw_extras(row):
+        if not seals(pieces) and isinstance(extras, dict):
+            return cast("dict[str, Any]", extras)
+        packed = extras if isinstance(extras, bytes) else ormsgpack.packb(extras, option=_OPTIONS)
+        return _unpack(opened(pieces, packed, row.thread, "extras", row.ns, row.id), row)
+    return {}
+
+
+def metadata_of(row: CheckpointRow, run: Mapping[str, Any], pieces: Pieces) -> CheckpointMetadata:
     """The row's metadata over those that its run shares."""
     found: dict[str, Any] = {"source": row.source, "step": row.step, "parents": {}, **run}
-    for key in extras_of(row).get("absent", ()):
+    for key in extras_of(row, pieces).get("absent", ()):
         found.pop(key, None)
     if row.metadata is not None:
-        found.update(_unpack(row.metadata, row))
+        packed = opened(pieces, row.metadata, row.thread, "metadata", row.ns, row.id)
+        found.update(_unpack(packed, row))
     return cast("CheckpointMetadata", found)
 
 
-def unpacked_run(packed: bytes) -> dict[str, Any]:
+def unpacked_run(row: RunRow, pieces: Pieces) -> dict[str, Any]:
     """What the checkpoints of a run share."""
-    return ormsgpack.unpackb(packed, option=_OPTIONS)
+    return ormsgpack.unpackb(opened(pieces, row.metadata, row.thread, "run", row.id), option=_OPTIONS)
 
 
 def matches(metadata: Mapping[str, Any], filter: Mapping[str, Any] | None) -> bool:
@@ -123,10 +154,10 @@ def _micros(ts: object) -> int | None:
 
 
 def _packed(metadata: dict[str, Any]) -> bytes:
-    return ormsgpack.packb(_plain(metadata, "metadata"), option=_OPTIONS)
+    return ormsgpack.packb(plain(metadata, "metadata"), option=_OPTIONS)
 
 
-def _plain(value: object, path: str) -> Any:
+def plain(value: object, path: str) -> Any:
     """The value as filters and other programs read it: JSON's types. NUL is left out, surrogates become `?`."""
     if value is None or isinstance(value, bool | float):
         return value
@@ -136,13 +167,13 @@ def _plain(value: object, path: str) -> Any:
         return int(value) if -_INT64 <= value < 2 * _INT64 else str(int(value))
     if isinstance(value, Mapping):
         entries = cast("Mapping[object, object]", value)
-        return {_clean(str(key)): _plain(item, f"{path}.{key}") for key, item in entries.items()}
+        return {_clean(str(key)): plain(item, f"{path}.{key}") for key, item in entries.items()}
     if isinstance(value, list | tuple | set | frozenset):
         items = cast("list[object]", value)
-        return [_plain(item, f"{path}[{place}]") for place, item in enumerate(items)]
+        return [plain(item, f"{path}[{place}]") for place, item in enumerate(items)]
     to_json: Callable[[], object] | None = getattr(value, "model_dump", None)
     if to_json is not None:
-        return _plain(to_json(), path)
+        return plain(to_json(), path)
     raise EncodingError(
         f"{path} is a {type(value).__module__}.{type(value).__qualname__}; metadata hold plain values (strings, numbers, "
         "booleans, None, lists, dicts). Nothing was written.",

@@ -16,11 +16,13 @@ from perdure import clock
 from perdure.channels.base import MISSING
 from perdure.checkpoint.base import WRITES_IDX_MAP, Checkpoint, CheckpointMetadata
 from perdure.checkpoint.places import Place
-from perdure.checkpoint.rows import columns_of, extras_of
+from perdure.checkpoint.rows import columns_of, packed_extras, raw_extras
 from perdure.storage import chains
 from perdure.storage.chains import Head, Logs, Pieces, Ref, Stored, Writer, aad
-from perdure.storage.contract import CheckpointRow, Commit, HeadIs, Snapshot, WriteRow
+from perdure.storage.contract import CheckpointIs, CheckpointRow, Commit, HeadIs, Snapshot, WriteRow
 from perdure.storage.deltas import Shadow
+from perdure.storage.located import reading
+from perdure.storage.sealing import sealed
 
 __all__ = ["Before", "look_before", "put_commit", "rebased", "writes_commit"]
 
@@ -57,7 +59,8 @@ def look_before(
         for name, stored in before.stored.items():
             changed = name in new_versions or before.versions.get(name) != versions.get(name)
             if changed and name in versions and isinstance(stored.at, Ref):
-                stored.shadow = Shadow(logs.value(stored.at))
+                with reading(thread, ns, before.id, f"channel {name!r}"):
+                    stored.shadow = Shadow(logs.value(stored.at))
     replaces = snapshot.checkpoint(thread, ns, id) is not None
     children = _children(snapshot, thread, ns, id) if replaces else []
     return Before(newest, before, children, replaces)
@@ -93,13 +96,19 @@ def put_commit(
     seen = {node: dict(known) for node, known in (checkpoint.get("versions_seen") or {}).items()}
     updated = checkpoint.get("updated_channels")
     state: list[Any] = [None if updated is None else list(updated), codes, seen, []]
+    id = str(checkpoint["id"])
     if columns.extras:
-        state.append(columns.extras)
+        state.append(packed_extras(columns.extras, pieces, thread, ns, id))
+    packed = columns.metadata
+    if packed is not None:
+        packed = sealed(pieces, packed, thread, "metadata", ns, id)
     row = CheckpointRow(
-        thread, ns, str(checkpoint["id"]), None if parent is None else ns, parent, columns.step, columns.source, columns.at,
-        None, True, chains.packed(state), columns.metadata,
+        thread, ns, id, None if parent is None else ns, parent, columns.step, columns.source, columns.at,
+        None, True, chains.packed(state), packed,
     )  # fmt: skip
     heads = () if alone else (HeadIs(thread, ns, before.newest),)
+    old = before.parent
+    rests = () if old is None else (CheckpointIs(thread, ns, old.id, old.revision),)
     return Commit(
         clock.commit_id(now),
         now,
@@ -107,17 +116,18 @@ def put_commit(
         removals=writer.removals,
         checkpoints=[*before.children, row],
         segments=writer.segments,
+        rests=rests,
     )
 
 
 def _stored(
     parent: Head | None, writer: Writer, name: str, version: object, value: object, *, new: bool
 ) -> Stored:
-    """Where the channel stands: written if it changed, else where the parent has it."""
+    """Where the channel stands: where the parent has this very version, else written; without a value it is absent."""
     old = None if parent is None else parent.stored.get(name)
-    same = parent is not None and old is not None and parent.versions.get(name) == version
-    if not new and (same or value is MISSING):
-        return old if old is not None else Stored(None)
+    same = parent is not None and parent.versions.get(name) == version
+    if same and old is not None and old.at is not None and (not new or value is MISSING):
+        return old
     _, stored = writer.channel(name, old, value)
     return stored
 
@@ -131,13 +141,8 @@ def _children(snapshot: Snapshot, thread: str, ns: str, id: str) -> list[Checkpo
 def rebased(row: CheckpointRow, head: Head, *, results: bool = True) -> CheckpointRow:
     """The row standing alone: it says the same without its parent."""
     codes = {name: [version, chains.code_of(head.stored[name])] for name, version in head.versions.items()}
-    state: list[Any] = [head.updated, codes, head.seen, head.results if results else [], *_extras(row)]
+    state: list[Any] = [head.updated, codes, head.seen, head.results if results else [], *raw_extras(row)]
     return row._replace(whole=True, state=chains.packed(state))
-
-
-def _extras(row: CheckpointRow) -> list[Any]:
-    found = extras_of(row)
-    return [found] if found else []
 
 
 def writes_commit(

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass
 from enum import Enum, Flag
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["Shape", "is_model", "is_named_tuple", "shape_of"]
 
@@ -166,25 +166,33 @@ def _model(cls: Any) -> Shape:
             parts.pop()
         return parts
 
+    names = frozenset(fields)
+    allows_extra = cls.model_config.get("extra") == "allow"
+    declares_private = bool(cls.__private_attributes__)
+
     def together(parts: list[Any]) -> object:
-        padded: list[Any] = [*parts, None, None, None]
-        stored, given, extra, private = padded[:4]
+        stored, known = parts[0], len(parts)
+        given = parts[1] if known > 1 else None
+        extra = parts[2] if known > 2 else None
+        # Long threads are thousands of messages, nearly all written by the class as it is: no walk over fields for them.
+        as_it_is = type(stored) is dict and stored.keys() == names
+        content = cast("dict[str, Any]", stored) if as_it_is else completed(stored)
+        made = cls.__new__(cls)
+        _set(made, "__dict__", content)
+        _set(made, "__pydantic_fields_set__", {*(stored if given is None else given)} & names)
+        _set(made, "__pydantic_extra__", (dict(extra) if extra else {}) if allows_extra else None)
+        private = _private_of(cls, parts[3] if known > 3 else None) if declares_private else None
+        _set(made, "__pydantic_private__", private)
+        return made
+
+    def completed(stored: Any) -> dict[str, Any]:
         content: dict[str, Any] = {name: stored[name] for name in stored if name in fields}
         for name, field in fields.items():
             if name not in content:
                 if field.is_required():
                     raise ValueError(f"the field {name!r} was not saved and has no default")
                 content[name] = _model_default(field, content)
-        made = cls.__new__(cls)
-        _set(made, "__dict__", content)
-        _set(made, "__pydantic_fields_set__", set(stored if given is None else given) & fields.keys())
-        _set(
-            made,
-            "__pydantic_extra__",
-            dict(extra or {}) if cls.model_config.get("extra") == "allow" else None,
-        )
-        _set(made, "__pydantic_private__", _private_of(cls, private))
-        return made
+        return content
 
     return Shape(apart, together)
 
@@ -195,10 +203,8 @@ def _model_default(field: Any, content: dict[str, Any]) -> object:
     return field.get_default(call_default_factory=True)
 
 
-def _private_of(cls: Any, private: dict[str, Any] | None) -> dict[str, Any] | None:
+def _private_of(cls: Any, private: dict[str, Any] | None) -> dict[str, Any]:
     declared: dict[str, Any] = cls.__private_attributes__
-    if not declared:
-        return None
     found = {name: attribute.get_default() for name, attribute in declared.items()}
     found |= {name: item for name, item in (private or {}).items() if name in declared}
     return {name: item for name, item in found.items() if not _is_undefined(item)}

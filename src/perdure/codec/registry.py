@@ -135,11 +135,21 @@ class Registry:
             EncodingError: no such type here.
             Exception: whatever a damaged plain form leads to; the codec turns it into an EncodingError.
         """
+        if tag == OBJECT:  # first, and with no call more than it needs: a long thread has thousands
+            name, *parts = want_items(plain)
+            registry: Registry | None = self
+            while registry is not None:
+                found = registry._by_name.get(name)
+                if found is not None:
+                    return found[1](parts)
+                registry = registry._parent
+            raise EncodingError(
+                f"The data holds a {_short_name(plain)}, a type that is not registered; nothing was imported. If it is "
+                "yours, name it in the state's annotations or call perdure.codec.register(cls)."
+            )
         kind = BY_TAG.get(tag)
         if kind is not None:
             return kind.decode(plain)
-        if tag == OBJECT:
-            return self._build_object(plain)
         late = LATE_BY_TAG.get(tag)
         if late is None:
             raise EncodingError(
@@ -153,19 +163,6 @@ class Registry:
             return f"a stored {_short_name(plain)}"
         names = {kind.tag: cls.__name__ for cls, kind in BUILT_IN.items()}
         return f"a stored {names.get(tag, f'value of kind {tag}')}"
-
-    def _build_object(self, plain: object) -> object:
-        name, *parts = want_items(plain)
-        registry: Registry | None = self
-        while registry is not None:
-            found = registry._by_name.get(name)
-            if found is not None:
-                return found[1](parts)
-            registry = registry._parent
-        raise EncodingError(
-            f"The data holds a {_short_name(plain)}, a type that is not registered; nothing was imported. If it is yours, "
-            "name it in the state's annotations or call perdure.codec.register(cls)."
-        )
 
     def _check_free(self, label: str, cls: type) -> None:
         registry: Registry | None = self

@@ -73,8 +73,16 @@ def apply(
             raise _nowhere(name, spec, done)
         if name == TASKS:
             _check_sends(values, spec)
-        if channel.update(values):
-            changed.add(name)
+        try:
+            if channel.update(values):
+                changed.add(name)
+        except TypeError as error:
+            raise _unfit(name, values, done, error) from error
+        except Exception as error:
+            error.add_note(
+                f"While state key {name!r} took what {_writers(name, done)} wrote. Nothing was written."
+            )
+            raise
     if (done or extra) and not within:
         _close(live, grouped, changed)
     for task, _ in done:  # after everything that may raise
@@ -151,6 +159,26 @@ def _nowhere(
             f"{who} goes to {target!r}, which is not a node of {spec.name!r}. Its nodes are: {_names(spec)}."
         )
     return InvalidUpdateError(f"{who} writes to {channel!r}, which is not a channel of {spec.name!r}.")
+
+
+def _unfit(
+    name: str, values: Sequence[Any], done: Sequence[tuple[Task, Iterable[Write]]], error: TypeError
+) -> InvalidUpdateError:
+    """The error for a write that the key's reducer cannot take."""
+    kinds = ", ".join(dict.fromkeys(type(value).__name__ for value in values))
+    return InvalidUpdateError(
+        f"State key {name!r} cannot take what {_writers(name, done)} wrote (type {kinds}): its reducer raised"
+        f" TypeError: {error}. Nothing was written. Return what the reducer takes, such as a list for a list."
+    )
+
+
+def _writers(name: str, done: Sequence[tuple[Task, Iterable[Write]]]) -> str:
+    nodes = [
+        task.name
+        for task, writes in done
+        if not task.node.hidden and any(channel == name for channel, _ in writes)
+    ]
+    return " and ".join(f"node {node!r}" for node in dict.fromkeys(nodes)) or "the input"
 
 
 def _names(spec: GraphSpec) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from perdure.engine.chain import Finished, Loaded, Step
-from perdure.engine.memory import needs_answer
+from perdure.engine.memory import compute, needs_answer
 from perdure.engine.records import answer_rows, record_rows, tracked_value
 from perdure.engine.state import Record
 from perdure.graph.spec import Write
@@ -65,7 +65,7 @@ class AtEnd:
                     if staged(gathered, op.namespace, op.key) is not None:
                         held.append(op)
                 if op.change is not None:
-                    op.value = op.change(before.value if before else None)
+                    op.value = compute(op, before.value if before else None)
                 now.add(op)
         for op in held:
             op.guard = ANY  # what stands before it is this run's own
@@ -84,7 +84,7 @@ class AtEnd:
             parts.segments, parts.removals = writer.segments, writer.removals
         if self.finished:
             parts.writes, parts.staged = record_rows(
-                chain.spec, chain.pieces, chain.thread, chain.ns, chain.at, self.finished
+                chain.spec, chain.pieces, chain.thread, chain.ns, chain.at, chain.fixed(self.finished)
             )
         for answers, updates, known in self.said:
             rows_said = answer_rows(chain.pieces, chain.thread, chain.ns, chain.at, answers, updates, known)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from perdure import clock
@@ -16,8 +17,18 @@ from perdure.engine.atend import AtEnd
 from perdure.engine.chain import Finished, Loaded, Step
 from perdure.engine.drafts import Rows
 from perdure.engine.headcache import HEADS, intact
-from perdure.engine.memory import TRIES, Memory, can_repeat, needs_answer, pause_before, resolve, write_memory
+from perdure.engine.memory import (
+    TRIES,
+    Memory,
+    UpdateFailed,
+    can_repeat,
+    needs_answer,
+    pause_before,
+    resolve,
+    write_memory,
+)
 from perdure.engine.ports import Pending, Ports
+from perdure.engine.recorded import Tails
 from perdure.engine.records import answer_rows, read_records, record_rows
 from perdure.engine.state import Live
 from perdure.errors import VersionConflict
@@ -26,6 +37,7 @@ from perdure.storage import chains, outcome
 from perdure.storage.chains import Head, Pieces
 from perdure.storage.contract import (
     Backend,
+    CheckpointIs,
     CheckpointRow,
     Commit,
     HeadIs,
@@ -33,6 +45,7 @@ from perdure.storage.contract import (
     PutItem,
     RemoveStaged,
     RemoveWrites,
+    Revision,
     RunRow,
     SegmentRow,
     StagedRow,
@@ -47,11 +60,12 @@ IN_FLIGHT: Final = 16  # commits of a run that may be on their way at once
 class Parts:
     """Rows of one commit."""
 
-    __slots__ = ("at", "heads", "removals", "rows", "runs", "segments", "staged", "writes")
+    __slots__ = ("at", "heads", "removals", "rests", "rows", "runs", "segments", "staged", "writes")
 
     def __init__(self, heads: list[HeadIs]) -> None:
         self.at = clock.micros()
         self.heads = heads
+        self.rests: Sequence[CheckpointIs] = ()
         self.rows: list[CheckpointRow] = []
         self.runs: Sequence[RunRow] = ()
         self.segments: Sequence[SegmentRow] = ()
@@ -61,6 +75,7 @@ class Parts:
 
     def add(self, other: Parts) -> None:
         """The rows of another chain join these; its expectations are among ours."""
+        self.rests = [*self.rests, *other.rests]
         self.rows += other.rows
         self.runs = [*self.runs, *other.runs]
         self.segments = [*self.segments, *other.segments]
@@ -73,7 +88,7 @@ class Parts:
         at = self.at
         return Commit(
             clock.commit_id(at), at, self.heads, versions, self.removals, self.runs, self.rows, self.segments,
-            self.writes, self.staged, items,
+            self.writes, self.staged, items, self.rests,
         )  # fmt: skip
 
 
@@ -108,12 +123,15 @@ class OwnChain:
         self.enclosing = enclosing  # outermost first
         self.at = ""  # the checkpoint that the next step starts from
         self.expected: str | None = None  # the head that the next commit expects
+        self.standing: Revision | None = None  # its revision; None: not known yet, its commit is on its way
+        self._rests: Sequence[CheckpointIs] = ()  # an older checkpoint that the next commit goes on from
         self.rows = Rows(thread, ns, spec, pieces, None if run is None else run.id)
         self.loaded_at: str | None = None
         self.has_records = False  # of the step after `loaded_at`
         self.end = AtEnd() if durability == "exit" else None
         self._run_written = run is None
-        self._flight: deque[tuple[Pending, Layer]] = deque()
+        self._tails = Tails()  # of the step in progress
+        self._flight: deque[tuple[Pending, Layer, str | None]] = deque()  # and the head that it makes
         self._failed = False
 
     @property
@@ -140,11 +158,13 @@ class OwnChain:
 
     def _load(self, checkpoint: str | None, cached: Head | None) -> Loaded:
         with self.backend.read() as snapshot:
-            newest = snapshot.head(self.thread, self.ns)
+            standing = snapshot.standing(self.thread, self.ns)
+            newest, self.standing = standing or (None, None)
             wanted = checkpoint or newest
             if wanted is None:
                 return Loaded(None, None)
-            if cached is not None and cached.id == wanted == newest and intact(cached, self.pieces):
+            fresh = cached is not None and (cached.id, cached.revision) == standing
+            if cached is not None and fresh and wanted == newest and intact(cached, self.pieces):
                 head: Head | None = cached
             else:
                 head = chains.read_head(snapshot, self.pieces, self.thread, self.ns, wanted, shadows=True)
@@ -162,6 +182,9 @@ class OwnChain:
         if head is None:
             return
         self.at = self.loaded_at = head.id
+        self._tails = Tails(loaded.operations)
+        if head.id != loaded.newest:
+            self._rests = (CheckpointIs(self.thread, self.ns, head.id, head.revision),)
         self.rows.begin(head, loaded.newest)
         # On a branch, records are the other branch's.
         self.has_records = head.id == loaded.newest and bool(
@@ -194,11 +217,13 @@ class OwnChain:
         """The run ended well with this state: the next one need not read it."""
         last = self.rows.last
         if not self._failed and last is not None and self.rows.held is None and self.at == self.expected:
-            HEADS.put(self.backend, self.rows.head(self.at, last, live))
+            head = self.rows.head(self.at, last, live)
+            head.revision = self.standing
+            HEADS.put(self.backend, head)
 
     def layers(self) -> list[Layer]:
         """Memory on its way, oldest first."""
-        layers = [layer for _, layer in self._flight]
+        layers = [layer for _, layer, _ in list(self._flight)]  # other threads ask, too
         if self.end is not None:
             layers.append(self.end.layer)
         return layers
@@ -235,12 +260,13 @@ class OwnChain:
             parts.removals = [*writer.removals, RemoveStaged(*where), RemoveWrites(*where)]
         try:
             await self._send(parts, step.operations)
-        except VersionConflict:
+        except (VersionConflict, UpdateFailed):
             if before is not None:
                 rows.undo(before)
                 self._run_written = run_written
             raise
         self.has_records = False
+        self._tails = Tails()
 
     def _held_alone(self) -> Parts:
         """The held input alone: the step after it failed, or there is none."""
@@ -256,10 +282,11 @@ class OwnChain:
 
     def parts(self) -> Parts:
         """An empty commit that expects this chain's head, and those of the chains around it, to be where they were."""
-        heads = [HeadIs(self.thread, self.ns, self.expected)]
+        heads = [HeadIs(self.thread, self.ns, self.expected, self.standing)]
         for chain in self.enclosing:
-            heads.append(HeadIs(chain.thread, chain.ns, chain.expected))
+            heads.append(HeadIs(chain.thread, chain.ns, chain.expected, chain.standing))
         parts = Parts(heads)
+        parts.rests = self._rests
         if not self._run_written and self.run is not None:
             parts.runs = (self.run,)
             self._run_written = True
@@ -272,12 +299,28 @@ class OwnChain:
         if self.end is not None:
             self.end.finished += finished
             return
+        finished = self.fixed(finished)
         parts = self._held_alone() if self.rows.held is not None else self.parts()
         parts.writes, parts.staged = record_rows(
             self.spec, self.pieces, self.thread, self.ns, self.at, finished
         )
         self.has_records = True
         await self._send(parts, ())
+
+    def fixed(self, finished: Sequence[Finished]) -> list[Finished]:
+        """The same, with memory as values. A task of which a value cannot be computed now is left out: it runs again."""
+        backend = self.memory.backend
+        if backend is None or not any(left.operations for left in finished):
+            return list(finished)
+        with backend.read() as snapshot:
+            fixed = [
+                (
+                    left,
+                    [] if left.writes is None else self._tails.fix(snapshot, left.task.id, left.operations),
+                )
+                for left in finished
+            ]
+        return [replace(left, operations=made) for left, made in fixed if made is not None]
 
     async def answer(self, answers: dict[str, Any] | None, updates: Sequence[Write], known: int) -> None:
         """What the run's caller said, so that a crash does not lose it."""
@@ -295,47 +338,47 @@ class OwnChain:
         try:
             if not operations:
                 if self.backend.inline:
-                    outcome.commit(self.backend, parts.commit())
+                    revision = outcome.commit(self.backend, parts.commit())
                 elif self.durability == "async":
-                    await self._send_soon(parts, ())
+                    revision = await self._send_soon(parts, ())
                 else:
-                    await self.ports.commit(self.backend, parts.commit())
+                    revision = await self.ports.commit(self.backend, parts.commit())
             else:
-                await self._send_with_memory(parts, operations)
+                revision = await self._send_with_memory(parts, operations)
         except BaseException:
             self._failed = True
             raise
         if parts.rows:
-            self.expected = parts.rows[-1].id
+            self.expected, self.standing, self._rests = self.rows.parent, revision, ()
         if operations and self.memory.backend is not None:
             wrote(self.memory.backend, len(operations))
 
-    async def _send_with_memory(self, parts: Parts, operations: Sequence[Operation]) -> None:
+    async def _send_with_memory(self, parts: Parts, operations: Sequence[Operation]) -> Revision | None:
         if self.memory.backend is not self.backend and not self._pair():
             await write_memory(self.memory, self.ports, operations)
             operations = ()
         if needs_answer(operations):
             await self.settle_flight()
-            await self._send_computed(parts, operations)
-        elif self.durability == "async" and not self.backend.inline:
-            await self._send_soon(parts, operations)
-        else:
-            await self._commit(parts, resolve(None, operations).items, ())
+            return await self._send_computed(parts, operations)
+        if self.durability == "async" and not self.backend.inline:
+            return await self._send_soon(parts, operations)
+        return await self._commit(parts, resolve(None, operations).items, ())
 
     def _pair(self) -> bool:
         """Whether saver and store are two databases that can commit together."""
         return self.memory.backend is not None and self.backend.joins(self.memory.backend)
 
-    async def _commit(self, parts: Parts, items: Sequence[PutItem], versions: Sequence[ItemIs]) -> None:
+    async def _commit(self, parts: Parts, items: Sequence[PutItem], versions: Sequence[ItemIs]) -> Revision:
         if items and self.memory.backend is not self.backend:
             commit = parts.commit()
             other = Commit(commit.id, commit.at, versions=versions, items=items)
             assert self.memory.backend is not None  # noqa: S101 - `_pair` was asked
-            self.backend.commit_with(commit, self.memory.backend, other)  # in memory: its outcome is known
-        else:
-            await self.ports.commit(self.backend, parts.commit(items, versions))
+            return self.backend.commit_with(
+                commit, self.memory.backend, other
+            )  # in memory: its outcome is known
+        return await self.ports.commit(self.backend, parts.commit(items, versions))
 
-    async def _send_computed(self, parts: Parts, operations: Sequence[Operation]) -> None:
+    async def _send_computed(self, parts: Parts, operations: Sequence[Operation]) -> Revision:
         """With expectations and computed values: computed anew when somebody else was first."""
         backend = self.memory.backend
         assert backend is not None  # noqa: S101 - the caller looked
@@ -343,31 +386,33 @@ class OwnChain:
             with backend.read() as snapshot:
                 resolved = resolve(snapshot, operations)
             try:
-                await self._commit(parts, resolved.items, resolved.versions)
+                return await self._commit(parts, resolved.items, resolved.versions)
             except VersionConflict as error:
                 if not can_repeat(error, resolved) or attempt == TRIES - 1:
                     raise
                 await self.ports.pause(pause_before(attempt))
-            else:
-                return
+        raise AssertionError("the last try returns or raises")
 
     async def _send_soon(self, parts: Parts, operations: Sequence[Operation]) -> None:
+        """On its way: its revision is known when it has landed."""
         items = resolve(None, operations).items if operations else ()
         commit, layer = parts.commit(items), Layer()
         pending = Pending(self.backend, commit)
         layer.extend(operations)
         self.ports.commit_soon(self.backend, commit, pending)
-        self._flight.append((pending, layer))
+        self._flight.append((pending, layer, self.rows.parent if parts.rows else None))
         while self._flight and (self._flight[0][0].done or len(self._flight) > IN_FLIGHT):
             await self._landed()
 
     async def _landed(self) -> None:
-        pending, _ = self._flight[0]
+        pending, _, head = self._flight[0]
         answer = pending.outcome if pending.done else await self.ports.settled(pending)
         self._flight.popleft()
         if isinstance(answer, BaseException):
             self._failed = True
             raise answer
+        if head is not None and head == self.expected:
+            self.standing = answer
 
     async def settle_flight(self) -> None:
         """All commits in flight have landed; raises the first error."""

@@ -7,21 +7,26 @@ they are written and what is expected then (`commit.py`), how a value becomes a 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import ormsgpack
 
 from perdure import clock
+from perdure.channels import BinaryOperatorAggregate, EphemeralValue, LastValue
 from perdure.channels.base import MISSING
 from perdure.constants import START, TASKS
 from perdure.engine.chain import Finished, Step
 from perdure.engine.records import tracked_value
-from perdure.engine.state import Live
+from perdure.engine.state import AnyChannel, Live
 from perdure.graph.spec import GraphSpec
 from perdure.storage import chains
 from perdure.storage.chains import Head, Pieces, Ref, Stored, Writer
 from perdure.storage.contract import CheckpointRow
+from perdure.storage.sealing import sealed
+
+_KEEPING: Final = (LastValue, EphemeralValue)  # hand on what was written and look at nothing
 
 
 class Draft:
@@ -87,6 +92,7 @@ class Rows:
         self._pieces = pieces
         self._versions: dict[str, Any] = {}  # of channels, as the newest row has them
         self._whole = True  # the next row stands alone: the first one, or a fork
+        self._fresh = False  # the values were compared with their shadows, or decoded, just now
 
     # -- where the chain stands --------------------------------------------------------------------------------------
 
@@ -98,6 +104,7 @@ class Rows:
         self._versions = dict(head.versions)
         self.since_whole = head.since_whole
         self._whole = head.id != newest
+        self._fresh = True
         if self._whole:
             chains.freeze(head)
 
@@ -161,11 +168,14 @@ class Rows:
         stored = self.stored
         codes: dict[str, Any] = {}
         held_input = values.pop(START, MISSING) if step.hold else MISSING
+        # The input's step comes right after loading: where no code of the user's had a hand in it, one look is enough.
+        calm = self._fresh and not step.hold and self._is_calm(step, values)
+        self._fresh = self._fresh and step.hold
         channel = writer.channel
         for name, value in values.items():
             before = stored.get(name)
             if value is not MISSING or before is not None:
-                codes[name], stored[name] = channel(name, before, value)
+                codes[name], stored[name] = channel(name, before, value, calm=calm)
         if held_input is not MISSING:
             stored[START] = Stored({})
             codes[START] = {}
@@ -189,6 +199,14 @@ class Rows:
             versions[name] = version
         self.before, self.parent, self.last = self.parent, new, step
         return draft
+
+    def _is_calm(self, step: Step, changed: Iterable[str]) -> bool:
+        """Whether the step merged an input, and ran no code that could change in place what was there before."""
+        return (
+            self.held is not None
+            and all(left.task.name == START and not left.task.node.branches for left in step.done)
+            and all(_is_quiet(step.live.channels[name]) for name in changed)
+        )
 
     def results(self, writer: Writer, done: Iterable[Finished], values: dict[str, Any]) -> list[Any]:
         """What each task wrote to state keys, as references to the bytes that this step stores anyway."""
@@ -225,10 +243,13 @@ class Rows:
 
     def row(self, draft: Draft, at: int) -> CheckpointRow:
         """The draft as it is stored, at this time."""
-        parent, metadata = draft.parent, draft.metadata
+        parent, metadata = draft.parent, None
+        if draft.metadata:
+            packed = ormsgpack.packb(draft.metadata)
+            metadata = sealed(self._pieces, packed, self.thread, "metadata", self.ns, draft.id)
         return CheckpointRow(
             self.thread, self.ns, draft.id, None if parent is None else self.ns, parent, draft.step, draft.source,
-            at, self.run, draft.whole, draft.packed(), ormsgpack.packb(metadata) if metadata else None,
+            at, self.run, draft.whole, draft.packed(), metadata,
         )  # fmt: skip
 
     # -- taking a draft back -----------------------------------------------------------------------------------------
@@ -260,3 +281,11 @@ class Rows:
                 self._versions.pop(name, None)
             else:
                 self._versions[name] = version
+
+
+def _is_quiet(channel: AnyChannel) -> bool:
+    """Whether a write to the channel runs no code that could change what it holds in place."""
+    kind = type(channel)
+    if kind is BinaryOperatorAggregate:
+        return cast("BinaryOperatorAggregate[Any]", channel).operator is operator.add
+    return kind in _KEEPING

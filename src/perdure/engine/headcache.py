@@ -1,6 +1,7 @@
 """Decoded heads of recently used threads, so that a turn of a long thread does not decode all of it again.
 
-An entry counts only while the stored head is the same checkpoint, and only if its values still equal their shadows:
+An entry counts only while the stored head is the same checkpoint of the same revision (it may have been put anew, or the
+thread restored, by another process), and only if its values still equal their shadows:
 user code shares the deeper objects and may have changed them in place since.
 """
 
@@ -15,7 +16,7 @@ from typing import Any, Final
 from perdure.channels.base import MISSING
 from perdure.errors import PerdureError
 from perdure.storage.chains import Head, Pieces, aad
-from perdure.storage.contract import Backend
+from perdure.storage.contract import Backend, CheckpointRow
 
 LIMIT: Final = 128
 
@@ -46,11 +47,11 @@ class HeadCache:
             while len(self._heads) > self._limit:
                 self._heads.popitem(last=False)
 
-    def peek(self, backend: Backend, thread: str, ns: str, id: str, pieces: Pieces) -> Head | None:
-        """A copy of the entry for reading, if it is this checkpoint and intact; the entry stays."""
+    def peek(self, backend: Backend, row: CheckpointRow, pieces: Pieces) -> Head | None:
+        """A copy of the entry for reading, if it is this very checkpoint and intact; the entry stays."""
         with self._lock:  # held throughout: while it is, no run takes the entry and changes it
-            head = self._heads.get((backend.identity, thread, ns))
-            if head is None or head.id != id or not intact(head, pieces):
+            head = self._heads.get((backend.identity, row.thread, row.ns))
+            if head is None or (head.id, head.revision) != (row.id, row.revision) or not intact(head, pieces):
                 return None
             made = copy(head)
             made.versions = dict(head.versions)
@@ -84,7 +85,7 @@ def intact(head: Head, pieces: Pieces) -> bool:
                 head.values[name] = pieces.decode(at, aad=aad(head.thread, "inline", name))
             except PerdureError:
                 return False
-        elif stored.shadow is None or head.values.get(name, MISSING) != stored.shadow.copy:
+        elif stored.shadow is None or not stored.shadow.stands(head.values.get(name, MISSING)):
             return False
     return True
 

@@ -77,11 +77,33 @@ def resolve(snapshot: Snapshot | None, operations: Sequence[Operation]) -> Resol
                     raise conflict(op, expected.get(where))
                 guarded.add(where)
             if op.change is not None:
-                value = op.change(values[where])
+                value = compute(op, values[where])
         values[where] = value
         items.append(PutItem(op.namespace, op.key, value, op.origin))
     versions = [ItemIs(namespace, key, version) for (namespace, key), version in expected.items()]
     return Resolved(items, versions, set(expected) - guarded)
+
+
+class UpdateFailed(Exception):
+    """A function given to `store.update` raised when the step was about to be committed: the failure of its task."""
+
+    def __init__(self, operation: Operation, error: Exception) -> None:
+        super().__init__(f"update of {operation.key!r} in {operation.namespace!r}: {error!r}")
+        self.operation = operation
+        self.error = error
+
+
+def compute(op: Operation, stored: bytes | None) -> bytes | None:
+    """The value that the operation's function makes of what stands. Raises UpdateFailed for what it raises."""
+    assert op.change is not None  # noqa: S101 - the caller looked
+    try:
+        return op.change(stored)
+    except Exception as error:
+        error.add_note(
+            f"store.update({op.namespace!r}, {op.key!r}, ...): the function was applied again, to the value that stands"
+            " when the step is committed. Nothing of the step was written."
+        )
+        raise UpdateFailed(op, error) from error
 
 
 def can_repeat(error: VersionConflict, resolved: Resolved) -> bool:

@@ -11,11 +11,13 @@ from typing import Any, cast
 from perdure.channels.base import MISSING
 from perdure.constants import ERROR, INTERRUPT, NO_WRITES, RESUME, TASKS
 from perdure.engine.chain import Finished, Loaded
+from perdure.engine.recorded import Place, lost_tasks
 from perdure.engine.state import Record
 from perdure.graph.spec import GraphSpec, Write
 from perdure.storage.chains import Head, Pieces, aad
 from perdure.storage.contract import Origin, Snapshot, StagedRow, WriteRow
 from perdure.storage.ids import NO_TASK
+from perdure.storage.located import reading
 from perdure.storage.staging import ANY, Operation
 from perdure.types import Send
 
@@ -84,8 +86,8 @@ def _staged_rows(
     rows: list[StagedRow] = []
     for index, op in enumerate(operations):
         guard = [op.guard] if op.guard is not ANY else []
-        base = [op.base] if op.change is not None else []
-        content = [op.value, op.at, guard, base, op.origin.node, op.created_at]
+        base = [op.base] if op.computed else []
+        content = [op.value, op.at, guard, base, op.origin.node, op.created_at, op.after]
         payload = pieces.encode(
             content, path=f"memory {op.key!r}", aad=aad(thread, "staged", checkpoint, task, index)
         )
@@ -117,10 +119,34 @@ def answer_rows(
     return rows
 
 
-def read_records(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded) -> None:
-    """Fills `loaded` with what is durable of the step after `head`."""
-    for row in snapshot.writes(head.thread, head.ns, head.id):
-        value = pieces.decode(row.payload, aad=aad(row.thread, "write", row.checkpoint, row.task, row.index))
+def read_records(
+    snapshot: Snapshot,
+    pieces: Pieces,
+    head: Head,
+    loaded: Loaded,
+    *,
+    writes: Sequence[WriteRow] | None = None,
+    done: bool = False,
+) -> None:
+    """Fills `loaded` with what is durable of the step after `head`.
+
+    Args:
+        snapshot: where it is read.
+        pieces: what decodes it.
+        head: the checkpoint.
+        loaded: what is filled.
+        writes: the checkpoint's pending writes, if they were fetched already.
+        done: the step was made, so its memory is staged no longer.
+    """
+    if writes is None:
+        writes = snapshot.writes(head.thread, head.ns, head.id)
+    for row in writes:
+        with reading(
+            row.thread, row.ns, row.checkpoint, f"channel {row.channel!r} as task {row.task} wrote it"
+        ):
+            value = pieces.decode(
+                row.payload, aad=aad(row.thread, "write", row.checkpoint, row.task, row.index)
+            )
         if row.task == NO_TASK:
             if row.index >= 0:
                 loaded.updates.append((row.channel, value))
@@ -138,34 +164,26 @@ def read_records(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded)
             record.interrupts = tuple(value)
         elif row.channel == RESUME:
             record.answers = list(value)
-    if loaded.records:
+    if loaded.records and not done:
         _read_staged(snapshot, pieces, head, loaded)
 
 
 def _read_staged(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded) -> None:
-    touched: dict[Any, str] = {}  # which task wrote it
-    order = {row.task: row.path for row in snapshot.writes(head.thread, head.ns, head.id)}
-    rows = sorted(snapshot.staged(head.thread, head.ns, head.id), key=lambda row: order.get(row.task, ""))
-    lost: set[str] = set()
-    for row in rows:
-        content = pieces.decode(
-            row.payload, aad=aad(row.thread, "staged", row.checkpoint, row.task, row.index)
-        )
-        value, at, guard, base, node, created = content
-        where = (row.namespace, row.key)
-        if base:
-            # A computed value: good only while what it was computed from still stands and no task before changes it.
-            live = snapshot.item(row.namespace, row.key)
-            if touched.get(where, row.task) != row.task or (
-                where not in touched and (live.version if live else None) != base[0]
-            ):
-                lost.add(row.task)
-        expected = ANY if where in touched else guard[0] if guard else base[0] if base else ANY
-        touched[where] = row.task
-        operation = Operation(
-            row.namespace, row.key, value, at, expected, origin=Origin(row.thread, row.checkpoint, node), created_at=created,
+    recorded: dict[Place, Operation] = {}
+    for row in snapshot.staged(head.thread, head.ns, head.id):
+        place = aad(row.thread, "staged", row.checkpoint, row.task, row.index)
+        with reading(row.thread, row.ns, row.checkpoint, f"memory {row.key!r} in {row.namespace!r}, staged"):
+            value, at, guard, base, node, created, after = pieces.decode(row.payload, aad=place)
+        recorded[row.task, row.index] = Operation(
+            row.namespace, row.key, value, at, guard[0] if guard else ANY, base=base[0] if base else None,
+            origin=Origin(row.thread, row.checkpoint, node), created_at=created,
+            after=None if after is None else (after[0], after[1]), computed=bool(base),
         )  # fmt: skip
-        loaded.operations.setdefault(row.task, []).append(operation)
+    lost = lost_tasks(snapshot, recorded)
+    for (task, _), op in recorded.items():
+        if op.computed and op.after is None:
+            op.guard = op.base
+        if task not in lost:
+            loaded.operations.setdefault(task, []).append(op)
     for task in lost:  # it counts as unfinished and runs again
         loaded.records[task].writes = None
-        loaded.operations.pop(task, None)

@@ -16,10 +16,11 @@ from perdure.engine.apply import Applied, apply, count_up
 from perdure.engine.chain import Chain, Finished, Loaded, Step
 from perdure.engine.context import TaskContext
 from perdure.engine.entry import enter
-from perdure.engine.execute import CONFLICT_ATTEMPTS, execute, read_state
-from perdure.engine.memory import Memory, needs_answer
+from perdure.engine.execute import CONFLICT_ATTEMPTS, execute, pause_after, read_state
+from perdure.engine.memory import Memory, UpdateFailed, needs_answer
 from perdure.engine.plan import next_tasks
 from perdure.engine.ports import Item, Ports
+from perdure.engine.recorded import in_order
 from perdure.engine.settings import Settings
 from perdure.engine.state import Live, Task
 from perdure.errors import (
@@ -196,7 +197,7 @@ class Run:
                     await events.task_replayed(self, left)
         if self.span is None and observe.due(None):  # a node was the first to import LangChain
             await observe.begin_run(self, None)
-        conflicts = 0
+        conflicts = failures = 0
         while True:
             fresh = await execute(self, due) if due else []
             finished = fresh if not known else _in_order(tasks, known, fresh)
@@ -216,6 +217,15 @@ class Run:
                     await self.record([left for left in finished if not left.recorded])
                     raise
                 known = [left for left in finished if left.task not in due]
+            except UpdateFailed as failure:
+                failed = next(left for left in finished if failure.operation in left.operations)
+                failures += 1
+                pause = pause_after(failed.task, failure.error, failures)
+                if pause is None:
+                    failed.writes, failed.error = None, failure.error
+                    await self._all_done(finished)  # records the others, raises the error
+                due, known = [failed.task], [left for left in finished if left is not failed]
+                await self.ports.pause(pause or 0)
             else:
                 return finished
 
@@ -268,6 +278,8 @@ class Run:
             if len(finished) > 1
             else finished[0].operations
         )
+        if self.loaded.operations:
+            operations = in_order(operations)
         backup = self.live.copy() if operations and needs_answer(operations) else None
         carried = set(self.carried) if self.carried else None
         applied = self._apply(finished)
@@ -276,7 +288,7 @@ class Run:
             self._merge(step)
         try:
             await self.chain.step(step)
-        except VersionConflict:
+        except (VersionConflict, UpdateFailed):
             if backup is not None:
                 self.live, self.carried = backup, carried or set()
             raise
@@ -304,12 +316,24 @@ class Run:
             step.operations = ()
 
     def _in_conflict(self, finished: Sequence[Finished], error: VersionConflict) -> list[Task]:
+        """The tasks whose writes met another writer, and those that computed from what they had recorded."""
         keys = {(tuple(namespace), key) for namespace, key in error.keys}
-        return [
-            left.task
+        due = [
+            left
             for left in finished
-            if any((op.namespace, op.key) in keys and op.guard is not ANY for op in left.operations)
+            if any(
+                (op.namespace, op.key) in keys and (op.guard is not ANY or op.computed)
+                for op in left.operations
+            )
         ]
+        for left in due:  # grows while it is walked
+            id = left.task.id
+            for other in finished:
+                if other not in due and any(
+                    op.computed and op.after and op.after[0] == id for op in other.operations
+                ):
+                    due.append(other)
+        return [left.task for left in finished if left in due]
 
     async def record(self, finished: Sequence[Finished]) -> None:
         """What these tasks left is durable, though their step is not done."""

@@ -8,6 +8,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from perdure.constants import sounds_secret
 from perdure.engine.context import TASK_KEY, TaskContext
 from perdure.engine.observe import joined_callbacks
 
@@ -37,7 +38,7 @@ class Settings(NamedTuple):
     parent: TaskContext | None = None  # of a nested run
 
     def saved_metadata(self) -> dict[str, Any]:
-        """Scalars of `metadata` and `configurable` that every checkpoint of the run carries."""
+        """Scalars of `metadata` and `configurable` that every checkpoint of the run carries; no secrets of the latter."""
         found = {
             key: value
             for source in (self.configurable, self.metadata)
@@ -45,6 +46,7 @@ class Settings(NamedTuple):
             if isinstance(value, _SCALARS)
             and not key.startswith(("__", "langgraph_"))
             and key not in _COORDINATES
+            and not (key in self.configurable and sounds_secret(key))
         }
         run_id = self.run_id if self.run_id is not None else self.metadata.get("run_id")
         if run_id is not None:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from perdure.constants import sounds_secret
 from perdure.engine import observe
 from perdure.late import fetch
 
@@ -40,7 +41,6 @@ _set_config: Final = getattr(
 )
 
 _SCALARS: Final = (str, int, float, bool)
-_SECRETS: Final = ("key", "token", "secret", "password", "auth")
 
 
 class _Observer:
@@ -51,9 +51,7 @@ class _Observer:
         self._shown = {
             name: value
             for name, value in run.settings.configurable.items()
-            if isinstance(value, _SCALARS)
-            and not name.startswith("__")
-            and not any(part in name.lower() for part in _SECRETS)
+            if isinstance(value, _SCALARS) and not name.startswith("__") and not sounds_secret(name)
         }
 
     async def begin(

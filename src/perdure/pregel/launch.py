@@ -26,6 +26,7 @@ from perdure.pregel.faces import Saver, memory_of, own_saver, teach
 from perdure.runtime import RunControl
 from perdure.storage.contract import RunRow, check_thread_id
 from perdure.storage.ids import child_ns
+from perdure.storage.sealing import sealed
 
 if TYPE_CHECKING:
     from perdure.pregel.compiled import CompiledGraph
@@ -169,7 +170,8 @@ def own_chain(
     row = None
     if metadata:
         run_id = str(clock.uuid6())
-        row = RunRow(thread, run_id, clock.micros(), packed_metadata(metadata))
+        packed = sealed(saver.pieces, packed_metadata(metadata), thread, "run", run_id)
+        row = RunRow(thread, run_id, clock.micros(), packed)
     return OwnChain(
         saver.backend, saver.pieces, memory, ports, graph.spec,
         thread=thread, ns=settings.ns, durability=durability, run=row, enclosing=enclosing,

@@ -23,8 +23,10 @@ from perdure.engine.state import Live, Task, live_of
 from perdure.graph.spec import GraphSpec
 from perdure.pregel.faces import Saver
 from perdure.storage import chains
-from perdure.storage.chains import Head, Logs
-from perdure.storage.contract import CheckpointRow, Snapshot
+from perdure.storage.chains import Head, Logs, Pieces
+from perdure.storage.contract import CheckpointRow, Snapshot, WriteRow
+from perdure.storage.located import reading
+from perdure.storage.sealing import opened
 from perdure.types import Interrupt, PregelTask, StateSnapshot
 
 _STEPS: Final = ("loop", "update")  # sources of checkpoints that the tasks before them made
@@ -43,19 +45,26 @@ class Seen:
     at: str | None = None
 
 
-def metadata_of(snapshot: Snapshot, row: CheckpointRow, runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def metadata_of(
+    snapshot: Snapshot, pieces: Pieces, row: CheckpointRow, runs: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
     """A checkpoint's metadata: what its run shares, what it has itself, and its coordinates in the thread."""
     metadata: dict[str, Any] = {"source": row.source, "step": row.step, "parents": {}}
     if row.run is not None:
         if row.run not in runs:
             run = snapshot.run(row.thread, row.run)
             runs[row.run] = (
-                {} if run is None else ormsgpack.unpackb(run.metadata, option=ormsgpack.OPT_NON_STR_KEYS)
+                {} if run is None else _unpacked(opened(pieces, run.metadata, row.thread, "run", run.id))
             )
         metadata.update(runs[row.run])
     if row.metadata:
-        metadata.update(ormsgpack.unpackb(row.metadata, option=ormsgpack.OPT_NON_STR_KEYS))
+        packed = opened(pieces, row.metadata, row.thread, "metadata", row.ns, row.id)
+        metadata.update(_unpacked(packed))
     return metadata
+
+
+def _unpacked(packed: bytes) -> dict[str, Any]:
+    return ormsgpack.unpackb(packed, option=ormsgpack.OPT_NON_STR_KEYS)
 
 
 def read_one(saver: Saver, thread: str, ns: str, checkpoint: str | None) -> Seen | None:
@@ -66,12 +75,12 @@ def read_one(saver: Saver, thread: str, ns: str, checkpoint: str | None) -> Seen
         if row is None:
             return None
         if checkpoint is None:
-            head = HEADS.peek(saver.backend, thread, ns, row.id, saver.pieces)
+            head = HEADS.peek(saver.backend, row, saver.pieces)
             if head is not None:
                 return _seen_head(snapshot, saver, head, row, {})
         logs = Logs(snapshot, saver.pieces, thread)
         after = None if checkpoint is None else _steps_after(snapshot, [row]).get(row.id)
-        return _seen(snapshot, saver, logs, row, after, {}, {})
+        return _seen(snapshot, saver, logs, row, after, {}, {}, None)
 
 
 def _steps_after(snapshot: Snapshot, rows: Sequence[CheckpointRow]) -> dict[str, CheckpointRow]:
@@ -110,7 +119,14 @@ def read_page(
         runs: dict[str, dict[str, Any]] = {}
         for row in rows:
             _note_step(steps, row)
-        return [_seen(snapshot, saver, logs, row, steps.get(row.id), known, runs) for row in rows]
+        writes = snapshot.writes_of([(row.thread, row.ns, row.id) for row in rows])
+        return [
+            _seen(
+                snapshot, saver, logs, row, steps.get(row.id), known, runs,
+                writes.get((row.thread, row.ns, row.id), []),
+            )
+            for row in rows
+        ]  # fmt: skip
 
 
 def _seen(
@@ -121,21 +137,29 @@ def _seen(
     after: CheckpointRow | None,
     known: dict[str, CheckpointRow],
     runs: dict[str, dict[str, Any]],
+    writes: Sequence[WriteRow] | None,
 ) -> Seen:
     head = chains.fold(_lineage(snapshot, row, known))
     chains.read_values(snapshot, saver.pieces, head, logs=logs)
-    seen = _seen_head(snapshot, saver, head, row, runs)
+    seen = _seen_head(snapshot, saver, head, row, runs, writes, done=after is not None)
     if after is not None:
         seen.results = _results(snapshot, saver, logs, after, known)
     return seen
 
 
 def _seen_head(
-    snapshot: Snapshot, saver: Saver, head: Head, row: CheckpointRow, runs: dict[str, dict[str, Any]]
+    snapshot: Snapshot,
+    saver: Saver,
+    head: Head,
+    row: CheckpointRow,
+    runs: dict[str, dict[str, Any]],
+    writes: Sequence[WriteRow] | None = None,
+    *,
+    done: bool = False,
 ) -> Seen:
     loaded = Loaded(head, None)
-    read_records(snapshot, saver.pieces, head, loaded)
-    return Seen(loaded, metadata_of(snapshot, row, runs), at=created_at(row.at))
+    read_records(snapshot, saver.pieces, head, loaded, writes=writes, done=done)
+    return Seen(loaded, metadata_of(snapshot, saver.pieces, row, runs), at=created_at(row.at))
 
 
 def _lineage(snapshot: Snapshot, row: CheckpointRow, known: dict[str, CheckpointRow]) -> list[CheckpointRow]:
@@ -166,7 +190,8 @@ def _results(
                     chains.read_values(snapshot, saver.pieces, after, logs=logs)
                 writes.append((channel, after.values.get(channel)))
             else:
-                writes.append((channel, logs.part(code)))
+                with reading(row.thread, row.ns, row.id, f"channel {channel!r} as node {name!r} wrote it"):
+                    writes.append((channel, logs.part(code)))
         names = tuple(name for name, _ in writes)
         found[name, index] = result_of(names, writes)
     return found

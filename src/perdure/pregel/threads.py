@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+from perdure.checkpoint.asking import before_of, filter_of, limit_of
 from perdure.engine.foreign import ForeignChain
 from perdure.engine.ports import AsyncPorts, BlockingPorts, Ports, drive
 from perdure.engine.settings import merge_configs, read_settings
@@ -16,7 +17,6 @@ from perdure.pregel.launch import launch, required_thread
 from perdure.types import StateSnapshot, StateUpdate
 
 T = TypeVar("T")
-_EMPTY: Mapping[str, Any] = {}
 
 
 class ThreadMethods:
@@ -77,9 +77,12 @@ class ThreadMethods:
             filter: metadata that must be equal, e.g. `{"source": "input"}`.
             before: a config with a `checkpoint_id`: only older ones.
             limit: at most so many.
+
+        Raises:
+            ValueError: an argument cannot be right, at the call.
         """
         thread, ns, _, saver = self._place(config)
-        newer = ((before or _EMPTY).get("configurable") or _EMPTY).get("checkpoint_id")
+        newer, limit, filter = before_of(before), limit_of(limit), cast("Any", filter_of(filter)) or None
         if saver is None:
             rows = self.checkpointer.list(config, filter=filter, before=before, limit=limit)
             return (snapshots.snapshot_of(self.spec, _seen_of(row), thread, ns, latest=False) for row in rows)

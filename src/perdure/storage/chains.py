@@ -26,8 +26,10 @@ import ormsgpack
 from perdure.channels.base import MISSING
 from perdure.constants import START
 from perdure.errors import EncodingError, StorageError
-from perdure.storage.contract import CheckpointRow, RemoveSegments, SegmentRow, Snapshot
-from perdure.storage.deltas import APPEND, BASE, FROM, PATCH, Change, Shadow, apply_patch, change_of
+from perdure.storage.contract import CheckpointRow, RemoveSegments, Revision, SegmentRow, Snapshot
+from perdure.storage.deltas import APPEND, BASE, FROM, PATCH, Change, Shadow, change_of
+from perdure.storage.located import located
+from perdure.storage.patches import apply_patch
 
 INLINE_BYTES: Final = 96  # a value up to this size stands in the checkpoint's own row
 RESULT_BYTES: Final = 512  # a task's result up to this size, too
@@ -94,6 +96,7 @@ class Head:
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     results: list[Any] = field(default_factory=list[Any])
     since_whole: int = 0
+    revision: Revision | None = None
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
@@ -120,7 +123,7 @@ def fold(rows: Sequence[CheckpointRow]) -> Head:
     newest = rows[0]
     head = Head(
         newest.thread, newest.ns, newest.id, newest.parent_ns, newest.parent, newest.step, newest.source, newest.at,
-        newest.run, {}, {}, {}, since_whole=len(rows) - 1,
+        newest.run, {}, {}, {}, since_whole=len(rows) - 1, revision=newest.revision,
     )  # fmt: skip
     for row in reversed(rows):
         _apply_row(head, row)
@@ -226,19 +229,23 @@ def read_values(
 ) -> None:
     """Fills `head.values` from the logs."""
     logs = logs or Logs(snapshot, pieces, head.thread)
-    for channel, stored in head.stored.items():
-        at = stored.at
-        if at is None:
-            continue
-        if isinstance(at, bytes):
-            value = logs.inline(at, head.id, channel)
-        elif isinstance(at, dict):
-            value = {_text(key): logs.part(code) for key, code in at.items()}
-        else:
-            value = logs.value(at)
-        head.values[channel] = value
-        if shadows:
-            stored.shadow = Shadow(value)
+    channel = ""
+    try:
+        for channel, stored in head.stored.items():
+            at = stored.at
+            if at is None:
+                continue
+            if isinstance(at, bytes):
+                value = logs.inline(at, head.id, channel)
+            elif isinstance(at, dict):
+                value = {_text(key): logs.part(code) for key, code in at.items()}
+            else:
+                value = logs.value(at)
+            head.values[channel] = value
+            if shadows:
+                stored.shadow = Shadow(value)
+    except EncodingError as error:
+        raise located(error, head.thread, head.ns, head.id, f"channel {channel!r}") from error
 
 
 class Logs:
@@ -380,13 +387,15 @@ class Writer:
             return self._pieces.encode(value, path=path, aad=aad(self.thread, *where))
         return self._pieces.encode(value, path=path)
 
-    def channel(self, name: str, before: Stored | None, value: Any) -> tuple[Any, Stored]:
-        """(code, what is stored) for a channel that now has `value` (MISSING: none)."""
+    def channel(
+        self, name: str, before: Stored | None, value: Any, *, calm: bool = False
+    ) -> tuple[Any, Stored]:
+        """(code, what is stored) for a channel that now has `value` (MISSING: none). `calm`: see `change_of`."""
         if value is MISSING:
             return None, Stored(None)
         at = before.at if before else None
         if isinstance(at, Ref) and before and before.shadow is not None:
-            change = change_of(before.shadow, value)
+            change = change_of(before.shadow, value, calm=calm)
             if change is None:
                 return (at.length if not at.frozen else [at.log, at.length, 1]), before
             fits = change.kind == APPEND or (change.kind == PATCH and self._patches)

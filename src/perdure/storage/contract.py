@@ -17,6 +17,8 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkabl
 from perdure.errors import StaleThread, VersionConflict
 
 Namespace: TypeAlias = tuple[str, ...]
+Chained: TypeAlias = tuple[str, str, str]
+"""A checkpoint in its chain: (thread, ns, id)."""
 
 THREAD_ID_BYTES: Final = 1024
 
@@ -61,7 +63,7 @@ class CheckpointRow(NamedTuple):
     whole: bool  # True: `state` stands alone; False: it is a change to the parent's, in the same namespace
     state: bytes
     metadata: bytes | None  # what this checkpoint has beyond its run's metadata
-    revision: Revision | None = None  # filled in by reads
+    revision: Revision | None = None  # filled in by reads; of the commit that made it
 
 
 class SegmentRow(NamedTuple):
@@ -140,11 +142,31 @@ class ItemRow(NamedTuple):
 
 
 class HeadIs(NamedTuple):
-    """Expectation: the greatest checkpoint id of this chain is `checkpoint`; None: the chain has none."""
+    """Expectation: the greatest checkpoint id of this chain is `checkpoint`; None: the chain has none.
+
+    With `revision` it is also that very row: not one that was put in its place, or restored under its id, since.
+    """
 
     thread: str
     ns: str
     checkpoint: str | None
+    revision: Revision | None = None
+
+
+class CheckpointIs(NamedTuple):
+    """Expectation: this checkpoint stands, of this revision. For commits that rest on one that is not the head."""
+
+    thread: str
+    ns: str
+    checkpoint: str
+    revision: Revision | None = None  # None: any
+
+
+class ThreadIs(NamedTuple):
+    """Expectation: no checkpoint of the thread is of a later revision. For commits that remove what nobody rests on."""
+
+    thread: str
+    revision: Revision
 
 
 class ItemIs(NamedTuple):
@@ -166,6 +188,13 @@ class RemoveCheckpoint(NamedTuple):
 
     thread: str
     ns: str
+    id: str
+
+
+class RemoveRun(NamedTuple):
+    """What is kept of a run for its checkpoints goes."""
+
+    thread: str
     id: str
 
 
@@ -201,7 +230,7 @@ class PruneHistory(NamedTuple):
 
 
 Removal: TypeAlias = (
-    RemoveThread | RemoveCheckpoint | RemoveSegments | RemoveStaged | RemoveWrites | PruneHistory
+    RemoveThread | RemoveCheckpoint | RemoveRun | RemoveSegments | RemoveStaged | RemoveWrites | PruneHistory
 )
 
 
@@ -209,7 +238,7 @@ class Commit(NamedTuple):
     """One all-or-nothing unit.
 
     Order of effects: `removals`, then rows, then `items` in their order. A checkpoint row whose (thread, ns, id) exists
-    replaces it; a segment that exists is a StorageError (two writers of one log: a bug, nothing is written).
+    replaces it, and one that comes with a `revision` keeps it: it says the same as before; a segment that exists is a StorageError (two writers of one log: a bug, nothing is written).
     """
 
     id: bytes  # 16 bytes, made by the caller, ordered by time; how an unknown outcome is asked for
@@ -223,6 +252,7 @@ class Commit(NamedTuple):
     writes: Sequence[WriteRow] = ()
     staged: Sequence[StagedRow] = ()
     items: Sequence[PutItem] = ()
+    rests: Sequence[CheckpointIs | ThreadIs] = ()  # expectations, too
 
 
 Outcome: TypeAlias = "Revision | BaseException"
@@ -241,6 +271,10 @@ class Snapshot(Protocol):
 
     def head(self, thread: str, ns: str) -> str | None:
         """The greatest checkpoint id of the chain. One seek."""
+        ...
+
+    def standing(self, thread: str, ns: str) -> tuple[str, Revision] | None:
+        """The head and its revision. One seek."""
         ...
 
     def heads(self, thread: str) -> list[tuple[str, str]]:
@@ -286,6 +320,10 @@ class Snapshot(Protocol):
 
     def writes(self, thread: str, ns: str, checkpoint: str) -> list[WriteRow]:
         """The checkpoint's pending writes, ordered by (path, task, index)."""
+        ...
+
+    def writes_of(self, places: Sequence[Chained]) -> dict[Chained, list[WriteRow]]:
+        """The pending writes of each of these checkpoints that has any, as `writes` gives them; one question for all."""
         ...
 
     def staged(self, thread: str, ns: str, checkpoint: str) -> list[StagedRow]:
@@ -396,13 +434,34 @@ class GroupBackend(Backend, Protocol):
 def stale_thread(expected: HeadIs, found: str | None) -> StaleThread:
     """The error for a head that moved: every backend says the same."""
     where = f"thread {expected.thread!r}" + (f", namespace {expected.ns!r}" if expected.ns else "")
+    moved = (
+        f"its head {found} was put anew, or the thread was restored"
+        if found == expected.checkpoint
+        else f"this run expected its head to be {expected.checkpoint}, now it is {found}. Somebody else runs on the"
+        " thread, or a worker was replaced"
+    )
     return StaleThread(
-        f"{where} moved on: this run expected its head to be {expected.checkpoint}, now it is {found}. Somebody else"
-        " runs on the thread, or a worker was replaced. Nothing was written. Load the state and run again.",
+        f"{where} moved on: {moved}. Nothing was written. Load the state and run again.",
         thread=expected.thread,
         namespace=expected.ns,
         expected=expected.checkpoint,
         found=found,
+    )
+
+
+def stale_checkpoint(expected: CheckpointIs | ThreadIs) -> StaleThread:
+    """The error for a checkpoint that was removed or replaced, or a thread that got others."""
+    if isinstance(expected, ThreadIs):
+        return StaleThread(
+            f"thread {expected.thread!r} moved on: a checkpoint was added meanwhile. Nothing was written. Repeat.",
+            thread=expected.thread,
+        )
+    return StaleThread(
+        f"thread {expected.thread!r}: checkpoint {expected.checkpoint}, which this rests on, was removed or replaced"
+        " meanwhile. Nothing was written. Load the state and run again.",
+        thread=expected.thread,
+        namespace=expected.ns,
+        expected=expected.checkpoint,
     )
 
 

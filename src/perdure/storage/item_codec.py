@@ -80,7 +80,12 @@ class ItemCodec:
                     f"{key!r} in {namespace!r} is encrypted. Open the database with its key (encryption=...)."
                 )
                 raise EncodingError(message, path="value")
-            stored = self.cipher.open(stored[1:], _aad(namespace, key))
+            try:
+                stored = self.cipher.open(stored[1:], _aad(namespace, key))
+            except EncodingError as error:
+                raise EncodingError(
+                    f"{key!r} in {namespace!r} cannot be read. {error}", path="value"
+                ) from error
         elif self.cipher is not None:
             message = (
                 f"{key!r} in {namespace!r} is stored in the clear, but this store is encrypted: somebody else wrote it, "

@@ -17,6 +17,8 @@ from typing import Any
 from perdure.errors import Conflict, StorageError
 from perdure.storage.contract import (
     Backend,
+    Chained,
+    CheckpointIs,
     CheckpointRow,
     Commit,
     ItemRow,
@@ -25,6 +27,7 @@ from perdure.storage.contract import (
     Outcome,
     PruneHistory,
     RemoveCheckpoint,
+    RemoveRun,
     RemoveSegments,
     RemoveStaged,
     RemoveThread,
@@ -34,7 +37,9 @@ from perdure.storage.contract import (
     SegmentRow,
     Snapshot,
     StagedRow,
+    ThreadIs,
     WriteRow,
+    stale_checkpoint,
     stale_thread,
     version_conflict,
 )
@@ -43,7 +48,15 @@ _names = count(1)
 _forks = (
     object()
 )  # another one in a child of `fork`: asked at every commit, it costs less than the process's id
-_REMOVALS = (RemoveThread, RemoveCheckpoint, RemoveSegments, RemoveStaged, RemoveWrites, PruneHistory)
+_REMOVALS = (
+    RemoveThread,
+    RemoveCheckpoint,
+    RemoveRun,
+    RemoveSegments,
+    RemoveStaged,
+    RemoveWrites,
+    PruneHistory,
+)
 
 
 def _forked() -> None:
@@ -202,9 +215,17 @@ class MemoryBackend:
 
     def _check(self, commit: Commit) -> None:
         for head in commit.heads:
-            thread, ns, checkpoint = head
+            thread, ns, checkpoint, revision = head
             if self._head(thread, ns) != checkpoint:
                 raise stale_thread(head, self._head(thread, ns))
+            if (
+                revision is not None
+                and self._threads[thread].chains[ns].rows[str(checkpoint)].revision != revision
+            ):
+                raise stale_thread(head, checkpoint)
+        for want in commit.rests:
+            if not self._rests(want):
+                raise stale_checkpoint(want)
         if commit.versions:
             found = [(want, self._version(want.namespace, want.key)) for want in commit.versions]
             failed = [(want, version) for want, version in found if version != want.version]
@@ -217,6 +238,15 @@ class MemoryBackend:
                 )
         if commit.segments:
             self._check_segments(commit)
+
+    def _rests(self, want: CheckpointIs | ThreadIs) -> bool:
+        known = self._threads.get(want.thread)
+        chains = known.chains if known else {}
+        if isinstance(want, ThreadIs):
+            rows = [row for chain in chains.values() for row in chain.rows.values()]
+            return all(row.revision is not None and row.revision <= want.revision for row in rows)
+        row = chains[want.ns].rows.get(want.checkpoint) if want.ns in chains else None
+        return row is not None and want.revision in (None, row.revision)
 
     def _check_segments(self, commit: Commit) -> None:
         seen: set[tuple[str, int, int]] = set()
@@ -249,7 +279,7 @@ class MemoryBackend:
                 ids.append(id)
             elif id not in chain.rows:
                 insort(ids, id)
-            chain.rows[id] = CheckpointRow._make((*row[:-1], revision))
+            chain.rows[id] = CheckpointRow._make((*row[:-1], row[-1] or revision))
         for segment in commit.segments:
             insort(self._thread(segment.thread).logs.setdefault(segment.log, []), segment)
         for write in commit.writes:
@@ -311,6 +341,8 @@ class MemoryBackend:
                     chain.ids.remove(id)
                 chain.writes.pop(id, None)
                 chain.staged.pop(id, None)
+            case RemoveRun(thread, id):
+                self._thread(thread).runs.pop(id, None)
             case RemoveSegments(thread, log, start):
                 logs = self._thread(thread).logs
                 logs[log] = [row for row in logs.get(log, []) if row.start < start]
@@ -350,6 +382,11 @@ class _MemorySnapshot:
 
     def head(self, thread: str, ns: str) -> str | None:
         return self._db._head(thread, ns)  # pyright: ignore[reportPrivateUsage]
+
+    def standing(self, thread: str, ns: str) -> tuple[str, Revision] | None:
+        chain = self._find(thread, ns)
+        row = chain.rows[chain.ids[-1]] if chain.ids else None
+        return None if row is None or row.revision is None else (row.id, row.revision)
 
     def heads(self, thread: str) -> list[tuple[str, str]]:
         known = self._db._threads.get(thread)  # pyright: ignore[reportPrivateUsage]
@@ -420,6 +457,9 @@ class _MemorySnapshot:
     def writes(self, thread: str, ns: str, checkpoint: str) -> list[WriteRow]:
         rows = self._find(thread, ns).writes.get(checkpoint, {}).values()
         return sorted(rows, key=lambda row: (row.path, row.task, row.index))
+
+    def writes_of(self, places: Sequence[Chained]) -> dict[Chained, list[WriteRow]]:
+        return {place: rows for place in places if (rows := self.writes(*place))}
 
     def staged(self, thread: str, ns: str, checkpoint: str) -> list[StagedRow]:
         rows = self._find(thread, ns).staged.get(checkpoint, {}).values()

@@ -5,7 +5,7 @@
 -- Ids of checkpoints, runs and tasks: 16 bytes for a canonical UUID, other text behind its place between UUIDs, so
 -- that byte order is the order of the texts (`sqlite/packing.py`).
 --
--- Measured (300 threads, 60 turns each, a turn being 3 checkpoints, 2 segments, 2 commits; 8 KiB pages): segments in a
+-- Measured (300 threads, 60 turns each, a turn being 3 checkpoints, 2 segments, 2 commits; 8 KiB pages then, 4 now): segments in a
 -- WITHOUT ROWID table cost 440 bytes a turn more (rows over a quarter page spill); a row id made of log and position
 -- costs the same bytes as an index on (thread, log, start), and a log reads in one range (131 against 394 microseconds).
 -- A unique index on commits.id: 28 bytes and 15 microseconds a commit. A table of heads: 7 microseconds a commit.

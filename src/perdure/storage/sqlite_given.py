@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary, finalize
 
 from perdure.errors import StorageError
 from perdure.storage.contract import Backend
+from perdure.storage.keycheck import check_key
 from perdure.storage.sqlite import SqliteBackend, open_backend
 
 __all__ = ["AsyncConnection", "Opened", "is_async", "of_async_connection", "of_connection", "of_path"]
@@ -123,4 +124,9 @@ def _beside(connection: AsyncConnection) -> Opened:
 
 
 def _opened(backend: SqliteBackend) -> Opened:
+    try:
+        check_key(backend, None, backend.path or "this database in memory")
+    except BaseException:
+        backend.close()
+        raise
     return Opened(backend, backend.close)

@@ -45,6 +45,13 @@ class Operation:
     base: int | None = None  # with `change`: the committed version it was computed from
     origin: Origin = NOBODY
     created_at: int | None = None  # of the item it replaces, if one was seen
+    after: tuple[str, int] | None = (
+        None  # recorded: the write (task, index) of the same step that it followed
+    )
+    rank: int | None = None  # recorded: its place among the recorded writes of its key
+    computed: bool = (
+        False  # recorded: `value` was computed from the write it followed, or from version `base`
+    )
 
     def row(self) -> ItemRow | None:
         """The item as a reader of the layer sees it; None: there is none."""

@@ -21,6 +21,7 @@ from perdure import clock
 from perdure.errors import Conflict, StaleThread, StorageError, VersionConflict
 from perdure.storage.contract import (
     Backend,
+    CheckpointIs,
     CheckpointRow,
     Commit,
     GroupBackend,
@@ -32,6 +33,7 @@ from perdure.storage.contract import (
     PruneHistory,
     PutItem,
     RemoveCheckpoint,
+    RemoveRun,
     RemoveSegments,
     RemoveStaged,
     RemoveThread,
@@ -40,6 +42,7 @@ from perdure.storage.contract import (
     RunRow,
     SegmentRow,
     StagedRow,
+    ThreadIs,
     WriteRow,
 )
 from perdure.testing import hostile
@@ -188,6 +191,48 @@ def check_heads_are_expected_chain_by_chain(make: Make) -> None:
         with db.read() as now:
             assert now.heads("t") == [("", "b"), ("n", "c")]
             assert (now.head("t", "x"), now.head("nobody", ""), now.heads("nobody")) == (None, None, [])
+
+
+def check_a_head_and_what_a_commit_rests_on_are_of_a_revision(make: Make) -> None:
+    """A checkpoint put again under its id is another one; put with its revision, it is the same."""
+    with _opened(make) as db:
+        first = db.commit(commit_of(checkpoints=[checkpoint_of("t", "a"), checkpoint_of("t", "b", "a")]))
+        with db.read() as now:
+            assert now.standing("t", "") == ("b", first)
+            assert now.standing("t", "x") is None
+        db.commit(commit_of(heads=[HeadIs("t", "", "b", first)], rests=[CheckpointIs("t", "", "a", first)]))
+        same = checkpoint_of("t", "b", "a", state=b"rewritten")._replace(revision=first)
+        db.commit(commit_of(rests=[ThreadIs("t", first)], checkpoints=[same]))
+        db.commit(commit_of(heads=[HeadIs("t", "", "b", first)], rests=[CheckpointIs("t", "", "b")]))
+
+        second = db.commit(commit_of(checkpoints=[checkpoint_of("t", "b", "a", state=b"another")]))
+
+        assert second > first
+        for wrong in (
+            commit_of(heads=[HeadIs("t", "", "b", first)], checkpoints=[checkpoint_of("t", "no")]),
+            commit_of(rests=[CheckpointIs("t", "", "b", first)], checkpoints=[checkpoint_of("t", "no")]),
+            commit_of(rests=[CheckpointIs("t", "", "c")], checkpoints=[checkpoint_of("t", "no")]),
+            commit_of(rests=[CheckpointIs("u", "", "a")], checkpoints=[checkpoint_of("t", "no")]),
+            commit_of(rests=[ThreadIs("t", first)], checkpoints=[checkpoint_of("t", "no")]),
+        ):
+            _raised(StaleThread, lambda wrong=wrong: db.commit(wrong))
+        db.commit(commit_of(heads=[HeadIs("t", "", "b", second)], rests=[ThreadIs("u", first)]))
+        with db.read() as now:
+            assert now.standing("t", "") == ("b", second)
+            assert now.checkpoint("t", "", "no") is None
+
+
+def check_a_run_that_nobody_shows_can_be_removed(make: Make) -> None:
+    """Only that one goes."""
+    with _opened(make) as db:
+        runs = [RunRow("t", name, 1, b"metadata") for name in ("one", "two")]
+        db.commit(commit_of(runs=runs, checkpoints=[checkpoint_of("t", "a", run="two")]))
+
+        db.commit(commit_of(removals=[RemoveRun("t", "one"), RemoveRun("nobody", "two")]))
+
+        with db.read() as now:
+            assert now.run("t", "one") is None
+            assert now.run("t", "two") is not None
 
 
 def check_item_expectations_name_all_that_fail(make: Make) -> None:
@@ -536,6 +581,29 @@ def check_pending_writes_keep_the_first_or_the_last(make: Make) -> None:
         )
         with db.read() as now:
             assert [row.payload for row in now.writes("t", "", "c")] == [b"last"]
+
+
+def check_pending_writes_of_many_checkpoints_come_at_once(make: Make) -> None:
+    """As `writes` gives them, checkpoint by checkpoint; those that have none, or are not there, are left out."""
+    with _opened(make) as db:
+        places = [
+            (thread, ns, id) for thread in ("t", "u\ue000") for ns in ("", "n\ud800") for id in hostile.UUIDS
+        ]
+        with_writes = places[::2]
+        for number, (thread, ns, id) in enumerate(with_writes):
+            some = [write_of(thread, id, f"task {n % 3}", n, b"%d %d" % (number, n), ns) for n in (5, 2, -1)]
+            db.commit(commit_of(writes=some))
+
+        with db.read() as now:
+            assert now.writes_of([]) == {}
+            assert now.writes_of([("nobody", "", "x"), ("t", "other", hostile.UUIDS[0])]) == {}
+            found = now.writes_of([*places, ("nobody", "", "x"), places[0]])
+            assert found == {place: now.writes(*place) for place in with_writes}
+            assert [len(rows) for rows in found.values()] == [3] * len(with_writes)
+            assert (
+                now.writes_of([(place[0], place[1], f"{n}") for n in range(700) for place in places[:1]])
+                == {}
+            )
 
 
 def check_staged_memory_waits(make: Make) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from perdure.checkpoint.base.values import CheckpointMetadata, RunnableConfig
+from perdure.constants import sounds_secret
 
 __all__ = [
     "EXCLUDED_METADATA_KEYS",
@@ -40,14 +41,17 @@ def get_checkpoint_id(config: RunnableConfig) -> str | None:
 def get_checkpoint_metadata(config: RunnableConfig, metadata: CheckpointMetadata) -> CheckpointMetadata:
     """The metadata, with strings, numbers and booleans of the config's `metadata` and `configurable` added.
 
-    What `metadata` has already stands; coordinates and keys that begin with `__` are left out. Strings lose NUL
-    characters, which databases do not take.
+    What `metadata` has already stands; coordinates, keys that begin with `__`, and keys of `configurable` that sound like
+    secrets (`api_key`, `token`) are left out. Strings lose NUL characters, which databases do not take.
     """
     merged: dict[str, Any] = {key: _without_nul(value) for key, value in metadata.items()}
+    configurable: Mapping[str, object] = config.get("configurable") or {}
     for part in ("metadata", "configurable"):
         entries: Mapping[str, object] = config.get(part) or {}
         for key, value in entries.items():
             hidden = key in EXCLUDED_METADATA_KEYS or key.startswith("__")
+            # Also where a library copied what is configurable to the config's metadata.
+            hidden = hidden or (key in configurable and sounds_secret(key))
             if not hidden and key not in merged and isinstance(value, str | int | float):
                 merged[key] = _without_nul(value)
     return cast("CheckpointMetadata", merged)

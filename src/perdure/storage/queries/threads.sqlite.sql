@@ -15,9 +15,13 @@ SELECT seq
  ORDER BY seq DESC
  LIMIT 1;
 
+-- name: is_commit
+-- ?1 seq, ?2 id. A row if the commit of that number is this one. One seek.
+SELECT seq FROM perdure_commits WHERE seq = ?1 AND id = ?2;
+
 -- name: head
--- ?1 thread, ?2 ns. The chain's greatest id. One seek a table.
-SELECT k.id
+-- ?1 thread, ?2 ns. The chain's greatest id, and its seq. One seek a table.
+SELECT k.id, k.seq
   FROM perdure_threads t
   JOIN perdure_chains c ON c.thread = t.no AND c.ns = ?2
   JOIN perdure_checkpoints k ON k.chain = c.no
@@ -206,6 +210,17 @@ SELECT w.task, w.idx, w.path, w.channel, w.payload
   JOIN perdure_writes w ON w.chain = c.no AND w.checkpoint = ?3
  WHERE t.name = ?1;
 
+-- name: writes_of
+-- Rows of (number, thread, ns, checkpoint). As `writes`, of many checkpoints, each with its number. One range a checkpoint.
+WITH wanted (number, thread, ns, checkpoint) AS (VALUES
+    (?, ?, ?, ?) -- repeat
+)
+SELECT wanted.number, w.task, w.idx, w.path, w.channel, w.payload
+  FROM wanted
+ CROSS JOIN perdure_threads t ON t.name = wanted.thread
+ CROSS JOIN perdure_chains c ON c.thread = t.no AND c.ns = wanted.ns
+ CROSS JOIN perdure_writes w ON w.chain = c.no AND w.checkpoint = wanted.checkpoint;
+
 -- name: staged
 -- ?1 thread, ?2 ns, ?3 checkpoint. Its staged memory; the caller sorts it. One range.
 SELECT s.task, s.idx, s.namespace, s.key, s.payload
@@ -217,16 +232,28 @@ SELECT s.task, s.idx, s.namespace, s.key, s.payload
 -- ---- what the writer needs to know
 
 -- name: find_chains
--- Rows of (thread, ns). Numbers of thread and chain, and the head, each NULL if there is none; one row a pair, in any
+-- Rows of (thread, ns). Numbers of thread and chain, the head and its seq, each NULL if there is none; one row a pair, in any
 -- order. This is how a group checks its members' heads with one question.
 WITH wanted (name, ns) AS (VALUES
     (?, ?) -- repeat
 )
 SELECT wanted.name, wanted.ns, t.no, c.no,
-       (SELECT max(k.id) FROM perdure_checkpoints k WHERE k.chain = c.no)
+       (SELECT max(k.id) FROM perdure_checkpoints k WHERE k.chain = c.no),
+       (SELECT k.seq FROM perdure_checkpoints k WHERE k.chain = c.no ORDER BY k.id DESC LIMIT 1)
   FROM wanted
   LEFT JOIN perdure_threads t ON t.name = wanted.name
   LEFT JOIN perdure_chains c ON c.thread = t.no AND c.ns = wanted.ns;
+
+-- name: seq_of_checkpoint
+-- ?1 chain, ?2 id. The checkpoint's seq. One seek.
+SELECT seq FROM perdure_checkpoints WHERE chain = ?1 AND id = ?2;
+
+-- name: newest_seq_of_thread
+-- ?1 thread's number. The greatest seq of its checkpoints, or NULL. Reads the thread's rows: asked before removals only.
+SELECT max(k.seq)
+  FROM perdure_chains c
+  JOIN perdure_checkpoints k ON k.chain = c.no
+ WHERE c.thread = ?1;
 
 -- name: find_logs
 -- Rows of (thread's number, log). The numbers of those that exist. One seek a row.
@@ -247,7 +274,7 @@ SELECT coalesce((SELECT max(no) FROM perdure_threads), 0),
 -- ---- rows in
 
 -- name: add_commit
--- seq, id, at.
+-- seq, id, at. An error if the number is taken: somebody else committed since it was found.
 INSERT INTO perdure_commits (seq, id, at) VALUES (?, ?, ?);
 
 -- name: add_thread
@@ -327,6 +354,10 @@ DELETE FROM perdure_logs
    AND log = ?2
    AND NOT EXISTS (
          SELECT 1 FROM perdure_segments s WHERE s.place BETWEEN ?3 << 32 AND (?3 << 32) | 4294967295);
+
+-- name: remove_run
+-- ?1 thread's number, ?2 id.
+DELETE FROM perdure_runs WHERE thread = ?1 AND id = ?2;
 
 -- name: remove_thread_checkpoints
 -- ?1 thread's number. One range a chain.

@@ -21,9 +21,9 @@ from perdure.storage.sqlite.files import Place, SideLock, check_directory
 C: Final = Queries("queries/connection.sqlite.sql")
 
 OLDEST: Final = (3, 37, 0)  # STRICT tables
-PAGE_BYTES: Final = (
-    8192  # of 4, 8, 16 KiB the least file for rows of 1 KB at equal commit time (schema.sqlite.sql)
-)
+# A step makes a few pages dirty, and each is written whole: 4 KiB cost about half of what 8 do on a disk, and the file of
+# 2,000 turns of 1 KB is no larger (`bench/programs/turns.py`).
+PAGE_BYTES: Final = 4096
 STATEMENTS: Final = 512
 
 

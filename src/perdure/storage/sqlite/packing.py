@@ -9,6 +9,7 @@ Pure functions of this backend; nothing else imports them.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from perdure.codec import bytes_to_text, text_to_bytes
@@ -24,6 +25,7 @@ _HEX = frozenset("0123456789abcdef")
 _GREGORIAN_TICKS = 0x01B21DD213814000
 
 
+@lru_cache(maxsize=1024)  # an id comes as a new checkpoint, then as its successor's parent and expected head
 def pack_id(text: str) -> bytes:
     """The id's bytes: 16 for a canonical UUID in lower case, 16 more than its UTF-8 for any other text."""
     if len(text) == 36 and _canonical(text):

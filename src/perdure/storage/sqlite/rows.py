@@ -6,6 +6,7 @@ writer knows (`writer.py`). What cannot be bound raises here, at its caller, and
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from perdure.codec import encode_namespace, text_to_bytes
@@ -20,6 +21,7 @@ from perdure.storage.contract import (
     PutItem,
     Removal,
     RemoveCheckpoint,
+    RemoveRun,
     RemoveSegments,
     RemoveStaged,
     RemoveThread,
@@ -32,6 +34,7 @@ from perdure.storage.contract import (
 from perdure.storage.sqlite.packing import pack_id, pack_task, time_in
 
 _MOST: Final = (1 << 63) - 1
+_LEAST: Final = -_MOST - 1
 _POSITIONS: Final = 1 << 32
 
 SOURCES: Final[tuple[str, ...]] = ("loop", "input", "update", "fork")
@@ -43,14 +46,6 @@ Key: TypeAlias = tuple[bytes, bytes]  # namespace, key
 
 _NONE: Final[tuple[Any, ...]] = ()
 _UNKNOWN: Final = (None, None, None, None)
-
-
-class Head(NamedTuple):
-    """An expected head, and what to say if it moved."""
-
-    chain: Chain
-    id: bytes | None
-    said: HeadIs
 
 
 class Version(NamedTuple):
@@ -69,8 +64,28 @@ class Put(NamedTuple):
     origin: tuple[bytes | None, bytes | None, bytes | None, bytes | None]
 
 
+@lru_cache(maxsize=4096)
+def _chain_of(thread: str, ns: str) -> Chain:
+    return text_to_bytes(thread), text_to_bytes(ns)
+
+
+@lru_cache(maxsize=1024)
+def _namespace_of(labels: Namespace) -> bytes:
+    return encode_namespace(labels)
+
+
+def _namespace(labels: Namespace) -> bytes:
+    try:
+        return _namespace_of(labels)
+    except TypeError:  # a label that has no hash is no text either
+        return encode_namespace(labels)
+
+
 class Prepared:
-    """One commit, ready to be bound. `chains` and `known_items` are all it touches; `weight` guesses at pages written."""
+    """One commit, ready to be bound. `chains` and `known_items` are all it touches; `weight` guesses at pages written.
+
+    `rare`: it has a removal other than what a finished step leaves behind.
+    """
 
     __slots__ = (
         "at",
@@ -80,7 +95,9 @@ class Prepared:
         "id",
         "items",
         "known_items",
+        "rare",
         "removals",
+        "rests",
         "runs",
         "segments",
         "staged",
@@ -91,28 +108,29 @@ class Prepared:
     )
 
     def __init__(self, commit: Commit) -> None:
-        fits(commit.at)
-        self.id = bytes(commit.id)
-        self.at = commit.at
+        # Most commits have few kinds of rows: what is empty costs one look.
+        id, at, heads, versions, removals, runs, checkpoints, segments, writes, staged, items, rests = commit
+        fits(at)
+        self.id = bytes(id)
+        self.at = at
         self.chains: set[Chain] = set()
         self.threads: set[bytes] = set()
         self.known_items: set[Key] = set()
         self.weight = 4
-        # Most commits have few kinds of rows: what is empty costs one look.
-        self.heads = [self._head(head) for head in commit.heads] if commit.heads else _NONE
-        self.versions = [self._version(want) for want in commit.versions] if commit.versions else _NONE
-        self.removals = [_known_removal(removal) for removal in commit.removals] if commit.removals else _NONE
-        self.runs = [self._run(run) for run in commit.runs] if commit.runs else _NONE
-        self.checkpoints = (
-            [self._checkpoint(row) for row in commit.checkpoints] if commit.checkpoints else _NONE
-        )
-        self.segments = [self._segment(row) for row in commit.segments] if commit.segments else _NONE
-        self.writes = [self._write(row) for row in commit.writes] if commit.writes else _NONE
-        self.staged = [self._staged(row) for row in commit.staged] if commit.staged else _NONE
-        self.items = [self._put(put) for put in commit.items] if commit.items else _NONE
+        self.heads = [self._head(head) for head in heads] if heads else _NONE
+        self.versions = [self._version(want) for want in versions] if versions else _NONE
+        self.rests = rests
+        self.rare = bool(rests)
+        self.removals = [self._removal(removal) for removal in removals] if removals else _NONE
+        self.runs = [self._run(run) for run in runs] if runs else _NONE
+        self.checkpoints = [self._checkpoint(row) for row in checkpoints] if checkpoints else _NONE
+        self.segments = [self._segment(row) for row in segments] if segments else _NONE
+        self.writes = [self._write(row) for row in writes] if writes else _NONE
+        self.staged = [self._staged(row) for row in staged] if staged else _NONE
+        self.items = [self._put(put) for put in items] if items else _NONE
 
     def _chain(self, thread: str, ns: str) -> Chain:
-        chain = (text_to_bytes(thread), text_to_bytes(ns))
+        chain = _chain_of(thread, ns)
         self.chains.add(chain)
         return chain
 
@@ -122,16 +140,18 @@ class Prepared:
         return name
 
     def _item(self, namespace: Namespace, key: str) -> Key:
-        item = (encode_namespace(namespace), text_to_bytes(key))
+        item = (_namespace(namespace), text_to_bytes(key))
         self.known_items.add(item)
         return item
 
     def _weigh(self, payload: bytes | None) -> None:
-        self.weight += 1 + (len(payload) >> 12 if payload else 0)
+        self.weight += 1 + (len(payload) >> 12) if payload else 1
 
-    def _head(self, head: HeadIs) -> Head:
-        thread, ns, checkpoint = head
-        return Head(self._chain(thread, ns), None if checkpoint is None else pack_id(checkpoint), head)
+    def _head(self, head: HeadIs) -> tuple[Chain, bytes | None, HeadIs]:
+        thread, ns, checkpoint, _ = head
+        chain = _chain_of(thread, ns)
+        self.chains.add(chain)
+        return chain, None if checkpoint is None else pack_id(checkpoint), head
 
     def _version(self, want: ItemIs) -> Version:
         return Version(self._item(want.namespace, want.key), want.version, want)
@@ -142,13 +162,16 @@ class Prepared:
         return self._thread(run.thread), pack_id(run.id), run.at, run.metadata
 
     def _checkpoint(self, row: CheckpointRow) -> tuple[Any, ...]:
-        thread, ns, id, parent_ns, parent, step, source, at, run, whole, state, metadata, _ = row
+        thread, ns, id, parent_ns, parent, step, source, at, run, whole, state, metadata, made = row
         packed = pack_id(id)
         since = at - time_in(packed)
-        fits(step, since)
-        self._weigh(state)
+        if not (_LEAST <= step <= _MOST and _LEAST <= since <= _MOST):
+            fits(step, since)
+        chain = _chain_of(thread, ns)
+        self.chains.add(chain)
+        self.weight += 1 + (len(state) >> 12)
         return (
-            self._chain(thread, ns),
+            chain,
             packed,
             None if parent is None else pack_id(parent),
             None if parent_ns is None or parent_ns == ns else text_to_bytes(parent_ns),
@@ -159,6 +182,7 @@ class Prepared:
             1 if whole else 0,
             metadata,
             state,
+            None if made is None else made.seq,
         )
 
     def _segment(self, row: SegmentRow) -> tuple[Any, ...]:
@@ -197,6 +221,24 @@ class Prepared:
             payload,
         )
 
+    def _removal(self, removal: Removal) -> Removal:
+        match removal:
+            case RemoveStaged(thread, ns, _) | RemoveWrites(thread, ns, _):
+                self._chain(thread, ns)
+                return removal
+            case RemoveSegments(_, log, start):
+                fits(log, start)
+            case PruneHistory(before, limit):
+                fits(before, limit)
+            case RemoveThread() | RemoveCheckpoint() | RemoveRun():
+                pass
+            case _:
+                raise StorageError(
+                    f"this backend does not know the removal {removal!r}; nothing was written."
+                )
+        self.rare = True
+        return removal
+
     def _put(self, put: PutItem) -> Put:
         self._weigh(put.value)
         self.weight += 1
@@ -213,19 +255,6 @@ class Prepared:
         return Put(self._item(put.namespace, put.key), put.value, origin)
 
 
-def _known_removal(removal: Removal) -> Removal:
-    match removal:
-        case RemoveSegments(_, log, start):
-            fits(log, start)
-        case PruneHistory(before, limit):
-            fits(before, limit)
-        case RemoveThread() | RemoveCheckpoint() | RemoveStaged() | RemoveWrites():
-            pass
-        case _:
-            raise StorageError(f"this backend does not know the removal {removal!r}; nothing was written.")
-    return removal
-
-
 def _text(text: str | None) -> bytes | None:
     return None if text is None else text_to_bytes(text)
 
@@ -237,7 +266,7 @@ def fits(*numbers: int) -> None:
         StorageError: one is larger. Nothing was written.
     """
     for number in numbers:
-        if not -_MOST - 1 <= number <= _MOST:
+        if not _LEAST <= number <= _MOST:
             raise _too_big(number, "an integer of a row", 1 << 63)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from perdure.codec import bytes_to_text, decode_namespace, encode_namespace, prefix_range, text_to_bytes
 from perdure.errors import StorageError
 from perdure.storage.contract import (
+    Chained,
     CheckpointRow,
     ItemRow,
     Namespace,
@@ -33,6 +34,9 @@ _LAST: Final = (1 << 63) - 1
 _POSITIONS: Final = 1 << 32
 _AFTER_ALL: Final = b"\xff"  # no UTF-8 begins with it
 _FEW_NAMESPACES: Final = 200  # up to here a merge over them is faster than walking all versions
+_PLACES: Final = (
+    256  # checkpoints that one statement asks for: few texts to prepare, far from the limit of values
+)
 _TABLES: Final = ("checkpoints", "segments", "writes", "staged", "items", "history", "runs")
 
 _HEAD = Q["head"]
@@ -84,6 +88,11 @@ class SqliteSnapshot:
         """The greatest checkpoint id of the chain."""
         rows = self._ask(_HEAD, (text_to_bytes(thread), text_to_bytes(ns)))
         return unpack_id(rows[0][0]) if rows else None
+
+    def standing(self, thread: str, ns: str) -> tuple[str, Revision] | None:
+        """The head and its revision."""
+        rows = self._ask(_HEAD, (text_to_bytes(thread), text_to_bytes(ns)))
+        return (unpack_id(rows[0][0]), Revision(0, rows[0][1])) if rows else None
 
     def heads(self, thread: str) -> list[tuple[str, str]]:
         """(ns, head) of every chain of the thread that has one."""
@@ -153,20 +162,25 @@ class SqliteSnapshot:
     def writes(self, thread: str, ns: str, checkpoint: str) -> list[WriteRow]:
         """The checkpoint's pending writes, ordered by (path, task, index)."""
         rows = self._ask(_WRITES, (text_to_bytes(thread), text_to_bytes(ns), pack_id(checkpoint)))
-        found = [
-            WriteRow(
-                thread,
-                ns,
-                checkpoint,
-                unpack_task(task),
-                index,
-                bytes_to_text(path),
-                bytes_to_text(channel),
-                payload,
-            )
-            for task, index, path, channel, payload in rows
-        ]
-        found.sort(key=lambda row: (row.path, row.task, row.index))
+        found = [_write((thread, ns, checkpoint), row) for row in rows]
+        found.sort(key=_order_of_writes)
+        return found
+
+    def writes_of(self, places: Sequence[Chained]) -> dict[Chained, list[WriteRow]]:
+        """The pending writes of each of these checkpoints that has any."""
+        found: dict[Chained, list[WriteRow]] = {}
+        wanted = list(dict.fromkeys(places))
+        for first in range(0, len(wanted), _PLACES):
+            some = wanted[first : first + _PLACES]
+            values: list[Any] = []
+            for number, (thread, ns, id) in enumerate(some):
+                values += (number, text_to_bytes(thread), text_to_bytes(ns), pack_id(id))
+            for row in self._ask(Q.repeated("writes_of", len(some)), values):
+                number: int = row[0]
+                place = some[number]
+                found.setdefault(place, []).append(_write(place, row[1:]))
+        for rows in found.values():
+            rows.sort(key=_order_of_writes)
         return found
 
     def staged(self, thread: str, ns: str, checkpoint: str) -> list[StagedRow]:
@@ -248,6 +262,15 @@ def _checkpoint(thread: str, ns: str, row: Sequence[Any]) -> CheckpointRow:
         metadata,
         Revision(0, seq),
     )
+
+
+def _write(place: Chained, row: Sequence[Any]) -> WriteRow:
+    task, index, path, channel, payload = row
+    return WriteRow(*place, unpack_task(task), index, bytes_to_text(path), bytes_to_text(channel), payload)
+
+
+def _order_of_writes(row: WriteRow) -> tuple[str, str, int]:
+    return row.path, row.task, row.index
 
 
 def _items(rows: list[Any]) -> list[ItemRow]:

@@ -13,22 +13,25 @@ import threading
 from collections.abc import Sequence
 from typing import Final
 
-from perdure.errors import Busy, PerdureError, StorageError
-from perdure.storage.contract import Outcome
+from perdure.errors import Busy, PerdureError, StaleThread, StorageError, VersionConflict
+from perdure.storage.contract import Outcome, Revision
+from perdure.storage.sqlite.combined import Combined
 from perdure.storage.sqlite.connections import C, Connection, connect
 from perdure.storage.sqlite.faults import busy_because, closed, is_busy, patiently, translated
 from perdure.storage.sqlite.files import Place, SideLock
+from perdure.storage.sqlite.known import Known
 from perdure.storage.sqlite.rows import Prepared
-from perdure.storage.sqlite.writer import GroupWriter, Known
+from perdure.storage.sqlite.writer import GroupWriter, Q
 
 log = logging.getLogger("perdure.storage")
 
-WAL_PAGES: Final = 1000  # then the log is brought into the database and begun anew: 8 MB, some 200 commits
+WAL_PAGES: Final = 1000  # then the log is brought into the database and begun anew: 4 MB, some 200 commits
 
 _BEGIN = C["begin_write"]
 _COMMIT = C["commit"]
 _ROLLBACK = C["rollback"]
 _DATA_VERSION = C["data_version"]
+_IS_COMMIT = Q["is_commit"]
 
 
 class Transactions:
@@ -41,6 +44,7 @@ class Transactions:
         self._db: Connection | None = database
         self._side = side
         self._known = Known()
+        self._combined = Combined(usable=place.path is not None)
         self._closed = False
         # Pages of the log: guessed from what was written, corrected by what each checkpoint says it found.
         self._weight = 0
@@ -54,6 +58,7 @@ class Transactions:
         if self._db is None:
             self._db = connect(self._place, writes=True)
             self._known = Known()
+            self._combined = Combined(usable=True)
         return self._db
 
     # -- groups ------------------------------------------------------------------------------------------------------
@@ -61,6 +66,8 @@ class Transactions:
     def write(self, members: Sequence[Prepared], outcomes: list[Outcome], *, wait: bool) -> bool:
         """One transaction for all members, each left out, failed or committed; see `group.Work`."""
         with self.turn:
+            if len(members) == 1 and self._write_alone(members[0], outcomes):
+                return True
             try:
                 database = self.database()
                 if not self._begin(database, wait=wait):
@@ -73,6 +80,56 @@ class Transactions:
             finally:
                 self._unlock()
             return True
+
+    def _write_alone(self, member: Prepared, outcomes: list[Outcome]) -> bool:
+        """A single commit that needs no question, if nobody is in the way. False: nothing of it was written."""
+        database, known = self._db, self._known
+        if database is None or not known.covers(member) or database.in_transaction:
+            return False
+        if self._side is not None and not self._side.try_lock(alone=False):
+            return False
+        seq = known.seq + 1
+        try:
+            outcomes.append(GroupWriter(database, known, begun=False).write_alone(member, self._combined))
+        except (StaleThread, VersionConflict):
+            return False  # perhaps: what is known may be out of date, and nothing was written yet
+        except sqlite3.Error as error:
+            self._undo(database)
+            if self._stands(database, seq, member):
+                outcomes.append(Revision(0, seq))
+                return True
+            if is_busy(error) or isinstance(error, sqlite3.IntegrityError):
+                return False
+            outcomes.append(self._outcome(error, "commit"))
+            return True
+        except Exception as error:  # noqa: BLE001 - see `_write`
+            self._undo(database)
+            outcomes.append(self._outcome(error, "write"))
+            return True
+        except BaseException:  # a signal in this thread
+            self._undo(database)
+            if not outcomes and self._stands(database, seq, member):
+                outcomes.append(Revision(0, seq))
+            raise
+        finally:
+            self._unlock()
+        self.commits += 1
+        self._weight += member.weight
+        return True
+
+    def _stands(self, database: Connection, seq: int, member: Prepared) -> bool:
+        """Whether the member's commit was made, under this number."""
+        try:
+            return bool(database.execute(_IS_COMMIT, (seq, member.id)).fetchall())
+        except sqlite3.Error:
+            return False
+
+    def _all_stand(self, database: Connection, members: Sequence[Prepared], found: Sequence[Outcome]) -> bool:
+        """Whether the group was committed, although COMMIT failed: one of its commits tells for all."""
+        for member, answer in zip(members, found, strict=True):
+            if isinstance(answer, Revision):
+                return self._stands(database, answer.seq, member)
+        return False
 
     def _begin(self, database: Connection, *, wait: bool) -> bool:
         """Inside a transaction from now on; False: not at once, and `wait` is False."""
@@ -134,7 +191,9 @@ class Transactions:
             database.execute(_COMMIT)
         except Exception as error:  # noqa: BLE001 - whatever a member did, it and its neighbours must get an answer
             self._undo(database)
-            if len(members) == 1:
+            if step == "commit" and self._all_stand(database, members, found):
+                outcomes += found  # the disk failed when all was done; nobody may be committed again
+            elif len(members) == 1:
                 outcomes.append(self._outcome(error, step))
             else:
                 self._one_by_one(database, members, outcomes)

@@ -1,46 +1,53 @@
 """A group of commits into one open transaction: who may, what rows, one `executemany` a table.
 
-What the writer knows of the database (numbers of threads, chains, logs, namespaces; heads) is kept between groups in
-`Known`, and is exact as long as `PRAGMA data_version` says that no other connection committed. So in the common case a
-group asks nothing at all before it writes.
+What the writer knows of the database is kept between groups (`known.py`), so in the common case a group asks nothing at
+all before it writes. A single commit that needs no question is not even given a transaction: its
+statement is one (`combined.py`).
 
-Here: the order of effects within a commit and within a group. Not here: BEGIN and COMMIT, who leads (`backend.py`,
-`group.py`). The expectations of a member are checked before it leaves any trace, so leaving it out undoes nothing.
+Here: the order of effects within a commit and within a group. Not here: the transactions of groups (`transactions.py`),
+who leads (`group.py`). The expectations of a member are checked before it leaves any trace, so leaving it out undoes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from perdure.codec import text_to_bytes
 from perdure.errors import PerdureError, StorageError
 from perdure.storage.contract import (
+    CheckpointIs,
     ItemIs,
     Outcome,
     PruneHistory,
     RemoveCheckpoint,
+    RemoveRun,
     RemoveSegments,
     RemoveStaged,
     RemoveThread,
     RemoveWrites,
     Revision,
+    ThreadIs,
+    stale_checkpoint,
     stale_thread,
     version_conflict,
 )
 from perdure.storage.sql import Queries
-from perdure.storage.sqlite.connections import Connection
+from perdure.storage.sqlite.combined import Combined
+from perdure.storage.sqlite.connections import C, Connection
+from perdure.storage.sqlite.known import ChainState, ItemState, Known
 from perdure.storage.sqlite.packing import pack_id, unpack_id
 from perdure.storage.sqlite.rows import Chain, Key, Prepared, Put, Version
 
 Q: Final = Queries("queries/threads.sqlite.sql", "queries/items.sqlite.sql")
 
-_REMEMBERED: Final = 20_000  # chains, logs, namespaces: some 5 MB
 _ASKED_AT_ONCE: Final = 64
 _ITEMS_A_COMMIT: Final = 1 << 20
 _LOW: Final = (1 << 32) - 1
 
 # The statements of every commit, looked up once.
+_BEGIN = C["begin_write"]
+_COMMIT = C["commit"]
 _ADD_COMMIT = Q["add_commit"]
 _ADD_THREAD = Q["add_thread"]
 _ADD_CHAIN = Q["add_chain"]
@@ -77,57 +84,24 @@ _STATEMENTS: Final = (
     _END_VERSION,
     _SET_ITEM,
 )
-
-
-class _ChainState(NamedTuple):
-    """Numbers of thread and chain (0: none yet), and the head."""
-
-    thread: int
-    chain: int
-    head: bytes | None
-
-
-class _ItemState(NamedTuple):
-    """An item as the group has left it so far. `alive` False: deleted, its history still kept."""
-
-    id: int
-    version: int
-    alive: bool
-    created: int
-    updated: int
-
-
-class Known:
-    """What one connection knows of the database. Dropped whenever it may no longer be true."""
-
-    def __init__(self) -> None:
-        self.data_version = -1
-        self.forget()
-
-    def forget(self) -> None:
-        """Nothing is known from now on."""
-        self.seq = -1
-        self.threads: dict[bytes, int] = {}
-        self.chains: dict[Chain, _ChainState] = {}
-        self.logs: dict[tuple[int, int], int] = {}
-        self.namespaces: dict[bytes, tuple[int, int]] = {}  # number, greatest n of an item
-        self.last: list[int] | None = None  # greatest numbers of threads, chains, logs, namespaces
-
-    def trim(self) -> None:
-        """Forgets when there is too much to remember."""
-        if len(self.chains) + len(self.logs) + len(self.namespaces) > _REMEMBERED:
-            self.forget()
+_ORDER: Final = {statement: place for place, statement in enumerate(_STATEMENTS)}.__getitem__
 
 
 class GroupWriter:
-    """One group within one transaction. `outcome(member)` adds its rows or says why not; `finish()` writes them."""
+    """One group within one transaction.
 
-    def __init__(self, connection: Connection, known: Known) -> None:
+    `begun` False: there is no transaction yet. It begins with the first statement that needs one; what was read before is
+    proved by `add_commit`, which fails if anybody else made the commit of that number.
+    """
+
+    __slots__ = ("_begun", "_db", "_known", "_removed", "_rows", "_set_items", "_touched")
+
+    def __init__(self, connection: Connection, known: Known, *, begun: bool = True) -> None:
         self._db = connection
         self._known = known
+        self._begun = begun
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
         self._touched: set[bytes] = set()  # threads with rows that are not written yet
-        self._items: dict[Key, _ItemState] = {}
         self._set_items: dict[int, tuple[int, int, int]] = {}  # id -> version, alive, id
         self._removed = False
 
@@ -148,18 +122,53 @@ class GroupWriter:
                 outcomes.append(self._member(member))
             except PerdureError as error:
                 outcomes.append(error)
+            else:
+                self._touched |= member.threads
+                self._touched.update([chain[0] for chain in member.chains])
         self._flush()
         if self._removed:
             self._known.forget()
         return outcomes
 
+    def write_alone(self, member: Prepared, combined: Combined) -> Revision:
+        """The commit of a member that `Known.covers`, in a transaction of its own, with its end: one statement if possible.
+
+        Raises:
+            StaleThread: as `VersionConflict`; by what is known, which may be out of date. There is no transaction.
+            sqlite3.IntegrityError: what is known is out of date, or a segment exists. As any other error: nothing of
+                it may be kept, neither what is known nor the transaction, if there is one.
+        """
+        revision = self._member(member)
+        if not self._begun:
+            self._gather_set_items()
+            kinds: list[str] = []
+            values: list[Any] = []
+            for kind in sorted(self._rows, key=_ORDER):
+                for row in self._rows[kind]:
+                    kinds.append(kind)
+                    values += row
+            text = combined.text(self._db, tuple(kinds))
+            if text is not None:
+                self._db.execute(text, values)
+                return revision
+        self._flush()
+        self._db.execute(_COMMIT)
+        return revision
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._db.execute(_BEGIN)
+            self._begun = True
+
     # -- knowing -----------------------------------------------------------------------------------------------------
 
     def _ask(self, name: str, *values: bytes | int) -> list[tuple[Any, ...]]:
+        self._begin()
         return self._db.execute(Q[name], values).fetchall()
 
     def _ask_many(self, name: str, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Answers about many rows of values, in few questions. Padded, so that few texts of the block are ever compiled."""
+        self._begin()
         found: list[tuple[Any, ...]] = []
         wanted = list(rows)
         for start in range(0, len(wanted), _ASKED_AT_ONCE):
@@ -176,8 +185,8 @@ class GroupWriter:
         threads = {name for member in members for name in member.threads if name not in known.threads}
         chains |= {(name, b"") for name in threads}
         if chains:
-            for name, ns, thread, chain, head in self._ask_many("find_chains", chains):
-                known.chains[name, ns] = _ChainState(thread or 0, chain or 0, head)
+            for name, ns, thread, chain, head, seq in self._ask_many("find_chains", chains):
+                known.chains[name, ns] = ChainState(thread or 0, chain or 0, head, seq or 0)
                 if thread:
                     known.threads[name] = thread
         logs = {
@@ -190,7 +199,7 @@ class GroupWriter:
         if logs:
             for thread, log, number in self._ask_many("find_logs", logs):
                 known.logs[thread, log] = number
-        keys = {key for member in members for key in member.known_items if key not in self._items}
+        keys = {key for member in members for key in member.known_items if key not in known.items}
         if keys:
             self._learn_items(keys)
 
@@ -205,7 +214,7 @@ class GroupWriter:
         }
         for number, key, *state in self._ask_many("find_items", wanted):
             id, version, alive, created, updated = state
-            self._items[wanted[number, key]] = _ItemState(id, version, alive == 1, created, updated)
+            self._known.items[wanted[number, key]] = ItemState(id, version, alive == 1, created, updated)
 
     def _next(self, kind: int) -> int:
         """The next number of a thread (0), chain (1), log (2) or namespace (3)."""
@@ -221,12 +230,12 @@ class GroupWriter:
             self._add(_ADD_THREAD, (number, name))
         return number
 
-    def _chain(self, chain: Chain) -> _ChainState:
+    def _chain(self, chain: Chain) -> ChainState:
         """The chain's state, with numbers."""
         state = self._known.chains[chain]
         if not state.chain:
             thread = self._thread(chain[0])
-            state = self._known.chains[chain] = _ChainState(thread, self._next(1), None)
+            state = self._known.chains[chain] = ChainState(thread, self._next(1), None)
             self._add(_ADD_CHAIN, (state.chain, thread, chain[1]))
         return state
 
@@ -239,11 +248,15 @@ class GroupWriter:
 
     # -- one member --------------------------------------------------------------------------------------------------
 
-    def _member(self, member: Prepared) -> Outcome:
+    def _member(self, member: Prepared) -> Revision:
         for chain, id, said in member.heads:
-            found = self._known.chains[chain].head
-            if found != id:
+            state = self._known.chains[chain]
+            found = state.head
+            if found != id or (said.revision is not None and said.revision.seq != state.seq):
                 raise stale_thread(said, None if found is None else unpack_id(found))
+        for want in member.rests:
+            if not self._rests(want):
+                raise stale_checkpoint(want)
         if member.versions:
             self._check_versions(member.versions)
         if len(member.items) > _ITEMS_A_COMMIT:
@@ -269,14 +282,24 @@ class GroupWriter:
         version = seq << 20
         for put in member.items:
             version = self._put(put, version, member.at)
-        self._touched |= member.threads
-        self._touched.update(chain[0] for chain in member.chains)
         return Revision(0, seq)
+
+    def _rests(self, want: CheckpointIs | ThreadIs) -> bool:
+        name = text_to_bytes(want.thread)
+        if name in self._touched:
+            self._flush()
+        if isinstance(want, ThreadIs):
+            self._number_of(name, b"")
+            [(newest,)] = self._ask("newest_seq_of_thread", self._known.threads.get(name, 0))
+            return newest is None or newest <= want.revision.seq
+        chain = self._number_of(name, text_to_bytes(want.ns))
+        rows = self._ask("seq_of_checkpoint", chain, pack_id(want.checkpoint))
+        return bool(rows) and (want.revision is None or rows[0][0] == want.revision.seq)
 
     def _check_versions(self, wanted: Sequence[Version]) -> None:
         failed: list[tuple[ItemIs, int | None]] = []
         for item, version, said in wanted:
-            state = self._items.get(item)
+            state = self._known.items.get(item)
             found = state.version if state and state.alive else None
             if found != version:
                 failed.append((said, found))
@@ -284,10 +307,12 @@ class GroupWriter:
             raise version_conflict(failed)
 
     def _checkpoint(self, row: tuple[Any, ...], seq: int) -> None:
-        chain, id, parent, parent_ns, step, source, at, run, whole, metadata, state = row
-        number, head = self._chain(chain)[1:]
+        chain, id, parent, parent_ns, step, source, at, run, whole, metadata, state, made = row
+        thread, number, head, _ = self._chain(chain)
+        seq = made or seq
+        if head is None or id >= head:
+            self._known.chains[chain] = ChainState(thread, number, id, seq)
         if head is None or id > head:
-            self._known.chains[chain] = self._known.chains[chain]._replace(head=id)
             if parent is not None and parent == head and parent_ns is None:
                 parent = b""
         elif id != head:  # between others: whoever said "the one before me" must say which
@@ -300,7 +325,7 @@ class GroupWriter:
 
     def _put(self, put: Put, version: int, at: int) -> int:
         """Adds one version of an item; the next free version."""
-        state = self._items.get(put.item)
+        state = self._known.items.get(put.item)
         alive = state is not None and state.alive
         if put.value is None and not alive:
             return version  # deleting what isn't there changes nothing
@@ -327,7 +352,7 @@ class GroupWriter:
                 put.value,
             ),
         )
-        self._items[put.item] = _ItemState(id, version, put.value is not None, created, updated)
+        self._known.items[put.item] = ItemState(id, version, put.value is not None, created, updated)
         return version + 1
 
     def _new_item_id(self, space: bytes) -> int:
@@ -351,10 +376,9 @@ class GroupWriter:
 
     def _flush(self) -> None:
         """Writes what was gathered, in the order of effects."""
+        self._begin()
+        self._gather_set_items()
         rows = self._rows
-        if self._set_items:
-            rows[_SET_ITEM] = list(self._set_items.values())
-            self._set_items = {}
         for statement in _STATEMENTS:
             gathered = rows.get(statement)
             if not gathered:
@@ -365,6 +389,11 @@ class GroupWriter:
                 self._db.executemany(statement, gathered)
         self._rows = {}
         self._touched = set()
+
+    def _gather_set_items(self) -> None:
+        if self._set_items:
+            self._rows[_SET_ITEM] = list(self._set_items.values())
+            self._set_items = {}
 
     # -- removals ----------------------------------------------------------------------------------------------------
 
@@ -389,8 +418,8 @@ class GroupWriter:
 
     def _number_of(self, thread: bytes, ns: bytes) -> int:
         if (thread, ns) not in self._known.chains:
-            for _, _, number, chain, head in self._ask_many("find_chains", [(thread, ns)]):
-                self._known.chains[thread, ns] = _ChainState(number or 0, chain or 0, head)
+            for _, _, number, chain, head, seq in self._ask_many("find_chains", [(thread, ns)]):
+                self._known.chains[thread, ns] = ChainState(number or 0, chain or 0, head, seq or 0)
                 if number:
                     self._known.threads[thread] = number
         return self._known.chains[thread, ns].chain
@@ -404,6 +433,10 @@ class GroupWriter:
                 self._remove_thread(text_to_bytes(thread))
             case RemoveCheckpoint(thread, ns, id):
                 self._remove_checkpoint(text_to_bytes(thread), text_to_bytes(ns), pack_id(id))
+            case RemoveRun(thread, id):
+                name = text_to_bytes(thread)
+                self._number_of(name, b"")
+                self._ask("remove_run", self._known.threads.get(name, 0), pack_id(id))
             case RemoveSegments(thread, log, start):
                 self._remove_segments(text_to_bytes(thread), log, start)
             case PruneHistory(before, limit):
@@ -413,7 +446,6 @@ class GroupWriter:
         seq, last = self._known.seq, self._known.last
         self._known.forget()
         self._known.seq, self._known.last = seq, last  # only grew, so still free
-        self._items = {}
         self._learn([member])
 
     def _remove_thread(self, name: bytes) -> None:
