@@ -6,6 +6,7 @@ Here: URLs and options. Not here: the faces (`checkpoint`, `store`), the databas
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import PurePath
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
@@ -44,6 +45,7 @@ def connect(
 
     Raises:
         ValueError: the URL cannot be right.
+        TypeError: the URL is no string, or `encryption` neither key nor cipher.
         PerdureError: the scheme or an option is not supported (yet).
         StorageError: the file cannot be opened, is no database, was written by a newer Perdure, or the key is not its.
 
@@ -69,10 +71,18 @@ def _cipher(encryption: Cipher | bytes | str | None) -> Cipher | None:
         from perdure.codec import AesGcm
 
         return AesGcm(encryption)
+    if not all(hasattr(encryption, name) for name in ("key_id", "seal", "open")):
+        raise TypeError(
+            f"encryption is a {type(encryption).__name__}: give a 32-byte key (raw or base64), or a perdure.codec.Cipher."
+            " Nothing was opened."
+        )
     return encryption
 
 
 def _open(url: str) -> Backend:
+    if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers come here, too
+        name = url if isinstance(url, PurePath) else "agent.db"
+        raise TypeError(f"url={url!r}: give a URL, a string such as 'sqlite:///{name}'. Nothing was opened.")
     scheme, found, rest = url.partition("://")
     if not found:
         raise ValueError(f"{url!r} is not a URL. For a file write 'sqlite:///{url}', for memory 'memory://'.")

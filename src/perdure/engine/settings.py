@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from operator import index
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, SupportsIndex, cast
 
 from perdure.constants import sounds_secret
 from perdure.engine.context import TASK_KEY, TaskContext
@@ -67,6 +68,52 @@ def default_recursion_limit() -> int:
     return RECURSION_LIMIT
 
 
+def checked_config(config: Any) -> Mapping[str, Any] | None:
+    """The config as it was given, if it can be one. Raises TypeError. Asked at every call, so it looks at few things."""
+    if config is None:
+        return None
+    if type(config) is not dict and not isinstance(config, Mapping):
+        raise _no_dict("config", config, "{'configurable': {'thread_id': '1'}}")
+    given = cast("Mapping[str, Any]", config)
+    if (inner := given.get("configurable")) is not None and type(inner) is not dict:
+        _check_mapping("configurable", inner, "{'thread_id': '1'}")
+    if (inner := given.get("metadata")) is not None and type(inner) is not dict:
+        _check_mapping("metadata", inner, "{'user': 'ada'}")
+    if (tags := given.get("tags")) is not None:
+        _check_tags(tags)
+    return given
+
+
+def _check_mapping(name: str, given: object, example: str) -> None:
+    if not isinstance(given, Mapping):
+        raise _no_dict(name, given, example)
+
+
+def _no_dict(name: str, given: object, example: str) -> TypeError:
+    return TypeError(
+        f"{name}={given!r}: this is a {type(given).__name__}; give a dict, such as {example}. Nothing was run."
+    )
+
+
+def _check_tags(given: object) -> None:
+    several = isinstance(given, (list, tuple, set, frozenset))
+    if several and all(isinstance(tag, str) for tag in cast("Iterable[object]", given)):
+        return
+    raise TypeError(f"tags={given!r}: give a list of strings. Nothing was run.")
+
+
+def positive(name: str, given: object) -> int:
+    """The number, if it is an integer of at least 1. Raises ValueError, which names it."""
+    if type(given) is int and given >= 1:
+        return given
+    number = index(given) if isinstance(given, SupportsIndex) and not isinstance(given, bool) else None
+    if number is None:
+        raise ValueError(f"{name}={given!r}: {name} must be at least 1, an integer. Nothing was run.")
+    if number < 1:
+        raise ValueError(f"{name}={number}: {name} must be at least 1. Nothing was run.")
+    return number
+
+
 def merge_configs(*configs: Mapping[str, Any] | None) -> dict[str, Any]:
     """One config: tags and callback lists concatenate, metadata and configurable merge by key, later wins."""
     given = [config for config in configs if config]
@@ -90,13 +137,11 @@ def merge_configs(*configs: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def read_settings(config: Mapping[str, Any]) -> Settings:
-    """The settings that a (merged) config means. Raises ValueError for a recursion limit below 1."""
+    """The settings that a (merged) config means. Raises ValueError for a limit that is no integer of at least 1."""
     configurable: Mapping[str, Any] = config.get("configurable") or {}
     thread = configurable.get("thread_id")
     limit = config.get("recursion_limit")
-    limit = default_recursion_limit() if limit is None else int(limit)
-    if limit < 1:
-        raise ValueError("recursion_limit must be at least 1")
+    limit = default_recursion_limit() if limit is None else positive("recursion_limit", limit)
     tags: Sequence[str] = config.get("tags") or ()
     run_id = config.get("run_id") or configurable.get("run_id")
     concurrency = config.get("max_concurrency")
@@ -110,7 +155,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
         tags=tuple(tags),
         callbacks=config.get("callbacks"),
         recursion_limit=limit,
-        max_concurrency=None if concurrency is None else max(1, int(concurrency)),
+        max_concurrency=None if concurrency is None else positive("max_concurrency", concurrency),
         run_id=None if run_id is None else str(run_id),
         run_name=config.get("run_name"),
         parent=configurable.get(TASK_KEY),

@@ -21,6 +21,7 @@ __all__ = [
     "branch_name",
     "destinations_of",
     "mapping_of",
+    "metadata_of",
     "named",
     "policies_of",
     "refuse_later",
@@ -60,19 +61,32 @@ def mapping_of(path_map: PathMap) -> dict[Hashable, str] | None:
     return {as_name(name): as_name(name) for name in path_map}
 
 
-def policies_of(given: RetryPolicy | Sequence[RetryPolicy]) -> tuple[RetryPolicy, ...]:
+def policies_of(given: RetryPolicy | Sequence[RetryPolicy], *, of: str = "") -> tuple[RetryPolicy, ...]:
     """One or several policies as a tuple.
 
     Raises:
         TypeError: something else, or a `retry_on` that is no class, sequence or function.
     """
-    policies = cast("tuple[object, ...]", (given,) if isinstance(given, RetryPolicy) else tuple(given))
+    policies = _one_or_several(given)
     for policy in policies:
         if not isinstance(policy, RetryPolicy):
-            raise TypeError(f"retry_policy is a RetryPolicy or a sequence of them, not {policy!r}.")
+            raise TypeError(f"{of}retry_policy is a RetryPolicy or a sequence of them, not {policy!r}.")
         if not callable(policy.retry_on):
             retries(policy, Exception())  # refuses what it cannot use, now instead of at the first failure
     return cast("tuple[RetryPolicy, ...]", policies)
+
+
+def _one_or_several(given: object) -> tuple[object, ...]:
+    if isinstance(given, Sequence) and not isinstance(given, RetryPolicy | str):  # a policy is a tuple, too
+        return tuple(cast("Sequence[object]", given))
+    return (given,)
+
+
+def metadata_of(given: Mapping[str, Any] | None, node: str) -> dict[str, Any]:
+    """A node's metadata as a dict of its own. Raises TypeError for something else."""
+    if given is not None and not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers come here, too
+        raise TypeError(f"node {node!r}: metadata is a dict, not {given!r}. The node was not added.")
+    return dict(given or {})
 
 
 def refuse_later(**later: object) -> None:

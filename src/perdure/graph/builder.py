@@ -23,6 +23,7 @@ from perdure.graph.arguments import (
     branch_name,
     destinations_of,
     mapping_of,
+    metadata_of,
     named,
     policies_of,
     refuse_later,
@@ -216,6 +217,7 @@ class GraphBuilder(Generic[StateT, ContextT, InputT, OutputT]):
         )
         name, action = named(node, action)
         check_name(name)
+        retry = None if retry_policy is None else policies_of(retry_policy, of=f"node {name!r}: ")
         if name in self.nodes:
             raise ValueError(f"Node `{name}` already present.")
         code = user_code(action, role=f"node {name!r}")
@@ -226,8 +228,8 @@ class GraphBuilder(Generic[StateT, ContextT, InputT, OutputT]):
                 input_schema or code.schema, explicit=input_schema is not None, of=f"node {name!r}"
             ),
             destinations_of(destinations, code),
-            None if retry_policy is None else policies_of(retry_policy),
-            dict(metadata or {}),
+            retry,
+            metadata_of(metadata, name),
         )
         self._touched("a node")
         self.nodes[name] = drawn

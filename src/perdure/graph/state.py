@@ -13,6 +13,7 @@ from perdure.graph.builder import GraphBuilder
 from perdure.graph.compile import build_spec
 from perdure.graph.spec import GraphSpec
 from perdure.pregel.compiled import CompiledGraph
+from perdure.store.base import BaseStore
 from perdure.types import ensure_valid_checkpointer
 from perdure.typing import ContextT, InputT, OutputT, StateT
 
@@ -75,7 +76,7 @@ class StateGraph(GraphBuilder[StateT, ContextT, InputT, OutputT], Generic[StateT
 
         Raises:
             ValueError: the drawing is no graph yet: an unknown node, no entry point, and so on; names the culprit.
-            TypeError: `checkpointer` is no saver.
+            TypeError: `checkpointer` is no saver, or `store` no store.
         """
         for option, given in (("cache", cache), ("transformers", transformers)):
             if given is not None:
@@ -86,7 +87,23 @@ class StateGraph(GraphBuilder[StateT, ContextT, InputT, OutputT], Generic[StateT
         if database is not None:
             checkpointer, store = database.checkpointer, database.store if store is None else store
         ensure_valid_checkpointer(checkpointer)
+        _check_store(store)
         spec = build_spec(
             self, name=name or "LangGraph", interrupt_before=interrupt_before, interrupt_after=interrupt_after
         )
         return CompiledStateGraph(self, spec, checkpointer=checkpointer, store=store, debug=debug)
+
+
+def _check_store(store: object) -> None:
+    """Raises TypeError for what is no store: found here, and not by the first node that writes."""
+    if store is None or isinstance(store, BaseStore):
+        return
+    if hasattr(store, "__perdure_database__"):
+        raise TypeError(
+            "compile(store=...) was given a Database. Write compile(db) for its saver and its store, or store=db.store."
+        )
+    kind = type(store)
+    raise TypeError(
+        f"compile: store={store!r}: this is a {kind.__module__}.{kind.__qualname__}; expected a store, an instance of"
+        " perdure.store.base.BaseStore such as InMemoryStore(), SqliteStore(...) or perdure.connect(...).store."
+    )

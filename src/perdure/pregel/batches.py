@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, cast
 
+from perdure.engine.settings import checked_config, positive
+
 if TYPE_CHECKING:
     from perdure.pregel.compiled import CompiledGraph
 
@@ -21,8 +23,8 @@ def _configs(config: Any, number: int) -> list[Mapping[str, Any] | None]:
             raise ValueError(
                 f"{number} inputs and {len(configs)} configs: give one config, or one for each input."
             )
-        return configs
-    return [config] * number
+        return [checked_config(one) for one in configs]
+    return [checked_config(config)] * number
 
 
 def _lanes(configs: Sequence[Mapping[str, Any] | None]) -> list[_Lane]:
@@ -36,7 +38,11 @@ def _lanes(configs: Sequence[Mapping[str, Any] | None]) -> list[_Lane]:
 
 
 def _width(configs: Sequence[Mapping[str, Any] | None], lanes: int) -> int:
-    limits = [config["max_concurrency"] for config in configs if config and config.get("max_concurrency")]
+    limits = [
+        positive("max_concurrency", config["max_concurrency"])
+        for config in configs
+        if config and config.get("max_concurrency") is not None
+    ]
     return max(1, min([lanes, *limits, 32]))
 
 

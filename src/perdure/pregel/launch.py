@@ -19,7 +19,7 @@ from perdure.engine.memory import Memory
 from perdure.engine.observe import surroundings
 from perdure.engine.ports import Ports
 from perdure.engine.run import Run
-from perdure.engine.settings import Settings, merge_configs, read_settings
+from perdure.engine.settings import Settings, checked_config, merge_configs, read_settings
 from perdure.engine.unsaved import NoChain
 from perdure.errors import Conflict, PerdureError
 from perdure.pregel.faces import Saver, memory_of, own_saver, teach
@@ -41,6 +41,7 @@ def settings_of(
     graph: CompiledGraph[Any, Any, Any, Any], config: Mapping[str, Any] | None, *, nested: bool = True
 ) -> Settings:
     """The settings of a call: bound config, then the call's own; inside a task the task's config comes first."""
+    config = checked_config(config)
     inside = _enclosing(config) if nested else None
     merged = merge_configs(surroundings(inside), graph.config, config)
     settings = read_settings(merged)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 from perdure.checkpoint.asking import before_of, filter_of, limit_of
 from perdure.engine.foreign import ForeignChain
 from perdure.engine.ports import AsyncPorts, BlockingPorts, Ports, drive
-from perdure.engine.settings import merge_configs, read_settings
+from perdure.engine.settings import checked_config, merge_configs, read_settings
 from perdure.errors import InvalidUpdateError, PerdureError, StaleThread
 from perdure.graph.spec import GraphSpec
 from perdure.pregel import snapshots, updates
@@ -112,7 +112,7 @@ class ThreadMethods:
     def _place(self, config: Mapping[str, Any]) -> tuple[str, str, str | None, Saver | None]:
         if not self.checkpointer or self.checkpointer is True:
             raise ValueError("No checkpointer set")
-        settings = read_settings(merge_configs(self.config, config))
+        settings = read_settings(merge_configs(self.config, checked_config(config)))
         if settings.ns:
             raise PerdureError(
                 f"checkpoint_ns={settings.ns!r}: the state of nested graphs arrives with a later release"
