@@ -19,6 +19,7 @@ from crash.program import State, checked_chains, one_more, thread
 from perdure import Database, clock, connect
 from perdure.errors import Conflict, PerdureError, StaleThread, StorageError
 from perdure.graph import START, StateGraph
+from perdure.testing import FakeClock
 from perdure.types import Command, interrupt
 
 MANY = 64
@@ -227,23 +228,14 @@ def test_two_calls_at_once_on_a_thread_the_later_gets_a_conflict(db: Database) -
     check(db, ["t"], 1)
 
 
-class SteppingBack(clock.Clock):
-    """A clock that can be set."""
-
-    shift = 0
-
-    def micros(self) -> int:
-        return super().micros() + self.shift
-
-
 @pytest.mark.parametrize("url", ["memory://", "sqlite:///{}/b.db"])
 def test_a_clock_set_back_an_hour_between_two_steps(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with connect(url.format(tmp_path)) as db, clock.use_clock(SteppingBack()) as now:
+    with connect(url.format(tmp_path)) as db, FakeClock() as now:
 
         def sets_back() -> None:
-            now.shift -= 3_600_000_000  # type: ignore[attr-defined] - a SteppingBack
+            now.advance(hours=-1)
             monkeypatch.setattr(clock, "_last_tick", 0)  # as in another process, which has seen no later time
 
         def sets_the_clock_back(state: State, *, store: Any) -> State:

@@ -12,49 +12,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure import clock
-from perdure.clock import Clock, new_checkpoint_id, random_id, use_clock, uuid6
+from perdure.clock import new_checkpoint_id, random_id, use_clock, uuid6
+from perdure.testing import FakeClock
 
-HOUR = 3_600 * 1_000_000
-
-
-class HeldClock(Clock):
-    """Stands still until it is moved."""
-
-    def __init__(self, micros: int) -> None:
-        self.at = micros
-
-    def micros(self) -> int:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at / 1e6
+SOON = datetime(1970, 1, 1, microsecond=5, tzinfo=UTC)
+LATER = datetime(1970, 1, 1, microsecond=6, tzinfo=UTC)
 
 
 @pytest.fixture
-def held() -> Iterator[HeldClock]:
-    mine = HeldClock(clock.micros())
-    with use_clock(mine):
+def held() -> Iterator[FakeClock]:
+    with FakeClock() as mine:
         yield mine
 
 
-def test_ids_grow_though_the_clock_stands(held: HeldClock) -> None:
+def test_ids_grow_though_the_clock_stands(held: FakeClock) -> None:
     ids = [uuid6() for _ in range(1000)]
 
     assert ids == sorted(ids)
     assert len(set(ids)) == 1000
 
 
-def test_ids_grow_though_the_clock_steps_back(held: HeldClock) -> None:
+def test_ids_grow_though_the_clock_steps_back(held: FakeClock) -> None:
     before = new_checkpoint_id()
-    held.at -= HOUR
+    held.advance(hours=-1)
 
     assert new_checkpoint_id() > before
 
 
-def test_a_checkpoint_id_exceeds_a_head_that_another_process_made_an_hour_ahead(held: HeldClock) -> None:
-    held.at += HOUR
+def test_a_checkpoint_id_exceeds_a_head_that_another_process_made_an_hour_ahead(held: FakeClock) -> None:
+    held.advance(hours=1)
     head = str(uuid.UUID(int=uuid6().int + (1000 << 64)))  # as of a process of which ours knows nothing
-    held.at -= HOUR
+    held.advance(hours=-1)
 
     ids = [new_checkpoint_id(head) for _ in range(10)]
 
@@ -87,14 +75,14 @@ def test_any_text_is_taken_as_a_head(head: str) -> None:
     uuid.UUID(new_checkpoint_id(head))
 
 
-def test_ids_are_version_six_and_tell_their_time(held: HeldClock) -> None:
-    held.at += 10 * HOUR  # ahead of whatever ids were made before
+def test_ids_are_version_six_and_tell_their_time(held: FakeClock) -> None:
+    held.advance(hours=10)  # ahead of whatever ids were made before
     made = uuid6()
 
     assert (made.version, made.variant) == (6, uuid.RFC_4122)
     assert uuid.UUID(str(made)) == made
     ticks = (made.int >> 80) << 12 | (made.int >> 64) & 0xFFF
-    assert ticks == held.at * 10 + 0x01B21DD213814000
+    assert ticks == held.micros() * 10 + 0x01B21DD213814000
 
 
 def test_both_forms_of_ids_sort_together() -> None:
@@ -160,17 +148,17 @@ def test_a_forked_child_draws_other_ids() -> None:
     assert int(os.read(reader, 100)) != random_id()
 
 
-def test_time_comes_from_the_clock_in_use(held: HeldClock) -> None:
-    held.at = 1_000_000
+def test_time_comes_from_the_clock_in_use(held: FakeClock) -> None:
+    held.set(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
 
     assert clock.now() == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
     assert clock.micros() == 1_000_000
-    assert clock.monotonic() == 1.0
+    assert clock.monotonic() == held.monotonic()
 
 
 def test_the_earlier_clock_is_back_after_the_block() -> None:
-    with use_clock(HeldClock(5)) as outer:
-        with use_clock(HeldClock(6)) as inner:
+    with use_clock(FakeClock(SOON)) as outer:
+        with use_clock(FakeClock(LATER)) as inner:
             assert (clock.micros(), inner.micros()) == (6, 6)
         assert clock.micros() == outer.micros() == 5
 
