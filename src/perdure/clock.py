@@ -199,7 +199,7 @@ def _as_text(tick: int) -> str:
 
 def commit_id(at: int) -> bytes:
     """16 bytes that no other commit has, ordered by time where `at` (microseconds since 1970) is."""
-    return (at << 64 | _random.getrandbits(64)).to_bytes(16, "big")
+    return (max(at, 0) << 64 | _random.getrandbits(64)).to_bytes(16, "big")
 
 
 def random_id() -> int:

@@ -103,3 +103,44 @@ def test_a_put_among_the_recorded_writes_keeps_its_place(run: Colour, db: Any) -
 def changes(db: Any) -> list[Any]:
     with db.backend.read() as snapshot:
         return snapshot.changes(None, 100)
+
+
+def test_an_update_from_outside_takes_what_is_recorded_in_the_order_it_was_recorded(
+    run: Colour, db: Any
+) -> None:
+    siblings = Siblings({0, 1}, before=True)
+    graph = siblings.graph(db)
+    run.invoke(graph, {}, thread("t"))
+    first = next(task for task in run.state(graph, thread("t")).tasks if task.path[1] == 0)
+    run.invoke(graph, Command(resume={first.interrupts[0].id: "yes"}), thread("t"))  # recorded behind 2 and 3
+
+    run.update(graph, thread("t"), {"log": [1]}, as_node="w")
+
+    assert db.store.get(C, "k").value == {"n": 33}
+
+
+def test_a_computed_write_that_fails_in_the_one_commit_of_exit_is_the_users_error(
+    run: Colour, db: Any
+) -> None:
+    def at_most_ten(found: dict[str, Any] | None) -> dict[str, Any]:
+        number = found["n"] if found else 0
+        if number > 10:
+            raise ValueError("more than ten")
+        return {"n": number + 1}
+
+    def counts(state: State, *, store: Any) -> State:
+        store.update(C, "k", at_most_ten)
+        return {"log": [1]}
+
+    def meanwhile(state: State) -> State:
+        db.store.direct.put(C, "k", {"n": 1000})
+        return {"log": [2]}
+
+    drawing: Any = StateGraph(State).add_sequence([counts, meanwhile])
+    graph = drawing.add_edge(START, "counts").compile(db)
+
+    with pytest.raises(ValueError, match="more than ten"):
+        run.invoke(graph, {}, thread("t"), durability="exit")
+
+    assert db.store.get(C, "k").value == {"n": 1000}
+    assert run.state(graph, thread("t")).values == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import threading
 import time
 from enum import Enum, StrEnum
 from typing import Annotated, Any
@@ -253,3 +254,19 @@ def test_a_batch_takes_a_config_for_each_input(run: Colour, db: Any) -> None:
 
     assert run.state(graph, thread("one")).values == {"log": [1, "a"]}
     assert run.state(graph, thread("two")).values == {"log": [2, "a"]}
+
+
+async def test_a_blocking_path_function_at_the_start_does_not_hold_the_loop() -> None:
+    where: list[int] = []
+
+    def path(state: Any) -> str:
+        where.append(threading.get_ident())
+        return "a"
+
+    async def a(state: Any) -> Any:
+        return {"log": ["a"]}
+
+    graph: Any = StateGraph(Log).add_node("a", a).set_conditional_entry_point(path, ["a"]).compile()
+
+    assert (await graph.ainvoke({"log": []}))["log"] == ["a"]
+    assert where != [threading.get_ident()]

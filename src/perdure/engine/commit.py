@@ -391,6 +391,7 @@ class OwnChain:
                 if not can_repeat(error, resolved) or attempt == TRIES - 1:
                     raise
                 await self.ports.pause(pause_before(attempt))
+                parts.at = clock.micros()
         raise AssertionError("the last try returns or raises")
 
     async def _send_soon(self, parts: Parts, operations: Sequence[Operation]) -> None:

@@ -328,7 +328,8 @@ def _passed_on(run: Run, task: Task) -> Finished | None:
 
 def runs_here(task: Task, ports: Ports) -> bool:
     """Whether the task needs neither a thread nor a task of the loop."""
-    return ports.blocking or task.node.hidden or task.node.call.asynchronous is not None
+    node = task.node
+    return ports.blocking or node.call.asynchronous is not None or (node.hidden and not node.branches)
 
 
 class _Together:

@@ -120,6 +120,9 @@ class Run:
                 await observe.run_resumed(self, self.span)
             await self._loop()
             await self.chain.finish()
+        except UpdateFailed as failure:  # of durability `exit`: its steps are done, their one commit is not
+            await self._wind_up()
+            raise failure.error from None
         except BaseException:
             await self._wind_up()
             raise
@@ -218,7 +221,9 @@ class Run:
                     raise
                 known = [left for left in finished if left.task not in due]
             except UpdateFailed as failure:
-                failed = next(left for left in finished if failure.operation in left.operations)
+                failed = next(
+                    left for left in finished if any(op is failure.operation for op in left.operations)
+                )
                 failures += 1
                 pause = pause_after(failed.task, failure.error, failures)
                 if pause is None:

@@ -18,6 +18,7 @@ from perdure.engine.commit import OwnChain
 from perdure.engine.context import TaskContext
 from perdure.engine.execute import route_branch
 from perdure.engine.foreign import ForeignChain
+from perdure.engine.recorded import in_order
 from perdure.engine.run import Run
 from perdure.engine.state import Task, live_of
 from perdure.errors import InvalidUpdateError
@@ -107,7 +108,7 @@ async def _superstep(run: Run, updates: Sequence[StateUpdate], copied_parent: st
 
 
 def _step(run: Run, applied: Applied, finished: Sequence[Finished]) -> Step:
-    operations = [operation for left in finished for operation in left.operations]
+    operations = in_order([operation for left in finished for operation in left.operations])
     return Step(run.live, applied, run.step, "update", finished, operations)
 
 
