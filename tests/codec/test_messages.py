@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import ormsgpack
 import pytest
 
 from perdure.codec import Codec
@@ -75,13 +76,26 @@ def test_a_class_of_ones_own_that_is_a_message_has_to_be_named_as_before() -> No
         Codec().encode({"said": Own("x")})
 
 
-def test_no_other_name_in_the_data_leads_into_langchain() -> None:
+def test_a_class_that_only_calls_itself_like_a_message_is_refused() -> None:
+    from langchain_core import messages as theirs
+
+    made: Any = type("HumanMessage", (theirs.HumanMessage,), {"__module__": "langchain_core.messages.human"})
+
+    with pytest.raises(EncodingError, match="HumanMessage"):
+        Codec().encode(made("x"))
+
+
+@pytest.mark.parametrize("name", ["BaseMessage", "get_buffer_string", "HumanMessage\0", "__doc__", 7, None])
+def test_no_other_name_in_the_data_leads_into_langchain(name: object) -> None:
     codec = Codec()
     good = codec.encode(messages()[0])
+    tag, plain = ormsgpack.unpackb(good[1:], ext_hook=lambda tag, packed: (tag, ormsgpack.unpackb(packed)))
+    assert plain[0] == "HumanMessage"
 
-    for other in (b"BaseMessage ", b"get_buffer_s", b"HumanMessag\x00"):
-        with pytest.raises(EncodingError):
-            codec.decode(good.replace(b"HumanMessage", other))
+    bad = good[:1] + ormsgpack.packb(ormsgpack.Ext(tag, ormsgpack.packb([name, *plain[1:]])))
+
+    with pytest.raises(EncodingError):
+        codec.decode(bad)
 
 
 def python(code: str, cwd: Path) -> str:

@@ -13,7 +13,7 @@ import pytest
 from engine.kit import Colour, Log, chain, fan, logs, thread
 from perdure.errors import InvalidUpdateError, NodeCancelledError, PerdureError
 from perdure.graph import START, StateGraph
-from perdure.types import Command
+from perdure.types import Command, RetryPolicy
 
 
 class Boom(Exception):
@@ -230,6 +230,40 @@ def test_an_update_of_memory_that_fails_at_the_commit_is_the_failure_of_its_task
     assert "one is enough" in str(failed["b"])
     assert db.store.get(("c",), "k") is None  # the step is not done
     assert sorted(ran) == ["a", "b"]
+
+
+def test_an_update_that_fails_at_the_commit_is_tried_again_as_its_tasks_policy_says(
+    run: Colour, db: Any
+) -> None:
+    refusals = [1, 2]
+    ran: list[str] = []
+
+    def reluctant(found: dict[str, Any] | None) -> dict[str, Any]:
+        if found and refusals:
+            raise Hiccup(refusals.pop())
+        return {"n": (found["n"] if found else 0) + 1}
+
+    def counts(name: str) -> Any:
+        def node(state: Log, *, store: Any) -> Log:
+            ran.append(name)
+            store.update(("c",), "k", reluctant)
+            return {"log": [name]}
+
+        return node
+
+    again = RetryPolicy(initial_interval=0.0, jitter=False, max_attempts=3, retry_on=Hiccup)
+    drawing: Any = StateGraph(Log).add_node("a", counts("a")).add_node("b", counts("b"), retry_policy=again)
+    graph = drawing.add_edge(START, "a").add_edge(START, "b").compile(db)
+
+    assert run.invoke(graph, {}, thread("t"))["log"] == ["a", "b"]
+
+    assert db.store.get(("c",), "k").value == {"n": 2}
+    assert ran.count("a") == 1
+    assert ran.count("b") == 3
+
+
+class Hiccup(Exception):
+    """What passes when one tries again."""
 
 
 def test_a_value_that_cannot_be_saved_is_an_error_with_its_path_and_nothing_is_lost(

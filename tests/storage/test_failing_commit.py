@@ -68,9 +68,14 @@ def test_a_group_that_was_committed_is_not_committed_again(db: SqliteBackend) ->
     assert not AnswersAnError.due
 
 
-def test_nor_is_a_single_one_and_the_next_goes_on(db: SqliteBackend) -> None:
-    for number in range(6):  # the later ones are one statement each
-        AnswersAnError.due = True
+@pytest.mark.parametrize(
+    "warm", [0, 2, 6]
+)  # a group of one; alone, statement by statement; alone, in one statement
+def test_nor_is_a_single_one_and_the_next_goes_on(db: SqliteBackend, warm: int) -> None:
+    for number in range(warm):
+        db.commit(commit_of(items=[put_of("x", b"%d" % number)]))
+    for number in range(warm, warm + 2):
+        AnswersAnError.due = number == warm
 
         made = commit_of(items=[put_of("x", b"%d" % number)])
         revision = db.commit(made)
@@ -79,4 +84,4 @@ def test_nor_is_a_single_one_and_the_next_goes_on(db: SqliteBackend) -> None:
         with db.read() as now:
             assert now.committed(made.id) == revision
             assert now.item(NOTES, "x").value == b"%d" % number  # type: ignore[union-attr] - it is there
-    assert len(versions(db)) == 6
+    assert len(versions(db)) == warm + 2

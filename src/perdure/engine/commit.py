@@ -243,6 +243,7 @@ class OwnChain:
         self.at = new
 
     async def _write(self, step: Step, new: str) -> None:
+        await self._landed_ones()  # their revisions are what this one expects
         rows = self.rows
         held, writer = rows.held, rows.writer or rows.new_writer()
         before = rows.mark(step, writer) if needs_answer(step.operations) else None
@@ -402,7 +403,13 @@ class OwnChain:
         layer.extend(operations)
         self.ports.commit_soon(self.backend, commit, pending)
         self._flight.append((pending, layer, self.rows.parent if parts.rows else None))
-        while self._flight and (self._flight[0][0].done or len(self._flight) > IN_FLIGHT):
+        while len(self._flight) > IN_FLIGHT:
+            await self._landed()
+        await self._landed_ones()
+
+    async def _landed_ones(self) -> None:
+        """Takes note of the commits that have landed; raises the first error."""
+        while self._flight and self._flight[0][0].done:
             await self._landed()
 
     async def _landed(self) -> None:
