@@ -68,6 +68,18 @@ def restore(db: Database) -> None:
         commit(db, copy_commit(now, pieces, "backup", "t"))
 
 
+def once(act: Callable[[], object]) -> Callable[[], None]:
+    """`act` the first time, nothing afterwards."""
+    due = [True]
+
+    def acts() -> None:
+        if due:
+            due.clear()
+            act()
+
+    return acts
+
+
 def readable(db: Database, items: int) -> None:
     graph = graph_of(db)
     assert len(graph.get_state(T).values["log"]) == items
@@ -89,15 +101,10 @@ def test_a_restored_thread_is_read_anew(db: Database) -> None:
 @pytest.mark.parametrize("durability", ["sync", "async"])
 def test_a_thread_that_is_restored_under_a_run_ends_that_run(db: Database, durability: str) -> None:
     run(graph_of(db))
-    due = [True]
-
-    def node(state: State) -> None:
-        if due:
-            due.clear()
-            restore(db)
+    restores = once(lambda: restore(db))
 
     with pytest.raises(StaleThread, match="put anew"):
-        run(graph_of(db, node), durability)
+        run(graph_of(db, lambda state: restores()), durability)
 
     assert graph_of(db).get_state(T).next == ("n",)  # the input was committed before, and is in the copy
     readable(db, 3)
@@ -129,12 +136,10 @@ def test_a_branch_from_a_checkpoint_that_is_pruned_meanwhile_is_refused(
     for _ in range(3):
         run(graph)
     old = [each for each in graph.get_state_history(T) if not each.next][-1]
-    send, due = OwnChain._send, [True]
+    send, prune = OwnChain._send, once(lambda: db.checkpointer.prune(["t"]))
 
     async def prunes_first(self: OwnChain, parts: Any, operations: Any) -> None:
-        if due:
-            due.clear()
-            db.checkpointer.prune(["t"])
+        prune()
         await send(self, parts, operations)
 
     monkeypatch.setattr(OwnChain, "_send", prunes_first)
@@ -151,13 +156,11 @@ def test_a_checkpoint_put_by_hand_on_one_that_is_pruned_meanwhile_stands_alone(
     for _ in range(3):
         run(graph)
     old = [each for each in db.checkpointer.list(T) if each.metadata["step"] == 1][-1]
-    put_commit, due = face.put_commit, [True]
+    put_commit, prune = face.put_commit, once(lambda: db.checkpointer.prune(["t"]))
 
     def prunes_first(*given: Any, **named: Any) -> Commit:
         made = put_commit(*given, **named)
-        if due:
-            due.clear()
-            db.checkpointer.prune(["t"])
+        prune()
         return made
 
     monkeypatch.setattr(face, "put_commit", prunes_first)
@@ -175,14 +178,12 @@ def test_pruning_does_not_take_away_what_is_put_meanwhile(
     for _ in range(3):
         run(graph)
     old = [each for each in db.checkpointer.list(T) if each.metadata["step"] == 1][-1]
-    due = [True]
+    copy: Any = {**old.checkpoint, "id": old.checkpoint["id"][:-1] + "f"}
+    put = once(lambda: db.checkpointer.put(old.config, copy, {"source": "fork", "step": 9}, {}))
 
     def puts_meanwhile(*given: Any) -> Commit | None:
         made = removal_commit(*given)
-        if due:
-            due.clear()
-            copy: Any = {**old.checkpoint, "id": old.checkpoint["id"][:-1] + "f"}
-            db.checkpointer.put(old.config, copy, {"source": "fork", "step": 9}, {})
+        put()
         return made
 
     monkeypatch.setattr(face, "removal_commit", puts_meanwhile)

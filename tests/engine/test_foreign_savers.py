@@ -114,3 +114,25 @@ def test_two_calls_at_once_are_a_conflict_here_too(saver: CountingSaver) -> None
         graph.invoke({}, thread("t"))
     chunks.close()
     assert graph.invoke(None, thread("t")) == {"log": ["a", "b"]}
+
+
+class Refusal(Exception):
+    """A saver's own error."""
+
+
+@pytest.mark.fact(136)
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+@pytest.mark.parametrize("method", ["get_tuple", "put", "put_writes", "get_next_version"])
+def test_what_the_saver_raises_reaches_the_caller(run: Colour, method: str, durability: str) -> None:
+    def refuse(self: Any, *_: Any, **__: Any) -> Any:
+        raise Refusal(method)
+
+    async def arefuse(self: Any, *_: Any, **__: Any) -> Any:
+        raise Refusal(method)
+
+    twin = {} if method == "get_next_version" else {f"a{method}": arefuse}
+    saver: Any = type("Refusing", (InMemorySaver,), {method: refuse, **twin})()
+    graph = fan("a", ("q", asks)).compile(saver)  # one finishes, one asks: there is something to record
+
+    with pytest.raises(Refusal, match=method):
+        run.invoke(graph, {}, thread("t"), durability=durability)

@@ -13,7 +13,15 @@ import ormsgpack
 from perdure import clock
 from perdure.storage import chains
 from perdure.storage.chains import Pieces, aad
-from perdure.storage.contract import CheckpointRow, Commit, HeadIs, RunRow, SegmentRow, Snapshot
+from perdure.storage.contract import (
+    CheckpointRow,
+    Commit,
+    HeadIs,
+    RunRow,
+    SegmentRow,
+    Snapshot,
+    commit_now,
+)
 from perdure.storage.deltas import FROM
 from perdure.storage.located import reading
 
@@ -31,9 +39,7 @@ def copy_commit(snapshot: Snapshot, pieces: Pieces, source: str, target: str) ->
     runs = [snapshot.run(source, id) for id in {row.run for row in rows if row.run is not None}]
     writes = [row for at in rows for row in snapshot.writes(source, at.ns, at.id)]
     staged = [row for at in rows for row in snapshot.staged(source, at.ns, at.id)]
-    return Commit(
-        clock.commit_id(clock.micros()),
-        clock.micros(),
+    return commit_now(
         heads=[HeadIs(target, ns, None) for ns, _ in snapshot.heads(source)],
         runs=[copier.run(run) for run in runs if run is not None],
         checkpoints=[copier.checkpoint(row) for row in rows],

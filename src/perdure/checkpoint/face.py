@@ -49,6 +49,7 @@ from perdure.storage.contract import (
     RemoveThread,
     Snapshot,
     check_thread_id,
+    commit_now,
 )
 
 __all__ = ["BackendSaver", "SaverHandle", "ours", "own_pieces"]
@@ -272,9 +273,7 @@ class BackendSaver(BaseCheckpointSaver[Any]):
     def delete_thread(self, thread_id: str) -> None:
         """Everything of the thread goes, in all namespaces; not the memory that it wrote. An unknown one: nothing."""
         thread = check_thread_id(str(thread_id))
-        self._changed(
-            thread, Commit(clock.commit_id(clock.micros()), clock.micros(), removals=[RemoveThread(thread)])
-        )
+        self._changed(thread, commit_now(removals=[RemoveThread(thread)]))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Checkpoints of these runs go, with their writes, in all threads and namespaces; others stay readable."""

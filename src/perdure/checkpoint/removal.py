@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from perdure import clock
 from perdure.checkpoint.places import Place
 from perdure.checkpoint.writing import rebased
 from perdure.errors import StorageError
@@ -25,6 +24,7 @@ from perdure.storage.contract import (
     RemoveThread,
     Snapshot,
     ThreadIs,
+    commit_now,
 )
 from perdure.storage.deltas import FROM
 from perdure.storage.located import reading
@@ -62,10 +62,7 @@ def removal_commit(
 def _commit(
     heads: list[HeadIs], as_read: ThreadIs, removals: list[Removal], rows: list[CheckpointRow]
 ) -> Commit:
-    now = clock.micros()
-    return Commit(
-        clock.commit_id(now), now, heads=heads, removals=removals, checkpoints=rows, rests=(as_read,)
-    )
+    return commit_now(heads=heads, removals=removals, checkpoints=rows, rests=(as_read,))
 
 
 class _Survivors:

@@ -19,7 +19,15 @@ from perdure.checkpoint.places import Place
 from perdure.checkpoint.rows import columns_of, packed_extras, raw_extras
 from perdure.storage import chains
 from perdure.storage.chains import Head, Logs, Pieces, Ref, Stored, Writer, aad
-from perdure.storage.contract import CheckpointIs, CheckpointRow, Commit, HeadIs, Snapshot, WriteRow
+from perdure.storage.contract import (
+    CheckpointIs,
+    CheckpointRow,
+    Commit,
+    HeadIs,
+    Snapshot,
+    WriteRow,
+    commit_now,
+)
 from perdure.storage.deltas import Shadow
 from perdure.storage.located import reading
 from perdure.storage.sealing import sealed
@@ -109,9 +117,7 @@ def put_commit(
     heads = () if alone else (HeadIs(thread, ns, before.newest),)
     old = before.parent
     rests = () if old is None else (CheckpointIs(thread, ns, old.id, old.revision),)
-    return Commit(
-        clock.commit_id(now),
-        now,
+    return commit_now(
         heads=heads,
         removals=writer.removals,
         checkpoints=[*before.children, row],
@@ -162,4 +168,4 @@ def writes_commit(
             value, path=f"the write to {channel}", aad=aad(thread, "write", id, task_id, index)
         )
         rows.append(WriteRow(thread, ns, id, task_id, index, task_path, channel, payload))
-    return Commit(clock.commit_id(clock.micros()), clock.micros(), writes=rows)
+    return commit_now(writes=rows)

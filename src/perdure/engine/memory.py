@@ -11,11 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from perdure import clock
 from perdure.engine.own_methods import aasked, asked
 from perdure.engine.ports import Ports
 from perdure.errors import VersionConflict
-from perdure.storage.contract import Backend, Commit, ItemIs, Namespace, PutItem, Snapshot
+from perdure.storage.contract import (
+    Backend,
+    Commit,
+    ItemIs,
+    Namespace,
+    PutItem,
+    Snapshot,
+    commit_now,
+)
 from perdure.storage.laid_over import put_of
 from perdure.storage.staging import ANY, Operation, conflict
 
@@ -149,9 +156,4 @@ async def _write_foreign(store: Any, ports: Ports, operations: Sequence[Operatio
 
 def items_commit(resolved: Resolved) -> Commit:
     """A commit of memory alone."""
-    return Commit(
-        id=clock.commit_id(clock.micros()),
-        at=clock.micros(),
-        versions=resolved.versions,
-        items=resolved.items,
-    )
+    return commit_now(versions=resolved.versions, items=resolved.items)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+from perdure import clock
 from perdure.errors import StaleThread, VersionConflict
 
 Namespace: TypeAlias = tuple[str, ...]
@@ -253,6 +254,12 @@ class Commit(NamedTuple):
     staged: Sequence[StagedRow] = ()
     items: Sequence[PutItem] = ()
     rests: Sequence[CheckpointIs | ThreadIs] = ()  # expectations, too
+
+
+def commit_now(**changes: Any) -> Commit:
+    """A commit of these changes and expectations, at the present time, under an id of its own."""
+    now = clock.micros()
+    return Commit(clock.commit_id(now), now, **changes)
 
 
 Outcome: TypeAlias = "Revision | BaseException"

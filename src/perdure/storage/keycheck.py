@@ -10,10 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from perdure import clock
 from perdure.errors import StorageError
 from perdure.storage import outcome
-from perdure.storage.contract import Backend, Commit, RemoveWrites, Snapshot, WriteRow
+from perdure.storage.contract import (
+    Backend,
+    RemoveWrites,
+    Snapshot,
+    WriteRow,
+    commit_now,
+)
 
 if TYPE_CHECKING:
     from perdure.codec import Cipher
@@ -72,9 +77,8 @@ def _mark(snapshot: Snapshot) -> WriteRow | None:
 
 def _leave(backend: Backend, cipher: Cipher, *, instead: bool = False) -> None:
     row = WriteRow(*_PLACE, "key", 0, "", cipher.key_id, cipher.seal(_CONTENT, _AAD))
-    now = clock.micros()
     removals = [RemoveWrites(*_PLACE)] if instead else []
-    outcome.commit(backend, Commit(clock.commit_id(now), now, removals=removals, writes=[row]))
+    outcome.commit(backend, commit_now(removals=removals, writes=[row]))
 
 
 def _try(mark: WriteRow, cipher: Cipher | None, where: str) -> None:

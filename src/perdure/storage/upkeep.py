@@ -13,7 +13,12 @@ from weakref import WeakKeyDictionary
 
 from perdure import clock
 from perdure.errors import PerdureError
-from perdure.storage.contract import Backend, Commit, Outcome, PruneHistory
+from perdure.storage.contract import (
+    Backend,
+    Outcome,
+    PruneHistory,
+    commit_now,
+)
 
 __all__ = ["HISTORY", "keep", "prune", "wrote"]
 
@@ -62,9 +67,8 @@ def wrote(backend: Backend, number: int) -> None:
 
 def prune(backend: Backend, duration: timedelta) -> None:
     """One batch of versions that ended longer ago than `duration` goes, soon."""
-    now = clock.micros()
-    before = now - int(duration.total_seconds() * 1_000_000)
-    commit = Commit(clock.commit_id(now), now, removals=[PruneHistory(before, BATCH)])
+    before = clock.micros() - int(duration.total_seconds() * 1_000_000)
+    commit = commit_now(removals=[PruneHistory(before, BATCH)])
     try:
         backend.commit_soon(commit, _settled)
     except PerdureError as error:  # closed meanwhile: the next process prunes

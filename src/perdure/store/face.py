@@ -20,7 +20,17 @@ from perdure.current import CURRENT
 from perdure.errors import PerdureError, StorageError, VersionConflict
 from perdure.storage import outcome
 from perdure.storage.aside import aside
-from perdure.storage.contract import Backend, Commit, ItemIs, Namespace, Outcome, PutItem, Revision, Snapshot
+from perdure.storage.contract import (
+    Backend,
+    Commit,
+    ItemIs,
+    Namespace,
+    Outcome,
+    PutItem,
+    Revision,
+    Snapshot,
+    commit_now,
+)
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_store import Change, FaceHandle, ItemStore
 from perdure.storage.staging import ANY, Operation, read_item
@@ -254,9 +264,7 @@ def refuse_index(index: object) -> None:
 
 
 def _commit(operations: list[Operation]) -> Commit:
-    return Commit(
-        id=clock.commit_id(clock.micros()),
-        at=clock.micros(),
+    return commit_now(
         versions=[ItemIs(op.namespace, op.key, op.guard) for op in operations if op.guard is not ANY],
         items=[PutItem(op.namespace, op.key, op.value, op.origin) for op in operations],
     )
