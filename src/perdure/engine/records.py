@@ -173,7 +173,8 @@ def _read_staged(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded)
     for row in snapshot.staged(head.thread, head.ns, head.id):
         place = aad(row.thread, "staged", row.checkpoint, row.task, row.index)
         with reading(row.thread, row.ns, row.checkpoint, f"memory {row.key!r} in {row.namespace!r}, staged"):
-            value, at, guard, base, node, created, after = pieces.decode(row.payload, aad=place)
+            value, at, guard, base, node, created, *later = pieces.decode(row.payload, aad=place)
+        after = later[0] if later else None  # the first rows had none
         recorded[row.task, row.index] = Operation(
             row.namespace, row.key, value, at, guard[0] if guard else ANY, base=base[0] if base else None,
             origin=Origin(row.thread, row.checkpoint, node), created_at=created,
