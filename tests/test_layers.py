@@ -71,6 +71,7 @@ ENGINE_SEES = (
     "storage.laid_over",
     "storage.outcome",
     "storage.sealing",
+    "storage.segments",
     "storage.staging",
     "storage.upkeep",
 )

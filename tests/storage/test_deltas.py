@@ -21,11 +21,12 @@ from perdure import clock
 from perdure.channels.base import MISSING
 from perdure.codec import Codec, Registry
 from perdure.storage import chains, deltas, sheets
-from perdure.storage.chains import Head, Stored, Writer, read_head
+from perdure.storage.chains import Head, Stored, read_head
 from perdure.storage.contract import CheckpointRow, Commit, SegmentRow
 from perdure.storage.deltas import APPEND, FROM, PATCH, Shadow, change_of
 from perdure.storage.memory import MemoryBackend
 from perdure.storage.patches import exact
+from perdure.storage.segments import Writer
 
 THREAD = "t"
 
@@ -91,7 +92,7 @@ class Rig:
                 [["c"], {n: [version, chains.code_of(s)] for n, s in self.stored.items()}, {}, []]
             )
         else:
-            state = chains.pack_changes(version, codes, {}, ())
+            state = chains.packed([version, codes, {}, []])
         self._since_whole = 0 if whole else self._since_whole + 1
         self._whole = False
         place = (THREAD, "", id, None if parent is None else "", parent)

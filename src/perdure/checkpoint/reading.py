@@ -24,7 +24,7 @@ __all__ = ["Page", "Reader", "read_page", "read_tuple"]
 
 _LARGEST: Final = 128  # no page has more rows
 _IN_NEXT: Final = (
-    2  # a result's code: the channel's value in the checkpoint after it (`chains.Writer.result`)
+    2  # a result's code: the channel's value in the checkpoint after it (`segments.Writer.result`)
 )
 
 

@@ -18,7 +18,7 @@ from perdure.checkpoint.base import WRITES_IDX_MAP, Checkpoint, CheckpointMetada
 from perdure.checkpoint.places import Place
 from perdure.checkpoint.rows import columns_of, packed_extras, raw_extras
 from perdure.storage import chains
-from perdure.storage.chains import Head, Logs, Pieces, Ref, Stored, Writer, aad
+from perdure.storage.chains import Head, Logs, Pieces, Ref, Stored, aad
 from perdure.storage.contract import (
     CheckpointIs,
     CheckpointRow,
@@ -31,6 +31,7 @@ from perdure.storage.contract import (
 from perdure.storage.deltas import Shadow
 from perdure.storage.located import reading
 from perdure.storage.sealing import sealed
+from perdure.storage.segments import Writer
 
 __all__ = ["Before", "look_before", "put_commit", "rebased", "writes_commit"]
 

@@ -22,9 +22,10 @@ from perdure.engine.records import tracked_value
 from perdure.engine.state import AnyChannel, Live
 from perdure.graph.spec import GraphSpec
 from perdure.storage import chains
-from perdure.storage.chains import Head, Pieces, Ref, Stored, Writer
+from perdure.storage.chains import Head, Pieces, Ref, Stored
 from perdure.storage.contract import CheckpointRow
 from perdure.storage.sealing import sealed
+from perdure.storage.segments import Writer
 
 _KEEPING: Final = (LastValue, EphemeralValue)  # hand on what was written and look at nothing
 
