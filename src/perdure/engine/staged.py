@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from perdure.errors import PerdureError
 from perdure.storage.contract import Origin, Snapshot
 from perdure.storage.item_store import FaceHandle, ItemStore
-from perdure.storage.staging import ANY, Layer, Operation, check_guard, read_item
+from perdure.storage.staging import ANY, Layer, Operation, check_guard, staged
 
 if TYPE_CHECKING:
     from perdure.engine.context import TaskContext
@@ -62,17 +62,17 @@ class TaskStore(ItemStore):
             self._stage_all(layers, operations)
 
     def _stage_all(self, layers: Sequence[Layer], operations: list[Operation]) -> None:
-        layer = self._task.layer
-        with self._backend.read() as snapshot:
-            for operation in operations:
-                check_guard(snapshot, layers, operation)
-            for operation in operations:
-                self._stage(snapshot, layers, layer, operation)
+        if any(operation.guard is not ANY for operation in operations):
+            with self._backend.read() as snapshot:
+                for operation in operations:
+                    check_guard(snapshot, layers, operation)
+        for operation in operations:
+            self._stage(layers, self._task.layer, operation)
 
-    def _stage(self, snapshot: Snapshot, layers: Sequence[Layer], layer: Layer, operation: Operation) -> None:
-        before = read_item(snapshot, layers, operation.namespace, operation.key)
-        if before is not None:
-            operation.created_at = before.created_at
+    def _stage(self, layers: Sequence[Layer], layer: Layer, operation: Operation) -> None:
+        before = staged(layers, operation.namespace, operation.key)
+        if before is not None:  # else the database knows when the item was created
+            operation.follows(before)
         if (operation.namespace, operation.key) in layer.index:
             operation.guard = ANY  # its own earlier write stands there, which was checked
         if self._origin is None:

@@ -108,5 +108,5 @@ class ForeignTaskStore(BaseStore):
             for operation in last.values():
                 before = staged(layers, operation.namespace, operation.key)
                 if before is not None:  # else the store knows when the item was created
-                    operation.created_at = operation.at if before.value is None else before.created_at
+                    operation.follows(before)
                 self._task.layer.add(operation)

@@ -277,7 +277,7 @@ class ItemStore(BaseStore):
             created_at=None if row is None else row.created_at,
         )
         self._write([operation])
-        after = operation.row()
+        after = operation.row(None)
         return None if after is None else self._item(after)
 
     def _checked(self, namespace: tuple[str, ...], key: str) -> tuple[Namespace, str]:

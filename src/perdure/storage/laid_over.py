@@ -178,5 +178,6 @@ def _times(operation: Operation, before: Item | None) -> tuple[datetime, datetim
     if operation.created_at is not None:
         return _EPOCH + timedelta(microseconds=operation.created_at), updated
     if before is None:
-        return updated, updated
+        began = operation.began or operation.at
+        return _EPOCH + timedelta(microseconds=began), updated
     return before.created_at, max(updated, before.created_at)

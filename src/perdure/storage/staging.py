@@ -44,7 +44,8 @@ class Operation:
     change: Callable[[bytes | None], bytes | None] | None = None
     base: int | None = None  # with `change`: the committed version it was computed from
     origin: Origin = NOBODY
-    created_at: int | None = None  # of the item it replaces, if one was seen
+    created_at: int | None = None  # of the item it replaces; None: as the committed item says
+    began: int | None = None  # when the first staged write of an item was made that may not be committed yet
     after: tuple[str, int] | None = (
         None  # recorded: the write (task, index) of the same step that it followed
     )
@@ -53,11 +54,22 @@ class Operation:
         False  # recorded: `value` was computed from the write it followed, or from version `base`
     )
 
-    def row(self) -> ItemRow | None:
-        """The item as a reader of the layer sees it; None: there is none."""
+    def follows(self, before: Operation) -> None:
+        """It replaces what `before` staged."""
+        if before.value is None:
+            self.created_at = self.at
+        else:
+            self.created_at = before.created_at
+            self.began = before.began or before.at
+
+    def row(self, snapshot: Snapshot | None) -> ItemRow | None:
+        """The item as a reader of the layer sees it; None: there is none. Without a snapshot nothing was there before."""
         if self.value is None:
             return None
-        created = self.at if self.created_at is None else self.created_at
+        created = self.created_at
+        if created is None:
+            committed = None if snapshot is None else snapshot.item(self.namespace, self.key)
+            created = (self.began or self.at) if committed is None else committed.created_at
         return ItemRow(
             self.namespace,
             self.key,
@@ -111,7 +123,7 @@ def staged(layers: Layers, namespace: Namespace, key: str) -> Operation | None:
 def read_item(snapshot: Snapshot, layers: Layers, namespace: Namespace, key: str) -> ItemRow | None:
     """The item as the stack shows it."""
     operation = staged(layers, namespace, key)
-    return snapshot.item(namespace, key) if operation is None else operation.row()
+    return snapshot.item(namespace, key) if operation is None else operation.row(snapshot)
 
 
 def read_items(snapshot: Snapshot, layers: Layers, prefix: Namespace, page: int) -> Iterator[ItemRow]:
@@ -122,7 +134,7 @@ def read_items(snapshot: Snapshot, layers: Layers, prefix: Namespace, page: int)
         for where, operation in reversed(list(layer.index.items())):
             if where not in hidden and where[0][:size] == prefix:
                 hidden.add(where)
-                row = operation.row()
+                row = operation.row(snapshot)
                 if row is not None:
                     yield row
     before: int | None = None
