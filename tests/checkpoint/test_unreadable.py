@@ -11,8 +11,9 @@ import pytest
 from perdure.checkpoint.memory import InMemorySaver
 from perdure.codec import DEFAULT, AesGcm, Codec
 from perdure.engine.headcache import HEADS
-from perdure.errors import EncodingError
+from perdure.errors import EncodingError, PerdureError
 from perdure.graph import END, START, StateGraph
+from perdure.storage.contract import commit_now
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.memory import MemoryBackend
 from perdure.store.memory import InMemoryStore
@@ -150,3 +151,40 @@ def test_an_item_that_does_not_open_is_named() -> None:
         stranger.get(("users", "ada"), "k1")
 
     assert "'k1' in ('users', 'ada')" in str(caught.value)
+
+
+def test_rows_with_a_changed_byte_are_read_or_are_an_error_of_ours() -> None:
+    """Rows carry no checksum: names, numbers and lengths of another meaning must not raise whatever comes to pass."""
+
+    def node(state: State) -> State:
+        return {"plain": "y" * 600, "notes": [*state.get("notes", []), "z" * 300]}
+
+    backend = MemoryBackend()
+    drawn: Any = StateGraph(State)
+    saver = InMemorySaver(backend=backend)
+    graph = drawn.add_node("node", node).add_edge(START, "node").compile(saver)
+    for turn in range(2):
+        graph.invoke({"plain": str(turn)}, config_of())
+    with backend.read() as snapshot:
+        rows = snapshot.checkpoints("t", "", None, None)
+    refused = 0
+
+    for row in rows:
+        for place in range(len(row.state)):
+            HEADS.take(backend, "t", "")  # as in another process
+            rust = row.state[:place] + bytes([row.state[place] ^ (1 << place % 8)]) + row.state[place + 1 :]
+            backend.commit(commit_now(checkpoints=[row._replace(state=rust)]))
+            for act in (
+                lambda: graph.get_state(config_of()),
+                lambda: [*graph.get_state_history(config_of())],
+                lambda: [*saver.list(config_of())],
+                lambda: saver.copy_thread("t", "copy"),
+            ):
+                try:
+                    act()
+                except PerdureError:
+                    refused += 1
+            saver.delete_thread("copy")
+        backend.commit(commit_now(checkpoints=[row]))
+
+    assert refused > 100

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from engine.kit import Colour, Log, at, chain, fan, questions, thread
-from perdure.types import Command, interrupt
+from perdure.errors import StaleThread
+from perdure.storage.contract import commit_now
+from perdure.testing.backends import checkpoint_of
+from perdure.types import Command, RetryPolicy, interrupt
 
 MODES = ["sync", "async", "exit"]
 
@@ -178,3 +181,53 @@ def test_all_is_durable_when_the_call_returns(run: Colour, db: Any) -> None:
     with db.backend.read() as snapshot:
         assert snapshot.head("t", "") == at(run.state(graph, thread("t")).config)
     assert len(run.history(graph, thread("t"))) == 42
+
+
+def test_exit_notices_that_somebody_else_ran_a_nested_graph_meanwhile(run: Colour, db: Any) -> None:
+    """Another process committed the nested chain while this run gathered it: writing it again would double its memory."""
+    places: list[str] = []
+
+    def counts(state: Log, config: Any, *, store: Any) -> Log:
+        places.append(config["configurable"]["checkpoint_ns"].rpartition("|")[0])
+        store.update(("counts",), "nested", lambda value: {"n": (value or {"n": 0})["n"] + 1})
+        return {"log": ["nested"]}
+
+    nested = chain(("counts", counts)).compile()
+
+    def calls(state: Log) -> Log:
+        nested.invoke({"log": []})
+        row = checkpoint_of("t", "1f000000-0000-6000-8000-000000000000", ns=places[-1])
+        db.backend.commit(commit_now(checkpoints=[row]))  # past the objects of this process
+        return {"log": ["calls"]}
+
+    graph = chain("a", ("calls", calls)).compile(checkpointer=db.checkpointer, store=db.store)
+
+    with pytest.raises(StaleThread, match="namespace 'calls:"):
+        run.invoke(graph, {}, thread("t"), durability="exit")
+
+    assert run.state(graph, thread("t")).values == {}
+    assert db.store.get(("counts",), "nested") is None
+
+
+def test_exit_keeps_a_nested_graph_once_whose_node_ran_again(run: Colour, db: Any) -> None:
+    attempts = [True]
+    nested = chain(("r", remembers), "b").compile()
+
+    def calls(state: Log) -> Log:
+        found = nested.invoke({"log": []})
+        if attempts.pop() if attempts else False:
+            raise ValueError("again")
+        return {"log": found["log"]}
+
+    graph: Any = chain("a")
+    graph.add_node(
+        "calls", calls, retry_policy=RetryPolicy(initial_interval=0.001, jitter=False, retry_on=ValueError)
+    )
+    graph = graph.add_edge("a", "calls").compile(checkpointer=db.checkpointer, store=db.store)
+
+    for _ in range(2):
+        run.invoke(graph, {}, thread("t"), durability="exit")
+
+    assert run.state(graph, thread("t")).values == {"log": ["a", "remembers", "b", "a", "remembers", "b"]}
+    with db.backend.read() as snapshot:
+        assert len(snapshot.changes(None, 100)) == 2

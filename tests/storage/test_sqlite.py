@@ -309,6 +309,20 @@ def test_a_cut_off_database_is_an_error_that_says_so(tmp_path: Path, part: float
     assert not isinstance(raised.value, Busy)
 
 
+def test_a_schema_that_is_no_text_is_an_error_that_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "rust.db"
+    child.run("open_backend(sys.argv[1]).close()", path)
+    whole = bytearray(path.read_bytes())
+    for word in (b"CREATE TABLE", b"CREATE INDEX"):
+        whole = whole.replace(word, word[:-1] + b"\xf5")
+    path.write_bytes(whole)
+
+    with pytest.raises(StorageError, match="is damaged") as raised:
+        open_backend(path).close()
+
+    assert str(path) in str(raised.value)
+
+
 def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
     (tmp_path / "a.db").touch()
 

@@ -74,7 +74,14 @@ class Parts:
         self.removals: Sequence[Any] = ()
 
     def add(self, other: Parts) -> None:
-        """The rows of another chain join these; its expectations are among ours."""
+        """The rows of a nested chain join these; so does the expectation of its head, which comes first in it.
+
+        Those of the chains around it are ours, or came with their own rows. A task that ran twice gathered its chain
+        twice: the first expectation is of what is stored.
+        """
+        own = other.heads[0]
+        if not any((own.thread, own.ns) == (head.thread, head.ns) for head in self.heads):
+            self.heads.append(own)
         self.rests = [*self.rests, *other.rests]
         self.rows += other.rows
         self.runs = [*self.runs, *other.runs]

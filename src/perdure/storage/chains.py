@@ -37,6 +37,9 @@ SEALED_BYTES: Final = 16384  # a segment of this size stays as it is
 
 _PACK = ormsgpack.OPT_NON_STR_KEYS
 
+# What well-formed bytes of another meaning raise: rows carry no checksum of their own.
+_DAMAGE: Final = (ValueError, LookupError, TypeError, AttributeError)
+
 
 class Pieces(Protocol):
     """Values to bytes and back; `perdure.codec.Codec` is one."""
@@ -122,8 +125,11 @@ def fold(rows: Sequence[CheckpointRow]) -> Head:
         newest.thread, newest.ns, newest.id, newest.parent_ns, newest.parent, newest.step, newest.source, newest.at,
         newest.run, {}, {}, {}, since_whole=len(rows) - 1, revision=newest.revision,
     )  # fmt: skip
-    for row in reversed(rows):
-        _apply_row(head, row)
+    try:
+        for row in reversed(rows):
+            _apply_row(head, row)
+    except _DAMAGE as error:
+        raise _damaged(newest.thread, newest.id) from error
     return head
 
 
@@ -166,12 +172,17 @@ def unpack(row: CheckpointRow) -> tuple[Any, dict[str, Any], dict[str, Any], lis
             version,
             codes,
             seen,
-            [[_text(n), i, [[_text(c), code] for c, code in w]] for n, i, w in results],
+            [
+                [_text(n), None if i is None else int(i), [[_text(c), code] for c, code in w]]
+                for n, i, w in results
+            ],
         )
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise StorageError(
-            f"checkpoint {row.id} of thread {row.thread!r} cannot be read: its row is damaged."
-        ) from error
+    except _DAMAGE as error:
+        raise _damaged(row.thread, row.id) from error
+
+
+def _damaged(thread: str, id: str) -> StorageError:
+    return StorageError(f"checkpoint {id} of thread {thread!r} cannot be read: its rows are damaged.")
 
 
 @lru_cache(4096)
@@ -243,6 +254,8 @@ def read_values(
                 stored.shadow = Shadow(value)
     except EncodingError as error:
         raise located(error, head.thread, head.ns, head.id, f"channel {channel!r}") from error
+    except _DAMAGE as error:
+        raise _damaged(head.thread, head.id) from error
 
 
 class Logs:
@@ -261,6 +274,12 @@ class Logs:
 
     def value(self, at: Ref) -> Any:
         """The value at a ref; `at` learns its counts. Checkpoints read by one `Logs` share the items of lists."""
+        try:
+            return self._value(at)
+        except _DAMAGE as error:
+            raise self._damaged(at.log) from error
+
+    def _value(self, at: Ref) -> Any:
         rows = self._segments(at.log, at.length)
         if rows and all(row.kind == APPEND for row in rows):
             at.patches, at.dead, at.live = 0, 0, sum(len(row.payload) for row in rows)
@@ -315,16 +334,22 @@ class Logs:
         """A slice [log, start, end] of appended items, as a list; other codes are whole values."""
         if isinstance(code, bytes):
             return self._pieces.decode(code, aad=aad(self._thread, "part", ""))
-        log, start, end = code
-        if end < 0:
-            return self.value(Ref(log, start))
-        found: list[Any] = []
-        for row in self._segments(log, end):
-            if row.start + row.count > start and row.kind == APPEND:
-                found += self._piece(row)[max(0, start - row.start) : end - row.start]
+        try:
+            log, start, end = code
+            if end < 0:
+                return self.value(Ref(log, start))
+            found: list[Any] = []
+            for row in self._segments(log, end):
+                if row.start + row.count > start and row.kind == APPEND:
+                    found += self._piece(row)[max(0, start - row.start) : end - row.start]
+        except _DAMAGE as error:
+            raise self._damaged(code) from error
         if len(found) != end - start:
             raise StorageError(f"log {log} of thread {self._thread!r} is missing a part of the database.")
         return found
+
+    def _damaged(self, log: object) -> StorageError:
+        return StorageError(f"log {log} of thread {self._thread!r} cannot be read: its rows are damaged.")
 
     def _segments(self, log: int, below: int) -> list[SegmentRow]:
         known = self._rows.get(log)

@@ -99,6 +99,14 @@ def closed(operation: str, where: str) -> StorageError:
     )
 
 
+def damaged(operation: str, where: str) -> StorageError:
+    """The error for a file that is damaged so that SQLite cannot even say so in words."""
+    what, hint = _MEANINGS[11]
+    return StorageError(
+        f"{where} {what} ({operation}: its schema is no text).", operation=operation, where=where, hint=hint
+    )
+
+
 def patiently(act: Callable[[], _T], seconds: float, operation: str, where: str) -> _T:
     """What `act()` gives, repeated while another connection holds a lock, with growing, jittered pauses.
 
@@ -118,6 +126,10 @@ def patiently(act: Callable[[], _T], seconds: float, operation: str, where: str)
                 raise translated(error, operation, where) from error
             if waited >= seconds:
                 raise too_long(error, seconds, operation, where) from error
+        except (
+            UnicodeDecodeError
+        ) as error:  # SQLite quotes what it found, and Python's module wants it to be text
+            raise damaged(operation, where) from error
         length = pause * (0.5 + random.random())  # noqa: S311 - jitter, not a secret
         time.sleep(length)
         waited += length
