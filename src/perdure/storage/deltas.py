@@ -14,7 +14,7 @@ Here: shadows, changes. Not here: copies (`stand_ins.py`), operations (`patches.
 from __future__ import annotations
 
 from itertools import compress, count, islice
-from operator import is_not
+from operator import is_, is_not
 from typing import Any, Final, NamedTuple, cast
 
 from perdure.storage.patches import apply_patch, equal, exact, list_operation, operation_of
@@ -73,8 +73,7 @@ class Shadow:
         if type(value) is not list:
             return False
         items = cast("list[Any]", value)
-        same = len(items) == len(self.live) and not any(map(is_not, self.live, items))
-        return same and self.sheet.stands()
+        return len(items) == len(self.live) and all(map(is_, self.live, items)) and self.sheet.stands()
 
     def absorb(self, change: Change, value: Any) -> None:
         """From now on the shadow of `value`, which differs from the committed one by `change`."""
@@ -150,9 +149,9 @@ def _sheet_change(shadow: Shadow, sheet: Sheet, new: list[Any], *, calm: bool) -
     head = tail = 0
     if calm or sheet.stands():
         most = min(length, len(new))
-        head = next(compress(count(), map(is_not, live, new)), most)
-        if head == length:
+        if most == length and all(map(is_, live, new)):
             return _appended(new[length:])
+        head = next(compress(count(), map(is_not, live, new)), most)
         behind = map(is_not, islice(reversed(live), most - head), reversed(new))
         tail = next(compress(count(), behind), most - head)
     old = sheet.apart(live[head : length - tail])

@@ -3,7 +3,8 @@
 A thread's messages are thousands of small objects or dicts. Their copies one by one (`stand_ins.py`) take a walk in Python
 at every look; here all dicts and lists below the items, and the `__dict__`s of objects, stand in *one* flat list beside a
 flat list of their shallow copies. A shallow copy refers to the same inner containers, which have lines of their own, so one
-`==` of both lists, in C, proves that nothing changed at any depth. What it cannot prove is looked at by the slow way.
+`==` of both lists, in C, proves that nothing changed at any depth; of those that were empty it is asked whether any has got
+something. What it cannot prove is looked at by the slow way.
 
 A model of pydantic keeps extra and private attributes beside its `__dict__`. They are compared, too; that somebody puts
 another `__pydantic_extra__` in the place of the old one by hand is seen only if its `__dict__` is replaced as well, as
@@ -17,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain, compress
-from operator import attrgetter, is_not, methodcaller
+from operator import attrgetter, is_, methodcaller
 from typing import Any, Final, Literal, cast
 
 from perdure.storage.stand_ins import Fields, has_fields, is_leaf_kind, slots_of
@@ -35,7 +36,7 @@ _private_of = attrgetter(_PRIVATE)
 _values_of = methodcaller("values")
 
 _DICT: Final[type[Any]] = dict
-_EMPTY: Final[dict[type[Any], Any]] = {dict: {}, list: []}
+_CONTAINERS: Final[frozenset[type[Any]]] = frozenset({dict, list})
 
 _Role = Literal["leaf", "list", "dict", "object", "other"]
 
@@ -43,7 +44,7 @@ _Role = Literal["leaf", "list", "dict", "object", "other"]
 class Sheet:
     """What stood below the items of a list when they were entered. The items themselves are compared by who owns it."""
 
-    __slots__ = ("_copies", "_extras", "_fields", "_live", "_models", "_objects", "_privates")
+    __slots__ = ("_copies", "_empty", "_extras", "_fields", "_live", "_models", "_objects", "_privates")
 
     def __init__(self) -> None:
         self._objects: list[Any] = []
@@ -51,8 +52,9 @@ class Sheet:
         self._models: list[Any] = []  # those of pydantic among them
         self._extras: list[dict[str, Any] | None] = []
         self._privates: list[dict[str, Any] | None] = []
-        self._live: list[Any] = []  # every container, at any depth
+        self._live: list[Any] = []  # every container that holds anything, at any depth
         self._copies: list[Any] = []  # shallow
+        self._empty: list[Any] = []  # the others, which most inner ones are
 
     def enter(self, items: Sequence[Any]) -> bool:
         """Takes further items in, as they are now. False: something in them is not for a sheet; nothing was entered."""
@@ -82,22 +84,26 @@ class Sheet:
         self._extras += extras
         self._privates += privates
         for level in below:
-            self._live += level
-            self._copies += _copies(level)
+            full = _full(level)
+            if len(full) < len(level):
+                self._empty += [each for each in level if not each]
+            self._live += full
+            self._copies += [each.copy() for each in full]
         return True
 
     def stands(self) -> bool:
         """Whether everything below the items is as it was entered. False: it may have changed."""
         try:
-            same = not any(map(is_not, map(_fields_of, self._objects), self._fields))
-            same = same and self._live == self._copies
+            same = all(map(is_, map(_fields_of, self._objects), self._fields))
+            same = same and not any(self._empty) and self._live == self._copies
         except Exception:  # noqa: BLE001 - what was put there may raise anything when compared, as numpy's arrays do
             return False
         return same
 
     def apart(self, items: Iterable[Any]) -> list[Any]:
         """Entered items as they were, one by one, as `stand_ins.detached` would have given them then. Slow."""
-        known = dict(zip(map(id, self._live), self._copies, strict=True))
+        known: dict[int, Any] = dict(zip(map(id, self._live), self._copies, strict=True))
+        known.update((id(each), type(each)()) for each in self._empty)
         fields = dict(zip(map(id, self._objects), self._fields, strict=True))
         beside = {
             id(model): {_EXTRA: extra, _PRIVATE: private}
@@ -149,22 +155,21 @@ def _levels(top: list[Any]) -> list[list[Any]] | None:
     return levels
 
 
+def _full(level: list[Any]) -> list[Any]:
+    return [*filter(None, level)]
+
+
 def _inside(level: list[Any]) -> list[Any]:
-    full: list[Any] = [*filter(None, level)]  # most inner ones are empty
+    full = _full(level)
     if _kinds(full) == {_DICT}:
         return list(chain.from_iterable(map(_values_of, full)))
     return list(chain.from_iterable(each.values() if type(each) is _DICT else each for each in full))
 
 
 def _containers(values: Sequence[Any], kinds: set[type[Any]]) -> list[Any]:
-    if kinds.isdisjoint(_EMPTY):
+    if kinds.isdisjoint(_CONTAINERS):
         return []
-    return list(compress(values, map(_EMPTY.__contains__, map(type, values))))
-
-
-def _copies(level: Iterable[Any]) -> list[Any]:
-    # Most inner ones are empty. One copy for all of them is met in the processor's cache; thousands are not.
-    return [each.copy() if each else _EMPTY[type(each)] for each in level]
+    return list(compress(values, map(_CONTAINERS.__contains__, map(type, values))))
 
 
 def _of_role(items: Sequence[Any], roles: dict[type[Any], _Role], role: _Role) -> list[Any]:
