@@ -59,7 +59,8 @@ class Operation:
         if before.value is None:
             self.created_at = self.at
         else:
-            self.created_at = before.created_at
+            if self.created_at is None:  # else whoever made it has looked
+                self.created_at = before.created_at
             self.began = before.began or before.at
 
     def row(self, snapshot: Snapshot | None) -> ItemRow | None:
