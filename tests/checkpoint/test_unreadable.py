@@ -11,9 +11,11 @@ import pytest
 from perdure.checkpoint.memory import InMemorySaver
 from perdure.codec import DEFAULT, AesGcm, Codec
 from perdure.engine.headcache import HEADS
-from perdure.errors import EncodingError, PerdureError
+from perdure.errors import EncodingError, PerdureError, StorageError
 from perdure.graph import END, START, StateGraph
-from perdure.storage.contract import commit_now
+from perdure.storage import chains
+from perdure.storage.contract import SegmentRow, commit_now
+from perdure.storage.deltas import PATCH
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.memory import MemoryBackend
 from perdure.store.memory import InMemoryStore
@@ -188,3 +190,19 @@ def test_rows_with_a_changed_byte_are_read_or_are_an_error_of_ours() -> None:
         backend.commit(commit_now(checkpoints=[row]))
 
     assert refused > 100
+
+
+def test_a_log_of_another_meaning_is_an_error_that_names_it() -> None:
+    backend, codec = MemoryBackend(), knowing()
+    backend.commit(commit_now(segments=[SegmentRow("t", 7, 0, 1, PATCH, codec.encode(5))]))
+
+    with backend.read() as snapshot, pytest.raises(StorageError, match="log 7 of thread 't'.*damaged"):
+        chains.Logs(snapshot, codec, "t").value(chains.Ref(7, 1))
+
+
+def test_a_key_that_is_no_text_is_an_error_that_names_the_checkpoint() -> None:
+    stored = {START: chains.Stored({5: b"c"})}  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType] - damage
+    head = chains.Head("t", "", "c1", None, None, 0, "input", 0, None, {}, {}, stored)
+
+    with MemoryBackend().read() as snapshot, pytest.raises(StorageError, match="checkpoint c1 of thread 't'"):
+        chains.read_values(snapshot, knowing(), head)

@@ -15,6 +15,7 @@ from perdure.checkpoint.memory import InMemorySaver
 from perdure.errors import PerdureError
 from perdure.store.base import BaseStore, Item, Op, PutOp, Result
 from perdure.store.memory import InMemoryStore
+from perdure.testing import FakeClock
 from perdure.types import Command, RetryPolicy, interrupt
 
 NOTES = ("notes",)
@@ -227,6 +228,20 @@ def in_a_task(run: Colour, store: BaseStore, look: Any) -> Any:
 
     run.invoke(chain(("a", node)).compile(store=store), {})
     return seen[0]
+
+
+def test_a_new_item_was_created_at_its_first_put(run: Colour, store: TheirStore) -> None:
+    with FakeClock(datetime(2026, 1, 1, tzinfo=UTC)) as clock:
+
+        def look(store: BaseStore) -> Any:
+            store.put(NOTES, "k", {"n": 1})
+            clock.advance(minutes=5)
+            store.put(NOTES, "k", {"n": 2})
+            return store.get(NOTES, "k")
+
+        item = in_a_task(run, store, look)
+
+    assert (item.created_at.minute, item.updated_at.minute) == (0, 5)
 
 
 def test_a_task_gets_what_it_wrote(run: Colour, store: TheirStore) -> None:

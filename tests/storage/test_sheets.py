@@ -72,6 +72,15 @@ def test_a_change_of_a_container_that_came_later_is_noticed() -> None:
     assert change_of(shadow, items) is not None
 
 
+def test_a_list_that_got_longer_or_shorter_does_not_stand() -> None:
+    items: list[Any] = [message(number) for number in range(LENGTH)]
+    shadow = shadowed(items)
+    assert shadow.stands(list(items))
+
+    assert not shadow.stands(items[:-1])
+    assert not shadow.stands([*items, message(LENGTH)])
+
+
 def test_what_moves_from_one_item_to_its_neighbour_is_noticed() -> None:
     items: list[Any] = [{"calls": [1], "bad": []} for _ in range(LENGTH)]
     shadow = shadowed(items)
