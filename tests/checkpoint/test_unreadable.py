@@ -196,7 +196,7 @@ def test_a_log_of_another_meaning_is_an_error_that_names_it() -> None:
     backend, codec = MemoryBackend(), knowing()
     backend.commit(commit_now(segments=[SegmentRow("t", 7, 0, 1, PATCH, codec.encode(5))]))
 
-    with backend.read() as snapshot, pytest.raises(StorageError, match="log 7 of thread 't'.*damaged"):
+    with backend.read() as snapshot, pytest.raises(StorageError, match=r"log 7 of thread 't'.*damaged"):
         chains.Logs(snapshot, codec, "t").value(chains.Ref(7, 1))
 
 
