@@ -1,7 +1,7 @@
 """A store over items of a backend: every method of the interface, over three hooks.
 
 Here: `ItemStore`, what all of Perdure's stores have in common: checking, encoding, reading through layers, versions.
-Not here: where writes go. A plain store commits them (`store/face.py`), one bound to a task stages them (`engine`).
+Not here: what a batch asks (`item_batch.py`), where writes go. A plain store commits them (`store/face.py`), one bound to a task stages them (`engine`).
 Imports the interface (`store/base`), `contract`, `staging`, `filters`, `item_codec`.
 """
 
@@ -11,32 +11,23 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import islice
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeVar
 
 from perdure import clock
-from perdure.errors import QueryError
 from perdure.storage.aside import aside
 from perdure.storage.contract import Backend, ItemRow, Namespace, Snapshot
-from perdure.storage.filters import compile_filter
+from perdure.storage.item_batch import Plan, deletion, guard_of, operation_of
 from perdure.storage.item_codec import ItemCodec
-from perdure.storage.namespace_match import check_conditions, matching
-from perdure.storage.staging import ANY, Guard, Layer, Operation, read_item, read_items
+from perdure.storage.item_rows import item_of
+from perdure.storage.staging import Layer, Operation, read_item
 from perdure.store.base import (
     NOT_PROVIDED,
     BaseStore,
-    GetOp,
     Item,
-    ListNamespacesOp,
     NotProvided,
-    NotSupported,
     Op,
-    PutOp,
     Result,
-    SearchItem,
-    SearchOp,
-    validate_op_namespace,
 )
 from perdure.store.base.interface import Change
 from perdure.store.base.ops import check_labels, check_namespace
@@ -107,7 +98,7 @@ class ItemStore(BaseStore):
         return self._here()._batch(list(ops))
 
     def _batch(self, ops: list[Op]) -> list[Result]:
-        plan = _Plan(self._codec, ops)
+        plan = Plan(self._codec, ops)
         results = self._answers(plan)
         if plan.writes:
             self._write(plan.writes)
@@ -116,13 +107,13 @@ class ItemStore(BaseStore):
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """As `batch`."""
         here = self._here()
-        plan = _Plan(here._codec, list(ops))
+        plan = Plan(here._codec, list(ops))
         results = await here._aside(lambda: here._answers(plan)) if plan.reads else here._answers(plan)
         if plan.writes:
             await here._awrite(plan.writes)
         return results
 
-    def _answers(self, plan: _Plan) -> list[Result]:
+    def _answers(self, plan: Plan) -> list[Result]:
         results: list[Result] = [None] * plan.size
         if plan.reads:
             layers = self._layers()
@@ -215,7 +206,7 @@ class ItemStore(BaseStore):
         if_absent: bool,
     ) -> Operation:
         op = self._put_op(namespace, key, value, index, ttl)
-        return _operation(here._codec, op, _guard(if_version, if_absent))
+        return operation_of(here._codec, op, guard_of(if_version, if_absent))
 
     def delete(self, namespace: tuple[str, ...], key: str, *, if_version: int | None = None) -> None:
         """There is no such item from now on; fine if there was none.
@@ -229,11 +220,11 @@ class ItemStore(BaseStore):
             VersionConflict: it has another one, or there is no item; `found` says.
             InvalidNamespaceError: no item can be filed there.
         """
-        self._here()._write([_deletion(namespace, key, if_version)])
+        self._here()._write([deletion(namespace, key, if_version)])
 
     async def adelete(self, namespace: tuple[str, ...], key: str, *, if_version: int | None = None) -> None:
         """As `delete`."""
-        await self._here()._awrite([_deletion(namespace, key, if_version)])
+        await self._here()._awrite([deletion(namespace, key, if_version)])
 
     def update(self, namespace: tuple[str, ...], key: str, fn: Change) -> Item | None:
         """The item after `fn` made its new value from the present one; no other writer's value is lost.
@@ -285,7 +276,7 @@ class ItemStore(BaseStore):
         return check_namespace(namespace), str(key)
 
     def _item(self, row: ItemRow) -> Item:
-        return _item(self._codec, row)
+        return item_of(self._codec, row)
 
     def _on_bytes(self, namespace: Namespace, key: str, fn: Change) -> Callable[[bytes | None], bytes | None]:
         """The function as the engine applies it: stored bytes to stored bytes."""
@@ -296,168 +287,3 @@ class ItemStore(BaseStore):
             return None if value is None else codec.encode(namespace, key, value)
 
         return change
-
-
-# What is asked, checked and made ready before anything is done.
-
-
-class _Plan:
-    """A batch: its reads as functions of a snapshot, its writes as operations. Raises if one op cannot be right."""
-
-    __slots__ = ("reads", "size", "writes")
-
-    def __init__(self, codec: ItemCodec, ops: list[Op]) -> None:
-        self.size = len(ops)
-        self.reads: list[tuple[int, Callable[[Snapshot, Sequence[Layer]], Result]]] = []
-        last: dict[tuple[Namespace, str], Operation] = {}
-        for place, op in enumerate(ops):
-            match op:
-                case PutOp():
-                    operation = _operation(codec, op, ANY)
-                    last.pop(
-                        (operation.namespace, operation.key), None
-                    )  # so that the order is that of the last puts
-                    last[operation.namespace, operation.key] = operation
-                case GetOp():
-                    self.reads.append((place, _getting(codec, op)))
-                case SearchOp():
-                    self.reads.append((place, _searching(codec, op)))
-                case ListNamespacesOp():
-                    self.reads.append((place, _listing(op)))
-                case _:
-                    raise QueryError(f"{op!r} is no operation of a store.", part=type(op).__name__)
-        self.writes = list(last.values())
-
-
-def _operation(codec: ItemCodec, op: PutOp, guard: Guard) -> Operation:
-    validate_op_namespace(op)
-    namespace, key = tuple(op.namespace), str(op.key)
-    if op.ttl is not None:
-        raise NotSupported(
-            f"ttl={op.ttl!r}: items that expire arrive with the next release. Nothing was written. Leave ttl out."
-        )
-    if op.index:
-        raise NotSupported(
-            f"index={op.index!r}: searching by text arrives with the next release, so nothing would be indexed. "
-            "Nothing was written. Leave index out, or pass index=False."
-        )
-    value = None if op.value is None else codec.encode(namespace, key, op.value)
-    return Operation(namespace, key, value, clock.micros(), guard)
-
-
-def _deletion(namespace: tuple[str, ...], key: str, if_version: int | None) -> Operation:
-    return Operation(
-        check_labels(namespace), str(key), None, clock.micros(), _guard(if_version, if_absent=False)
-    )
-
-
-def _guard(if_version: int | None, if_absent: bool) -> Guard:
-    if if_version is None:
-        return None if if_absent else ANY
-    if if_absent:
-        raise QueryError("if_version and if_absent=True contradict each other.", part="if_absent")
-    if type(if_version) is not int:
-        raise QueryError(
-            f"if_version={if_version!r}: give an item's `version`, an integer.", part="if_version"
-        )
-    return if_version
-
-
-def _getting(codec: ItemCodec, op: GetOp) -> Callable[[Snapshot, Sequence[Layer]], Item | None]:
-    namespace, key = check_labels(op.namespace), str(op.key)
-
-    def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> Item | None:
-        row = read_item(snapshot, layers, namespace, key)
-        return None if row is None else _item(codec, row)
-
-    return answer
-
-
-def _searching(codec: ItemCodec, op: SearchOp) -> Callable[[Snapshot, Sequence[Layer]], list[SearchItem]]:
-    prefix = check_labels(op.namespace_prefix)
-    if op.query:
-        raise QueryError(
-            f"query={op.query!r}: searching by text arrives with the next release. Until then use filter=.",
-            part="query",
-        )
-    limit, offset = _count("limit", op.limit), _count("offset", op.offset)
-    fits = compile_filter(op.filter) if op.filter is not None else None
-    page = _PAGE if op.filter else max(1, min(limit + offset, _PAGE))
-
-    def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> list[SearchItem]:
-        if limit == 0:
-            return []
-        rows = read_items(snapshot, layers, prefix, page)
-        if not op.filter:
-            return [_search_item(row, _value(codec, row)) for row in islice(rows, offset, offset + limit)]
-        found: list[SearchItem] = []
-        skipped = 0
-        for row in rows:
-            value = _value(codec, row)
-            if fits is not None and fits(value):
-                if skipped < offset:
-                    skipped += 1
-                else:
-                    found.append(_search_item(row, value))
-                    if len(found) == limit:
-                        break
-        return found
-
-    return answer
-
-
-def _listing(op: ListNamespacesOp) -> Callable[[Snapshot, Sequence[Layer]], list[Namespace]]:
-    conditions = check_conditions(op.match_conditions or ())
-    limit, offset = _count("limit", op.limit), _count("offset", op.offset)
-    depth = None if op.max_depth is None else _count("max_depth", op.max_depth, least=1)
-
-    def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> list[Namespace]:
-        return matching(snapshot, layers, conditions, depth)[offset : offset + limit]
-
-    return answer
-
-
-def _count(name: str, given: int, least: int = 0) -> int:
-    if isinstance(given, bool) or not isinstance(given, int) or given < least:  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers come here, too
-        raise QueryError(f"{name}={given!r}: give an integer of at least {least}.", part=name)
-    return given
-
-
-# Rows to items.
-
-
-def _value(codec: ItemCodec, row: ItemRow) -> dict[str, Any]:
-    assert row.value is not None  # noqa: S101 - reads give live items only
-    return codec.decode(row.namespace, row.key, row.value)
-
-
-def _item(codec: ItemCodec, row: ItemRow) -> Item:
-    return Item(
-        value=_value(codec, row),
-        key=row.key,
-        namespace=row.namespace,
-        created_at=_moment(row.created_at),
-        updated_at=_moment(row.updated_at),
-        version=row.version,
-        revision=_revision(row),
-    )
-
-
-def _search_item(row: ItemRow, value: dict[str, Any]) -> SearchItem:
-    return SearchItem(
-        row.namespace,
-        row.key,
-        value,
-        _moment(row.created_at),
-        _moment(row.updated_at),
-        version=row.version,
-        revision=_revision(row),
-    )
-
-
-def _revision(row: ItemRow) -> str | None:
-    return None if row.version < 0 else str(row.revision)
-
-
-def _moment(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)

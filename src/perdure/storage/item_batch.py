@@ -1,0 +1,161 @@
+"""A batch of a store, checked and made ready before anything is done: reads as functions, writes as operations.
+
+Here: what each op asks, and every refusal. Not here: taking the snapshot, where writes go (`item_store.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Final
+
+from perdure import clock
+from perdure.errors import QueryError
+from perdure.storage.contract import Namespace, Snapshot
+from perdure.storage.filters import compile_filter
+from perdure.storage.item_codec import ItemCodec
+from perdure.storage.item_rows import item_of, search_item_of, value_of
+from perdure.storage.namespace_match import check_conditions, matching
+from perdure.storage.staging import ANY, Guard, Layer, Operation, read_item, read_items
+from perdure.store.base import (
+    GetOp,
+    Item,
+    ListNamespacesOp,
+    NotSupported,
+    Op,
+    PutOp,
+    Result,
+    SearchItem,
+    SearchOp,
+    validate_op_namespace,
+)
+from perdure.store.base.ops import check_labels
+
+__all__ = ["Plan", "deletion", "guard_of", "operation_of"]
+
+_PAGE: Final = 500  # rows fetched at once where a filter may drop any of them
+
+
+class Plan:
+    """A batch: its reads as functions of a snapshot, its writes as operations. Raises if one op cannot be right."""
+
+    __slots__ = ("reads", "size", "writes")
+
+    def __init__(self, codec: ItemCodec, ops: list[Op]) -> None:
+        self.size = len(ops)
+        self.reads: list[tuple[int, Callable[[Snapshot, Sequence[Layer]], Result]]] = []
+        last: dict[tuple[Namespace, str], Operation] = {}
+        for place, op in enumerate(ops):
+            match op:
+                case PutOp():
+                    operation = operation_of(codec, op, ANY)
+                    last.pop(
+                        (operation.namespace, operation.key), None
+                    )  # so that the order is that of the last puts
+                    last[operation.namespace, operation.key] = operation
+                case GetOp():
+                    self.reads.append((place, _getting(codec, op)))
+                case SearchOp():
+                    self.reads.append((place, _searching(codec, op)))
+                case ListNamespacesOp():
+                    self.reads.append((place, _listing(op)))
+                case _:
+                    raise QueryError(f"{op!r} is no operation of a store.", part=type(op).__name__)
+        self.writes = list(last.values())
+
+
+def operation_of(codec: ItemCodec, op: PutOp, guard: Guard) -> Operation:
+    """The write that a put asks for. Raises if nobody could do it."""
+    validate_op_namespace(op)
+    namespace, key = tuple(op.namespace), str(op.key)
+    if op.ttl is not None:
+        raise NotSupported(
+            f"ttl={op.ttl!r}: items that expire arrive with the next release. Nothing was written. Leave ttl out."
+        )
+    if op.index:
+        raise NotSupported(
+            f"index={op.index!r}: searching by text arrives with the next release, so nothing would be indexed. "
+            "Nothing was written. Leave index out, or pass index=False."
+        )
+    value = None if op.value is None else codec.encode(namespace, key, op.value)
+    return Operation(namespace, key, value, clock.micros(), guard)
+
+
+def deletion(namespace: tuple[str, ...], key: str, if_version: int | None) -> Operation:
+    """The write that a deletion asks for."""
+    return Operation(
+        check_labels(namespace), str(key), None, clock.micros(), guard_of(if_version, if_absent=False)
+    )
+
+
+def guard_of(if_version: int | None, if_absent: bool) -> Guard:
+    """What must stand for the write to be done; ANY: whatever."""
+    if if_version is None:
+        return None if if_absent else ANY
+    if if_absent:
+        raise QueryError("if_version and if_absent=True contradict each other.", part="if_absent")
+    if type(if_version) is not int:
+        raise QueryError(
+            f"if_version={if_version!r}: give an item's `version`, an integer.", part="if_version"
+        )
+    return if_version
+
+
+def _getting(codec: ItemCodec, op: GetOp) -> Callable[[Snapshot, Sequence[Layer]], Item | None]:
+    namespace, key = check_labels(op.namespace), str(op.key)
+
+    def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> Item | None:
+        row = read_item(snapshot, layers, namespace, key)
+        return None if row is None else item_of(codec, row)
+
+    return answer
+
+
+def _searching(codec: ItemCodec, op: SearchOp) -> Callable[[Snapshot, Sequence[Layer]], list[SearchItem]]:
+    prefix = check_labels(op.namespace_prefix)
+    if op.query:
+        raise QueryError(
+            f"query={op.query!r}: searching by text arrives with the next release. Until then use filter=.",
+            part="query",
+        )
+    limit, offset = _count("limit", op.limit), _count("offset", op.offset)
+    fits = compile_filter(op.filter) if op.filter is not None else None
+    page = _PAGE if op.filter else max(1, min(limit + offset, _PAGE))
+
+    def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> list[SearchItem]:
+        if limit == 0:
+            return []
+        rows = read_items(snapshot, layers, prefix, page)
+        if not op.filter:
+            return [search_item_of(row, value_of(codec, row)) for row in islice(rows, offset, offset + limit)]
+        found: list[SearchItem] = []
+        skipped = 0
+        for row in rows:
+            value = value_of(codec, row)
+            if fits is not None and fits(value):
+                if skipped < offset:
+                    skipped += 1
+                else:
+                    found.append(search_item_of(row, value))
+                    if len(found) == limit:
+                        break
+        return found
+
+    return answer
+
+
+def _listing(op: ListNamespacesOp) -> Callable[[Snapshot, Sequence[Layer]], list[Namespace]]:
+    conditions = check_conditions(op.match_conditions or ())
+    limit, offset = _count("limit", op.limit), _count("offset", op.offset)
+    depth = None if op.max_depth is None else _count("max_depth", op.max_depth, least=1)
+
+    def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> list[Namespace]:
+        return matching(snapshot, layers, conditions, depth)[offset : offset + limit]
+
+    return answer
+
+
+def _count(name: str, given: int, least: int = 0) -> int:
+    if isinstance(given, bool) or not isinstance(given, int) or given < least:  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers come here, too
+        raise QueryError(f"{name}={given!r}: give an integer of at least {least}.", part=name)
+    return given

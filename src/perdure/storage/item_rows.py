@@ -1,0 +1,58 @@
+"""Rows of items as what a store hands out: `Item`, `SearchItem`.
+
+Pure functions. Not here: which rows (`item_batch.py`, `item_store.py`).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from perdure.storage.contract import ItemRow
+from perdure.storage.item_codec import ItemCodec
+from perdure.store.base import Item, SearchItem
+
+__all__ = ["item_of", "moment_of", "search_item_of", "value_of"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def value_of(codec: ItemCodec, row: ItemRow) -> dict[str, Any]:
+    """The value, decoded: a new object each time."""
+    assert row.value is not None  # noqa: S101 - reads give live items only
+    return codec.decode(row.namespace, row.key, row.value)
+
+
+def item_of(codec: ItemCodec, row: ItemRow) -> Item:
+    """The row as an item."""
+    return Item(
+        value=value_of(codec, row),
+        key=row.key,
+        namespace=row.namespace,
+        created_at=moment_of(row.created_at),
+        updated_at=moment_of(row.updated_at),
+        version=row.version,
+        revision=_revision(row),
+    )
+
+
+def search_item_of(row: ItemRow, value: dict[str, Any]) -> SearchItem:
+    """The row as an item that was found, with its value as decoded before."""
+    return SearchItem(
+        row.namespace,
+        row.key,
+        value,
+        moment_of(row.created_at),
+        moment_of(row.updated_at),
+        version=row.version,
+        revision=_revision(row),
+    )
+
+
+def _revision(row: ItemRow) -> str | None:
+    return None if row.version < 0 else str(row.revision)
+
+
+def moment_of(micros: int) -> datetime:
+    """Microseconds since 1970 as a time of UTC."""
+    return _EPOCH + timedelta(microseconds=micros)
