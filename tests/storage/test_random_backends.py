@@ -17,6 +17,8 @@ from perdure.storage.contract import (
     Backend,
     CheckpointRow,
     Commit,
+    Filed,
+    FileItem,
     HeadIs,
     ItemIs,
     ItemRow,
@@ -93,7 +95,22 @@ staged = st.builds(
 )
 runs = st.builds(RunRow, one(THREADS), one(("r", hostile.UUIDS[2])), st.integers(0, 9), payloads)
 origins = one((Origin(), Origin("t", IDS[0], "node", None), Origin(None, "a", None, "\ud800")))
-puts = st.builds(PutItem, one(SPACES), one(KEYS), st.none() | payloads, origins)
+ANALYSES = ("one", "two")
+WORDS = ("a", "ab", "abc", "\ud800", "b")
+filed = st.builds(
+    lambda analysis, counts: Filed(analysis, counts, sum(counts.values())),
+    one(ANALYSES),
+    st.dictionaries(one(WORDS), st.integers(1, 3), max_size=3),
+)
+puts = st.builds(
+    PutItem,
+    one(SPACES),
+    one(KEYS),
+    st.none() | payloads,
+    origins,
+    st.none() | filed,
+    one((None, None, (), ("a", "b.c"))),
+)
 removals = st.one_of(
     st.builds(RemoveThread, one(THREADS)),
     st.builds(RemoveCheckpoint, one(THREADS), one(NS), one(IDS)),
@@ -113,7 +130,12 @@ rows = st.fixed_dictionaries(
         "items": few(puts),
     }
 )
-expectations = st.tuples(few(st.tuples(chains, one(("right", "right", "wrong")))), few(st.tuples(one(SPACES), one(KEYS), one(("right", "right", "wrong")))))  # fmt: skip
+kinds = one(("right", "right", "wrong"))
+expectations = st.tuples(
+    few(st.tuples(chains, kinds)),
+    few(st.tuples(one(SPACES), one(KEYS), kinds)),
+    few(st.tuples(one(SPACES), one(KEYS), kinds, st.none() | filed)),
+)
 
 
 class SqliteAgreesWithTheReference(RuleBasedStateMachine):
@@ -137,12 +159,16 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
         """The plans with expectations that are right, or wrong, now: numbers of versions differ between backends."""
         found: list[Commit] = []
         with backend.read() as now:
-            for id, at, fields, (heads, items) in plans:
+            for id, at, fields, (heads, items, filed) in plans:
                 expected = [HeadIs(*c, now.head(*c) if kind == "right" else "no such") for c, kind in heads]
                 versions = [
                     ItemIs(space, key, self.version(now, space, key, kind)) for space, key, kind in items
                 ]
-                found.append(Commit(id, at, heads=expected, versions=versions, **fields))
+                filings = [
+                    FileItem(space, key, self.version(now, space, key, kind) or 1, how)
+                    for space, key, kind, how in filed
+                ]
+                found.append(Commit(id, at, heads=expected, versions=versions, filings=filings, **fields))
         return found
 
     @staticmethod
@@ -211,6 +237,24 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
 
         self.both(page)
 
+    @rule(space=one(((), *SPACES, ("b",))), analysis=one(ANALYSES), most=st.integers(0, 3))
+    def find_words(self, space: Namespace, analysis: str, most: int) -> None:
+        def answer(now: Snapshot) -> Any:
+            found: list[Any] = [now.text_totals(space, analysis), now.terms(space, analysis, "a", most)]
+            found.append(self.plain(now, now.strays(space, analysis)))
+            for word in WORDS:
+                postings = now.postings(space, analysis, word)
+                refs = [posting.ref for posting in postings]
+                rows = now.rows(refs)
+                ranked = [(*rows[one.ref][:2], one.times, one.length) for one in postings]
+                assert now.refs([(row.namespace, row.key) for row in rows.values()]).keys() == set(refs)
+                assert sorted(now.postings_in(refs, analysis, word)) == sorted(postings)
+                assert now.text_lengths(refs, analysis) == {one.ref: one.length for one in postings}
+                found.append((sorted(ranked), now.frequency(space, analysis, word, most)))
+            return found
+
+        self.both(answer)
+
     @rule(after=st.integers(0, 40), limit=st.integers(1, 9))
     def read_changes(self, after: int, limit: int) -> None:
         self.both(lambda now: self.plain(now, now.changes(Revision(0, after), limit)))
@@ -224,7 +268,7 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
     @invariant()
     def they_remember_the_same(self) -> None:
         def everything(now: Snapshot) -> Any:
-            tables = ("checkpoints", "segments", "writes", "staged", "items", "history", "runs")
+            tables = ("checkpoints", "segments", "writes", "staged", "items", "history", "runs", "postings")
             return (
                 now.revision(),
                 [now.count(table) for table in tables],

@@ -65,6 +65,9 @@ def test_ranges_use_their_whole_key(database: sqlite3.Connection) -> None:
         "items_of_few": "SEARCH m USING INDEX perdure_items_by_version (<expr>=? AND version<?)",
         "ended_versions": "SEARCH perdure_versions USING INDEX perdure_versions_by_end (ended<?)",
         "changes": "SEARCH v USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        "postings": "SEARCH p USING PRIMARY KEY (term=? AND item>? AND item<?)",
+        "postings_in": "SEARCH p USING PRIMARY KEY (term=? AND item=?)",
+        "strays": "SEARCH i USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
         "remove_writes": "SEARCH perdure_writes USING PRIMARY KEY (chain=? AND checkpoint=?)",
     }
     for name, line in whole.items():
@@ -79,7 +82,7 @@ def test_migrations_reach_the_schema_file() -> None:
             made.execute(step)
         rows = made.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
         made.close()
-        return {(kind, name): " ".join(sql.split()) for kind, name, sql in rows}
+        return {(kind, name): " ".join(re.sub(r"([,()])", r" \1 ", sql).split()) for kind, name, sql in rows}
 
     migrated = shape([statement for step in migrations("sqlite") for statement in step.statements])
 

@@ -10,7 +10,7 @@ included (thread ids excepted, see `check_thread_id`), and comes back equal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -120,6 +120,14 @@ class Origin(NamedTuple):
     actor: str | None = None
 
 
+class Filed(NamedTuple):
+    """What a search by words finds of an item: made before the commit, by whoever knows the value."""
+
+    analysis: str  # names what made the terms: those of another name never meet them
+    counts: Mapping[str, int]  # term -> how often; no term holds a NUL; empty: nothing to find
+    length: int  # terms in all
+
+
 class PutItem(NamedTuple):
     """The item has this value from this commit on; `value=None`: it is gone. Each one is a version of its own."""
 
@@ -127,6 +135,17 @@ class PutItem(NamedTuple):
     key: str
     value: bytes | None
     origin: Origin = Origin()
+    filed: Filed | None = None  # None: no search by words finds it until it is filed
+    paths: tuple[str, ...] | None = None  # what of it is to be found; (): nothing; None: what the store says
+
+
+class FileItem(NamedTuple):
+    """The live item is filed anew, if it still has this version: no version is made, the value stays."""
+
+    namespace: Namespace
+    key: str
+    version: int
+    filed: Filed | None
 
 
 class ItemRow(NamedTuple):
@@ -140,6 +159,23 @@ class ItemRow(NamedTuple):
     version: int  # from the database's one sequence; grows with every write; never reused
     revision: Revision
     origin: Origin
+    paths: tuple[str, ...] | None = None  # as it was put; of live items only
+
+
+class TextTotals(NamedTuple):
+    """The statistics of a subtree under one index: what weighs words."""
+
+    items: int  # live items that have terms
+    length: int  # their terms
+    strays: int  # live items to be found that are not filed under this index: see `Snapshot.strays`
+
+
+class Posting(NamedTuple):
+    """A term in an item."""
+
+    ref: int  # the item: see `Snapshot.rows`
+    times: int
+    length: int  # of the item
 
 
 class HeadIs(NamedTuple):
@@ -238,7 +274,7 @@ Removal: TypeAlias = (
 class Commit(NamedTuple):
     """One all-or-nothing unit.
 
-    Order of effects: `removals`, then rows, then `items` in their order. A checkpoint row whose (thread, ns, id) exists
+    Order of effects: `removals`, then rows, then `items` in their order, then `filings`. A checkpoint row whose (thread, ns, id) exists
     replaces it, and one that comes with a `revision` keeps it: it says the same as before; a segment that exists is a StorageError (two writers of one log: a bug, nothing is written).
     """
 
@@ -254,6 +290,7 @@ class Commit(NamedTuple):
     staged: Sequence[StagedRow] = ()
     items: Sequence[PutItem] = ()
     rests: Sequence[CheckpointIs | ThreadIs] = ()  # expectations, too
+    filings: Sequence[FileItem] = ()
 
 
 def commit_now(**changes: Any) -> Commit:
@@ -353,8 +390,48 @@ class Snapshot(Protocol):
         """Versions written after `after`, deletions included, by version; whole commits (so a bit over `limit`)."""
         ...
 
+    def text_totals(self, prefix: Namespace, index: str) -> TextTotals:
+        """The statistics of the subtree. One range of namespaces."""
+        ...
+
+    def postings(self, prefix: Namespace, index: str, term: str) -> list[Posting]:
+        """The live items of the subtree that have the term, in any order."""
+        ...
+
+    def frequency(self, prefix: Namespace, index: str, term: str, most: int) -> int:
+        """How many `postings` would give, counted up to `most`."""
+        ...
+
+    def postings_in(self, refs: Sequence[int], index: str, term: str) -> list[Posting]:
+        """As `postings`, of these items only. One seek each."""
+        ...
+
+    def terms(self, prefix: Namespace, index: str, beginning: str, limit: int) -> list[str]:
+        """Terms of the subtree's live items that begin so, in order. Some seeks for each such term of the database."""
+        ...
+
+    def strays(self, prefix: Namespace, index: str) -> list[ItemRow]:
+        """The live items of the subtree that are to be found by words and are not filed under this index, by version."""
+        ...
+
+    def refs(self, places: Sequence[tuple[Namespace, str]]) -> dict[int, tuple[Namespace, str]]:
+        """The live items among these, by what postings call them; a ref says nothing outside of its snapshot."""
+        ...
+
+    def versions(self, refs: Sequence[int]) -> dict[int, int]:
+        """The version of each live item."""
+        ...
+
+    def rows(self, refs: Sequence[int]) -> dict[int, ItemRow]:
+        """The live items."""
+        ...
+
+    def text_lengths(self, refs: Sequence[int], index: str) -> dict[int, int]:
+        """How many terms each live item is filed with under this index; those that have none are left out."""
+        ...
+
     def count(self, table: str) -> int:
-        """Rows of `checkpoints | segments | writes | staged | items | history | runs`: for tests and `db stats`."""
+        """Rows of `checkpoints | segments | writes | staged | items | history | runs | postings`: for tests and `db stats`."""
         ...
 
 

@@ -21,11 +21,13 @@ from perdure.storage.contract import (
     CheckpointIs,
     CheckpointRow,
     Commit,
+    FileItem,
     ItemRow,
     Namespace,
-    Origin,
     Outcome,
+    Posting,
     PruneHistory,
+    PutItem,
     RemoveCheckpoint,
     RemoveRun,
     RemoveSegments,
@@ -37,12 +39,14 @@ from perdure.storage.contract import (
     SegmentRow,
     Snapshot,
     StagedRow,
+    TextTotals,
     ThreadIs,
     WriteRow,
     stale_checkpoint,
     stale_thread,
     version_conflict,
 )
+from perdure.storage.memory_texts import Texts
 
 _names = count(1)
 _forks = (
@@ -107,6 +111,7 @@ class MemoryBackend:
         self._deleted: dict[
             tuple[Namespace, str], ItemRow
         ] = {}  # the deletions of items that are gone, while kept
+        self._texts = Texts()
         self._closed = False
 
     def __repr__(self) -> str:
@@ -290,12 +295,13 @@ class MemoryBackend:
             chain = self._chain(staged.thread, staged.ns)
             chain.staged.setdefault(staged.checkpoint, {}).setdefault((staged.task, staged.index), staged)
         for item in commit.items:
-            self._put(item.namespace, item.key, item.value, commit.at, revision, item.origin)
+            self._put(item, commit.at, revision)
+        for filing in commit.filings:
+            self._file(filing)
         return revision
 
-    def _put(
-        self, namespace: Namespace, key: str, value: bytes | None, at: int, revision: Revision, origin: Origin
-    ) -> None:
+    def _put(self, put: PutItem, at: int, revision: Revision) -> None:
+        namespace, key, value, origin, filed, paths = put
         live = self._items.get(namespace, {}).get(key)
         if live is None and value is None:
             return  # deleting what isn't there changes nothing
@@ -311,6 +317,7 @@ class MemoryBackend:
             self._versions,
             revision,
             origin,
+            paths,
         )
         if live:
             insort(self._ended, (updated, live.version))
@@ -318,11 +325,18 @@ class MemoryBackend:
         if value is None:
             insort(self._ended, (updated, row.version))
             self._deleted[namespace, key] = row
+            self._texts.remove((namespace, key))
             del self._items[namespace][key]
             if not self._items[namespace]:
                 del self._items[namespace]
         else:
             self._items.setdefault(namespace, {})[key] = row
+            self._texts.file((namespace, key), filed, to_find=paths != ())
+
+    def _file(self, filing: FileItem) -> None:
+        live = self._items.get(filing.namespace, {}).get(filing.key)
+        if live is not None and live.version == filing.version:
+            self._texts.file((filing.namespace, filing.key), filing.filed, to_find=live.paths != ())
 
     def _thread(self, thread: str) -> _Thread:
         return self._threads.get(thread) or self._threads.setdefault(thread, _Thread())
@@ -487,8 +501,44 @@ class _MemorySnapshot:
             if after is None or row.revision > after:
                 if len(found) >= limit and row.revision != found[-1].revision:
                     break
-                found.append(row)
+                found.append(row._replace(paths=None))
         return found
+
+    # What words find: see the contract.
+
+    def text_totals(self, prefix: Namespace, index: str) -> TextTotals:
+        return self._db._texts.totals(prefix, index)  # pyright: ignore[reportPrivateUsage]
+
+    def postings(self, prefix: Namespace, index: str, term: str) -> list[Posting]:
+        return self._db._texts.postings(prefix, index, term)  # pyright: ignore[reportPrivateUsage]
+
+    def frequency(self, prefix: Namespace, index: str, term: str, most: int) -> int:
+        return self._db._texts.frequency(prefix, index, term, most)  # pyright: ignore[reportPrivateUsage]
+
+    def postings_in(self, refs: Sequence[int], index: str, term: str) -> list[Posting]:
+        return self._db._texts.postings_in(refs, index, term)  # pyright: ignore[reportPrivateUsage]
+
+    def terms(self, prefix: Namespace, index: str, beginning: str, limit: int) -> list[str]:
+        return self._db._texts.terms(prefix, index, beginning, limit)  # pyright: ignore[reportPrivateUsage]
+
+    def strays(self, prefix: Namespace, index: str) -> list[ItemRow]:
+        places = self._db._texts.strays(prefix, index)  # pyright: ignore[reportPrivateUsage]
+        found = [row for place in places if (row := self.item(*place)) is not None]
+        return sorted(found, key=lambda row: row.version)
+
+    def refs(self, places: Sequence[tuple[Namespace, str]]) -> dict[int, tuple[Namespace, str]]:
+        texts = self._db._texts  # pyright: ignore[reportPrivateUsage]
+        return {ref: place for place in places if (ref := texts.ref(place)) is not None}
+
+    def versions(self, refs: Sequence[int]) -> dict[int, int]:
+        return {ref: row.version for ref, row in self.rows(refs).items()}
+
+    def rows(self, refs: Sequence[int]) -> dict[int, ItemRow]:
+        places = self._db._texts.places  # pyright: ignore[reportPrivateUsage]
+        return {ref: row for ref in refs if ref in places and (row := self.item(*places[ref])) is not None}
+
+    def text_lengths(self, refs: Sequence[int], index: str) -> dict[int, int]:
+        return self._db._texts.lengths(refs, index)  # pyright: ignore[reportPrivateUsage]
 
     def count(self, table: str) -> int:
         threads = [known for _, known in self._all()]
@@ -506,6 +556,8 @@ class _MemorySnapshot:
                 return sum(len(known.runs) for known in threads)
             case "items":
                 return sum(map(len, self._db._items.values()))  # pyright: ignore[reportPrivateUsage]
+            case "postings":
+                return self._db._texts.count()  # pyright: ignore[reportPrivateUsage]
             case "history":
                 return len(self._db._history)  # pyright: ignore[reportPrivateUsage]
             case _:

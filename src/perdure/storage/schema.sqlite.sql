@@ -111,12 +111,16 @@ CREATE TABLE perdure_namespaces (
 ) STRICT;
 
 -- id: number of the namespace << 32 | n. version: the item's newest; alive = 0: that is its deletion, and the row stays
--- until the history of the item is pruned.
+-- until the history of the item is pruned. idx, length: how the live one is filed (`perdure_indexes`), with how many terms;
+-- NULL: it is not to be found. paths: what of it is, as JSON; NULL: what the store says.
 CREATE TABLE perdure_items (
   id INTEGER PRIMARY KEY,
   key BLOB NOT NULL,
   version INTEGER NOT NULL,
-  alive INTEGER NOT NULL
+  alive INTEGER NOT NULL,
+  idx INTEGER,
+  length INTEGER,
+  paths BLOB
 ) STRICT;
 
 CREATE UNIQUE INDEX perdure_items_by_key ON perdure_items (id >> 32, key);
@@ -143,3 +147,35 @@ CREATE TABLE perdure_versions (
 
 -- For pruning: only versions that ended cost a row here.
 CREATE INDEX perdure_versions_by_end ON perdure_versions (ended, version) WHERE ended IS NOT NULL;
+
+-- What words find. idx: how an item was made to terms, and which (language, fields), by name; 0: it was not.
+CREATE TABLE perdure_indexes (
+  no INTEGER PRIMARY KEY,
+  name BLOB NOT NULL UNIQUE
+) STRICT;
+
+-- term: the index's number as one byte, then the term. length: of the item, in terms; here, so that a score needs no
+-- other table. Measured against FTS5 in `docs/decisions`: exact deletes, statistics of any subtree.
+CREATE TABLE perdure_postings (
+  term BLOB NOT NULL,
+  item INTEGER NOT NULL,
+  times INTEGER NOT NULL,
+  length INTEGER NOT NULL,
+  PRIMARY KEY (term, item)
+) STRICT, WITHOUT ROWID;
+
+-- The terms of a live item, joined by NUL: so that its postings can be found again.
+CREATE TABLE perdure_texts (
+  item INTEGER PRIMARY KEY,
+  terms BLOB NOT NULL
+) STRICT;
+
+-- Statistics of a namespace: live items with terms, their lengths, live items to be found that have none.
+CREATE TABLE perdure_totals (
+  space INTEGER NOT NULL,
+  idx INTEGER NOT NULL,
+  items INTEGER NOT NULL,
+  length INTEGER NOT NULL,
+  empty INTEGER NOT NULL,
+  PRIMARY KEY (space, idx)
+) STRICT, WITHOUT ROWID;

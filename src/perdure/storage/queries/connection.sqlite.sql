@@ -62,3 +62,7 @@ SELECT count(*) FROM perdure_items WHERE alive = 1;
 -- name: count_history
 -- Versions of items, live ones and deletions included. Scan: the table.
 SELECT count(*) FROM perdure_versions;
+
+-- name: count_postings
+-- Scan: the table.
+SELECT count(*) FROM perdure_postings;

@@ -5,7 +5,7 @@
 
 -- name: item
 -- ?1 namespace, ?2 key. The live version. One seek a table.
-SELECT v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value
+SELECT v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths
   FROM perdure_namespaces n
   JOIN perdure_items i ON i.id >> 32 = +n.no AND i.key = ?2
   JOIN perdure_versions v ON v.version = i.version
@@ -20,7 +20,7 @@ SELECT count(*)
 -- name: items_of_few
 -- ?1 first namespace, ?2 end, ?3 before (a version), ?4 limit. Live items, greatest version first. At most `limit` rows of
 -- each namespace are read, then sorted: for subtrees of few namespaces.
-SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value
+SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths
   FROM perdure_namespaces n
   JOIN perdure_items i
     ON i.id IN (
@@ -40,7 +40,7 @@ SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v
 -- name: items_of_many
 -- As `items_of_few`, for subtrees of many namespaces: versions downwards, those that are live and inside, until `limit`.
 -- One range of versions, one seek a table for each.
-SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value
+SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths
   FROM perdure_versions v
  CROSS JOIN perdure_items i ON i.id = v.item AND i.version = v.version AND i.alive = 1
  CROSS JOIN perdure_namespaces n ON n.no = i.id >> 32 AND n.name >= ?1 AND n.name < ?2
@@ -60,7 +60,7 @@ SELECT n.name
 
 -- name: changes
 -- ?1 first version, ?2 end. All versions in between, deletions too, in order. One range.
-SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value
+SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, NULL
   FROM perdure_versions v
   JOIN perdure_items i ON i.id = v.item
   JOIN perdure_namespaces n ON n.no = v.item >> 32
@@ -93,7 +93,7 @@ SELECT n.name, n.no,
 WITH wanted (namespace, key) AS (VALUES
     (?, ?) -- repeat
 )
-SELECT wanted.namespace, i.key, i.id, i.version, i.alive, coalesce(v.created, v.updated), v.updated
+SELECT wanted.namespace, i.key, i.id, i.version, i.alive, coalesce(v.created, v.updated), v.updated, i.idx, i.length, i.paths
   FROM wanted
   JOIN perdure_items i ON i.id >> 32 = wanted.namespace AND i.key = wanted.key
   JOIN perdure_versions v ON v.version = i.version;
@@ -105,12 +105,12 @@ SELECT wanted.namespace, i.key, i.id, i.version, i.alive, coalesce(v.created, v.
 INSERT INTO perdure_namespaces (no, name) VALUES (?, ?);
 
 -- name: add_item
--- id, key, version, alive.
-INSERT INTO perdure_items (id, key, version, alive) VALUES (?, ?, ?, ?);
+-- id, key, version, alive, idx, length, paths.
+INSERT INTO perdure_items (id, key, version, alive, idx, length, paths) VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- name: set_item
--- version, alive, id. One seek.
-UPDATE perdure_items SET version = ?, alive = ? WHERE id = ?;
+-- version, alive, idx, length, paths, id. One seek.
+UPDATE perdure_items SET version = ?, alive = ?, idx = ?, length = ?, paths = ? WHERE id = ?;
 
 -- name: add_version
 -- version, item, before, created, updated, ended, thread, checkpoint, node, actor, value.

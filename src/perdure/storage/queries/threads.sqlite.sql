@@ -265,11 +265,12 @@ SELECT l.thread, l.log, l.no
   JOIN perdure_logs l ON l.thread = wanted.thread AND l.log = wanted.log;
 
 -- name: greatest_numbers
--- The greatest number of a thread, a chain, a log, a namespace. One seek each.
+-- The greatest number of a thread, a chain, a log, a namespace, an index. One seek each.
 SELECT coalesce((SELECT max(no) FROM perdure_threads), 0),
        coalesce((SELECT max(no) FROM perdure_chains), 0),
        coalesce((SELECT max(place) FROM perdure_segments), 0) >> 32,
-       coalesce((SELECT max(no) FROM perdure_namespaces), 0);
+       coalesce((SELECT max(no) FROM perdure_namespaces), 0),
+       coalesce((SELECT max(no) FROM perdure_indexes), 0);
 
 -- ---- rows in
 

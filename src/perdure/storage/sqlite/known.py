@@ -33,6 +33,9 @@ class ItemState(NamedTuple):
     alive: bool
     created: int
     updated: int
+    idx: int | None = None  # how it is filed; None: it is not to be found
+    length: int = 0  # with how many terms
+    paths: bytes | None = None
 
 
 class Known:
@@ -50,7 +53,8 @@ class Known:
         self.logs: dict[tuple[int, int], int] = {}
         self.namespaces: dict[bytes, tuple[int, int]] = {}  # number, greatest n of an item
         self.items: dict[Key, ItemState] = {}  # that exist, deleted ones included
-        self.last: list[int] | None = None  # greatest numbers of threads, chains, logs, namespaces
+        self.indexes: dict[bytes, int] = {}
+        self.last: list[int] | None = None  # greatest numbers of threads, chains, logs, namespaces, indexes
 
     def trim(self) -> None:
         """Forgets when there is too much to remember."""
@@ -67,6 +71,13 @@ class Known:
         for item in member.known_items:
             if item not in self.items:
                 return False
+        for put in member.items:
+            if self.items[put.item].length or (
+                put.text is not None and put.text.analysis not in self.indexes
+            ):
+                return False  # the terms that it was filed with are to be read
+        if member.filings:
+            return False
         for name in member.threads:
             if name not in self.threads:
                 return False

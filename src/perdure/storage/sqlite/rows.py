@@ -6,6 +6,7 @@ writer knows (`writer.py`). What cannot be bound raises here, at its caller, and
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -14,6 +15,8 @@ from perdure.errors import StorageError
 from perdure.storage.contract import (
     CheckpointRow,
     Commit,
+    Filed,
+    FileItem,
     HeadIs,
     ItemIs,
     Namespace,
@@ -56,12 +59,38 @@ class Version(NamedTuple):
     said: ItemIs
 
 
+class PreparedText(NamedTuple):
+    """How an item is filed."""
+
+    analysis: bytes
+    counts: list[tuple[bytes, int]]
+    length: int
+
+
 class Put(NamedTuple):
     """A new version of an item, or its deletion."""
 
     item: Key
     value: bytes | None
     origin: tuple[bytes | None, bytes | None, bytes | None, bytes | None]
+    text: PreparedText | None
+    paths: bytes | None  # JSON; None: what the store says
+
+
+class Refile(NamedTuple):
+    """The live item of this version is filed anew."""
+
+    item: Key
+    version: int
+    text: PreparedText | None
+
+
+NO_PATHS: Final = b"[]"
+
+
+def prefixed(index: int, term: bytes) -> bytes:
+    """A term as its postings have it: terms of two indexes never meet."""
+    return bytes((index,)) + term
 
 
 @lru_cache(maxsize=4096)
@@ -91,6 +120,7 @@ class Prepared:
         "at",
         "chains",
         "checkpoints",
+        "filings",
         "heads",
         "id",
         "items",
@@ -109,7 +139,21 @@ class Prepared:
 
     def __init__(self, commit: Commit) -> None:
         # Most commits have few kinds of rows: what is empty costs one look.
-        id, at, heads, versions, removals, runs, checkpoints, segments, writes, staged, items, rests = commit
+        (
+            id,
+            at,
+            heads,
+            versions,
+            removals,
+            runs,
+            checkpoints,
+            segments,
+            writes,
+            staged,
+            items,
+            rests,
+            filings,
+        ) = commit
         fits(at)
         self.id = bytes(id)
         self.at = at
@@ -128,6 +172,7 @@ class Prepared:
         self.writes = [self._write(row) for row in writes] if writes else _NONE
         self.staged = [self._staged(row) for row in staged] if staged else _NONE
         self.items = [self._put(put) for put in items] if items else _NONE
+        self.filings = [self._filing(filing) for filing in filings] if filings else _NONE
 
     def _chain(self, thread: str, ns: str) -> Chain:
         chain = _chain_of(thread, ns)
@@ -252,7 +297,20 @@ class Prepared:
                 _text(node),
                 _text(actor),
             )
-        return Put(self._item(put.namespace, put.key), put.value, origin)
+        item = self._item(put.namespace, put.key)
+        text = None if put.filed is None or put.value is None else self._text(put.filed)
+        paths = None if put.paths is None else json.dumps(put.paths).encode()
+        return Put(item, put.value, origin, text, paths)
+
+    def _filing(self, filing: FileItem) -> Refile:
+        text = None if filing.filed is None else self._text(filing.filed)
+        return Refile(self._item(filing.namespace, filing.key), filing.version, text)
+
+    def _text(self, filed: Filed) -> PreparedText:
+        fits(filed.length, *filed.counts.values())
+        self.weight += len(filed.counts)
+        counts = [(text_to_bytes(term), times) for term, times in filed.counts.items()]
+        return PreparedText(text_to_bytes(filed.analysis), counts, filed.length if counts else 0)
 
 
 def _text(text: str | None) -> bytes | None:

@@ -6,6 +6,7 @@ Every cursor is read to its end at once: an unfinished one would pin the snapsho
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
@@ -18,16 +19,18 @@ from perdure.storage.contract import (
     ItemRow,
     Namespace,
     Origin,
+    Posting,
     Revision,
     RunRow,
     SegmentRow,
     StagedRow,
+    TextTotals,
     WriteRow,
 )
 from perdure.storage.sqlite.connections import C, Connection
 from perdure.storage.sqlite.faults import closed, translated
 from perdure.storage.sqlite.packing import pack_id, time_in, unpack_id, unpack_task
-from perdure.storage.sqlite.rows import SOURCES
+from perdure.storage.sqlite.rows import SOURCES, prefixed
 from perdure.storage.sqlite.writer import Q
 
 _LAST: Final = (1 << 63) - 1
@@ -37,7 +40,9 @@ _FEW_NAMESPACES: Final = 200  # up to here a merge over them is faster than walk
 _PLACES: Final = (
     256  # checkpoints that one statement asks for: few texts to prepare, far from the limit of values
 )
-_TABLES: Final = ("checkpoints", "segments", "writes", "staged", "items", "history", "runs")
+_SIZES: Final = (1, 4, 16, 64, _PLACES)
+_NO_INDEX: Final = -1
+_TABLES: Final = ("checkpoints", "segments", "writes", "staged", "items", "history", "runs", "postings")
 
 _HEAD = Q["head"]
 _CHECKPOINT = Q["checkpoint"]
@@ -47,6 +52,7 @@ _WRITES = Q["writes"]
 _STAGED = Q["staged"]
 _ITEM = Q["item"]
 _RUN = Q["run"]
+_INDEX_NUMBER = Q["index_number"]
 
 
 class SqliteSnapshot:
@@ -230,6 +236,99 @@ class SqliteSnapshot:
         end = (last[0][0] >> 20) + 1 << 20 if last else _LAST
         return _items(self._ask(Q["changes"], (first, end)))
 
+    # -- what words find ---------------------------------------------------------------------------------------------
+
+    def _index(self, name: str) -> int:
+        """The index's number; one that nothing is filed under if there is none."""
+        rows = self._ask(_INDEX_NUMBER, (text_to_bytes(name),))
+        return rows[0][0] if rows else _NO_INDEX
+
+    def _ask_many(self, name: str, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Answers about many rows of values. Padded, so that few texts are compiled: an answer may come twice."""
+        found: list[Any] = []
+        for first in range(0, len(rows), _PLACES):
+            some = list(rows[first : first + _PLACES])
+            size = next(size for size in _SIZES if size >= len(some))
+            some += [some[-1]] * (size - len(some))
+            found += self._ask(Q.repeated(name, size), [value for row in some for value in row])
+        return found
+
+    def text_totals(self, prefix: Namespace, index: str) -> TextTotals:
+        """The statistics of the subtree."""
+        return TextTotals(*self._ask(Q["text_totals"], (*_range(prefix), self._index(index)))[0])
+
+    def postings(self, prefix: Namespace, index: str, term: str) -> list[Posting]:
+        """The live items of the subtree that have the term."""
+        number = self._index(index)
+        if number == _NO_INDEX:
+            return []
+        filed = prefixed(number, text_to_bytes(term))
+        if prefix:
+            return list(map(Posting._make, self._ask(Q["postings"], (*_range(prefix), filed))))
+        return list(map(Posting._make, self._ask(Q["postings_of_all"], (filed,))))
+
+    def frequency(self, prefix: Namespace, index: str, term: str, most: int) -> int:
+        """How many `postings` would give, counted up to `most`."""
+        number = self._index(index)
+        if number == _NO_INDEX:
+            return 0
+        filed, most = prefixed(number, text_to_bytes(term)), max(0, min(most, _LAST))
+        if prefix:
+            return self._ask(Q["frequency"], (*_range(prefix), filed, most))[0][0]
+        return self._ask(Q["frequency_of_all"], (filed, most))[0][0]
+
+    def postings_in(self, refs: Sequence[int], index: str, term: str) -> list[Posting]:
+        """As `postings`, of these items only."""
+        number = self._index(index)
+        if number == _NO_INDEX:
+            return []
+        filed = prefixed(number, text_to_bytes(term))
+        found = self._ask_many("postings_in", [(filed, ref) for ref in dict.fromkeys(refs)])
+        return list({row[0]: Posting._make(row) for row in found}.values())
+
+    def terms(self, prefix: Namespace, index: str, beginning: str, limit: int) -> list[str]:
+        """Terms of the subtree that begin so, in order."""
+        number = self._index(index)
+        if number == _NO_INDEX:
+            return []
+        first = at = prefixed(number, text_to_bytes(beginning))
+        found: list[str] = []
+        while len(found) < limit:
+            rows = self._ask(Q["next_term"], (at,))
+            if not rows or not rows[0][0].startswith(first):
+                break
+            term = bytes_to_text(rows[0][0][1:])
+            if not prefix or self.frequency(prefix, index, term, 1):
+                found.append(term)
+            at = rows[0][0] + b"\0"  # no term holds one, so none lies between
+        return found
+
+    def strays(self, prefix: Namespace, index: str) -> list[ItemRow]:
+        """The live items of the subtree that are to be found and are filed otherwise."""
+        return _items(self._ask(Q["strays"], (*_range(prefix), self._index(index))))
+
+    def refs(self, places: Sequence[tuple[Namespace, str]]) -> dict[int, tuple[Namespace, str]]:
+        """The live items among these, by their ids."""
+        wanted = [
+            (number, encode_namespace(space), text_to_bytes(key))
+            for number, (space, key) in enumerate(places)
+        ]
+        return {id: places[number] for number, id in self._ask_many("refs", wanted)}
+
+    def versions(self, refs: Sequence[int]) -> dict[int, int]:
+        """The version of each live item."""
+        return dict(self._ask_many("item_versions", [(ref,) for ref in refs]))
+
+    def rows(self, refs: Sequence[int]) -> dict[int, ItemRow]:
+        """The live items."""
+        found = self._ask_many("items_by_id", [(ref,) for ref in refs])
+        return dict(zip([row[0] for row in found], _items([row[1:] for row in found]), strict=True))
+
+    def text_lengths(self, refs: Sequence[int], index: str) -> dict[int, int]:
+        """How many terms each is filed with under this index."""
+        number = self._index(index)
+        return dict(self._ask_many("text_lengths", [(ref, number) for ref in refs]))
+
     def count(self, table: str) -> int:
         """Rows of a table, by its name in the contract."""
         if table not in _TABLES:
@@ -285,7 +384,7 @@ def _items(rows: list[Any]) -> list[ItemRow]:
 
 
 def _item(namespace: Namespace, key: str, row: Sequence[Any]) -> ItemRow:
-    version, created, updated, thread, checkpoint, node, actor, value = row
+    version, created, updated, thread, checkpoint, node, actor, value, paths = row
     if thread is None and checkpoint is None and node is None and actor is None:
         origin = Origin()
     else:
@@ -301,6 +400,7 @@ def _item(namespace: Namespace, key: str, row: Sequence[Any]) -> ItemRow:
         version,
         Revision(0, version >> 20),
         origin,
+        None if paths is None else tuple(json.loads(paths)),
     )
 
 

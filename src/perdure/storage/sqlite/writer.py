@@ -35,11 +35,12 @@ from perdure.storage.contract import (
 from perdure.storage.sql import Queries
 from perdure.storage.sqlite.combined import Combined
 from perdure.storage.sqlite.connections import C, Connection
+from perdure.storage.sqlite.filing import NOWHERE, Filing
 from perdure.storage.sqlite.known import ChainState, ItemState, Known
 from perdure.storage.sqlite.packing import pack_id, unpack_id
-from perdure.storage.sqlite.rows import Chain, Key, Prepared, Put, Version
+from perdure.storage.sqlite.rows import NO_PATHS, Chain, Key, Prepared, PreparedText, Put, Refile, Version
 
-Q: Final = Queries("queries/threads.sqlite.sql", "queries/items.sqlite.sql")
+Q: Final = Queries("queries/threads.sqlite.sql", "queries/items.sqlite.sql", "queries/texts.sqlite.sql")
 
 _ASKED_AT_ONCE: Final = 64
 _ITEMS_A_COMMIT: Final = 1 << 20
@@ -62,6 +63,12 @@ _ADD_ITEM = Q["add_item"]
 _SET_ITEM = Q["set_item"]
 _ADD_VERSION = Q["add_version"]
 _END_VERSION = Q["end_version"]
+_ADD_INDEX = Q["add_index"]
+_REMOVE_POSTING = Q["remove_posting"]
+_ADD_POSTING = Q["add_posting"]
+_REMOVE_TEXT = Q["remove_text"]
+_SET_TEXT = Q["set_text"]
+_ADD_TO_TOTALS = Q["add_to_totals"]
 _REMOVE_WRITES = Q["remove_writes"]
 _REMOVE_STAGED = Q["remove_staged"]
 
@@ -83,7 +90,21 @@ _STATEMENTS: Final = (
     _ADD_VERSION,
     _END_VERSION,
     _SET_ITEM,
+    _ADD_INDEX,
+    _REMOVE_POSTING,
+    _ADD_POSTING,
+    _REMOVE_TEXT,
+    _SET_TEXT,
+    _ADD_TO_TOTALS,
 )
+_FILING: Final = (
+    _ADD_INDEX,
+    _REMOVE_POSTING,
+    _ADD_POSTING,
+    _REMOVE_TEXT,
+    _SET_TEXT,
+    _ADD_TO_TOTALS,
+)  # as `Rows`
 _ORDER: Final = {statement: place for place, statement in enumerate(_STATEMENTS)}.__getitem__
 
 
@@ -94,7 +115,17 @@ class GroupWriter:
     proved by `add_commit`, which fails if anybody else made the commit of that number.
     """
 
-    __slots__ = ("_begun", "_db", "_known", "_removed", "_rows", "_set_items", "_touched")
+    __slots__ = (
+        "_begun",
+        "_db",
+        "_filed",
+        "_filing",
+        "_known",
+        "_removed",
+        "_rows",
+        "_set_items",
+        "_touched",
+    )
 
     def __init__(self, connection: Connection, known: Known, *, begun: bool = True) -> None:
         self._db = connection
@@ -102,7 +133,9 @@ class GroupWriter:
         self._begun = begun
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
         self._touched: set[bytes] = set()  # threads with rows that are not written yet
-        self._set_items: dict[int, tuple[int, int, int]] = {}  # id -> version, alive, id
+        self._set_items: dict[int, tuple[Any, ...]] = {}  # id -> the values of `set_item`
+        self._filing = Filing(known)
+        self._filed: dict[int, bool] = {}  # items filed, and whether they had terms before
         self._removed = False
 
     def write(self, members: Sequence[Prepared]) -> list[Outcome]:
@@ -202,6 +235,15 @@ class GroupWriter:
         keys = {key for member in members for key in member.known_items if key not in known.items}
         if keys:
             self._learn_items(keys)
+        self._learn_texts(members)
+
+    def _learn_texts(self, members: Sequence[Prepared]) -> None:
+        changed = [put for member in members for put in (*member.items, *member.filings)]
+        if changed:
+            states = [self._known.items.get(put.item) for put in changed]
+            items = list(dict.fromkeys(state.id for state in states if state is not None and state.length))
+            names = {put.text.analysis for put in changed if put.text is not None}
+            self._filing.learn(items, names, self._ask_many)
 
     def _learn_items(self, keys: set[Key]) -> None:
         spaces = {space for space, _ in keys if space not in self._known.namespaces}
@@ -213,11 +255,13 @@ class GroupWriter:
             if space in self._known.namespaces
         }
         for number, key, *state in self._ask_many("find_items", wanted):
-            id, version, alive, created, updated = state
-            self._known.items[wanted[number, key]] = ItemState(id, version, alive == 1, created, updated)
+            id, version, alive, created, updated, idx, length, paths = state
+            self._known.items[wanted[number, key]] = ItemState(
+                id, version, alive == 1, created, updated, idx, length or 0, paths
+            )
 
     def _next(self, kind: int) -> int:
-        """The next number of a thread (0), chain (1), log (2) or namespace (3)."""
+        """The next number of a thread (0), chain (1), log (2), namespace (3) or index (4)."""
         if self._known.last is None:
             self._known.last = list(self._ask("greatest_numbers")[0])
         self._known.last[kind] += 1
@@ -282,6 +326,8 @@ class GroupWriter:
         version = seq << 20
         for put in member.items:
             version = self._put(put, version, member.at)
+        for filing in member.filings:
+            self._refile(filing)
         return Revision(0, seq)
 
     def _rests(self, want: CheckpointIs | ThreadIs) -> bool:
@@ -331,12 +377,15 @@ class GroupWriter:
             return version  # deleting what isn't there changes nothing
         updated = at if state is None else max(at, state.updated)
         created = state.created if state and alive else updated
+        deleted = put.value is None
+        id = self._new_item_id(put.item[0]) if state is None else state.id
+        paths = None if deleted else put.paths
+        idx = None if deleted or paths == NO_PATHS else self._index(put.text)
+        length = 0 if put.text is None or idx is None else put.text.length
         if state is None:
-            id = self._new_item_id(put.item[0])
-            self._add(_ADD_ITEM, (id, put.item[1], version, 1))
+            self._add(_ADD_ITEM, (id, put.item[1], version, 1, idx, length, paths))
         else:
-            id = state.id
-            self._set_items[id] = (version, 0 if put.value is None else 1, id)
+            self._set_items[id] = (version, 0 if deleted else 1, idx, length, paths, id)
         if state and alive:
             self._add(_END_VERSION, (updated, state.version))
         self._add(
@@ -347,13 +396,35 @@ class GroupWriter:
                 state.version if state else None,
                 None if created == updated else created,
                 updated,
-                updated if put.value is None else None,
+                updated if deleted else None,
                 *put.origin,
                 put.value,
             ),
         )
-        self._known.items[put.item] = ItemState(id, version, put.value is not None, created, updated)
+        self._file(id, state, put.text, idx)
+        self._known.items[put.item] = ItemState(
+            id, version, not deleted, created, updated, idx, length, paths
+        )
         return version + 1
+
+    def _refile(self, filing: Refile) -> None:
+        state = self._known.items.get(filing.item)
+        if state is None or not state.alive or state.version != filing.version or state.paths == NO_PATHS:
+            return
+        idx = self._index(filing.text)
+        length = 0 if filing.text is None else filing.text.length
+        self._set_items[state.id] = (state.version, 1, idx, length, state.paths, state.id)
+        self._file(state.id, state, filing.text, idx)
+        self._known.items[filing.item] = state._replace(idx=idx, length=length)
+
+    def _index(self, text: PreparedText | None) -> int:
+        return NOWHERE if text is None else self._filing.number(text.analysis, lambda: self._next(4))
+
+    def _file(self, id: int, before: ItemState | None, text: PreparedText | None, idx: int | None) -> None:
+        had = before is not None and before.length > 0
+        if had or (text is not None and text.length):
+            self._filed.setdefault(id, had)
+        self._filing.file(id, before, text, idx)
 
     def _new_item_id(self, space: bytes) -> int:
         number, most = self._known.namespaces.get(space, (0, 0))
@@ -394,6 +465,11 @@ class GroupWriter:
         if self._set_items:
             self._rows[_SET_ITEM] = list(self._set_items.values())
             self._set_items = {}
+        gathered = self._filing.rows(self._filed)
+        self._filed = {}
+        for statement, rows in zip(_FILING, gathered, strict=True):
+            if rows:
+                self._rows[statement] = rows
 
     # -- removals ----------------------------------------------------------------------------------------------------
 
@@ -482,3 +558,4 @@ class GroupWriter:
         self._db.executemany(
             Q["remove_empty_namespace"], [(space,) for space in {item >> 32 for _, item in gone}]
         )
+        self._db.executemany(Q["remove_totals"], [(space,) for space in {item >> 32 for _, item in gone}])

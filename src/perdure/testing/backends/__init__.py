@@ -63,6 +63,13 @@ from perdure.testing.backends.segments import (
     check_segments_are_a_range,
     check_segments_can_be_sealed_in_one_commit,
 )
+from perdure.testing.backends.texts import (
+    check_items_that_are_filed_otherwise_are_told,
+    check_terms_are_any_text,
+    check_terms_that_begin_alike_are_listed,
+    check_what_is_gone_is_not_found,
+    check_words_find_what_was_put,
+)
 from perdure.testing.backends.writes import (
     check_a_run_is_written_once,
     check_pending_writes_keep_the_first_or_the_last,
@@ -109,6 +116,11 @@ CHECKS: Final[Sequence[Callable[[Make], None]]] = (
     check_many_threads_lose_nothing,
     check_a_closed_backend_says_so,
     check_space_is_given_back,
+    check_words_find_what_was_put,
+    check_what_is_gone_is_not_found,
+    check_items_that_are_filed_otherwise_are_told,
+    check_terms_that_begin_alike_are_listed,
+    check_terms_are_any_text,
 )
 """All of them."""
 

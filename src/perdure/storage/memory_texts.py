@@ -1,0 +1,186 @@
+"""What words find in the memory backend: postings in dicts, a namespace at a time.
+
+Here: `Texts`, which items are filed under which index with which terms. Not here: the items (`memory.py`), what terms
+are (`text/`), scores.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, count, islice
+from typing import TypeAlias
+
+from perdure.storage.contract import Filed, Namespace, Posting, TextTotals
+
+Where: TypeAlias = tuple[Namespace, str]
+_NOWHERE = ""  # the index of items that are to be found and are filed nowhere
+
+
+class _Shelf:
+    """One index in one namespace."""
+
+    __slots__ = ("empty", "items", "length", "terms")
+
+    def __init__(self) -> None:
+        self.terms: dict[str, dict[int, int]] = {}  # term -> ref -> how often
+        self.items = 0  # with terms
+        self.length = 0
+        self.empty = 0  # filed without terms
+
+
+class Texts:
+    """Who uses it holds the backend's lock."""
+
+    def __init__(self) -> None:
+        self.places: dict[int, Where] = {}  # ref -> where
+        self._refs: dict[Where, int] = {}
+        self._filed: dict[int, Filed | None] = {}  # items that are to be found
+        self._shelves: dict[Namespace, dict[str, _Shelf]] = {}
+        self._spaces: list[Namespace] = []  # those of `_shelves`, in order: a subtree is a range
+        self._next = count(1)
+
+    def ref(self, where: Where) -> int | None:
+        """The item's number, if it lives."""
+        return self._refs.get(where)
+
+    def file(self, where: Where, filed: Filed | None, *, to_find: bool) -> None:
+        """The item lives, and is filed so from now on."""
+        ref = self._refs.get(where)
+        if ref is None:
+            ref = self._refs[where] = next(self._next)
+            self.places[ref] = where
+        else:
+            self._take_out(ref, where[0])
+        if not to_find:
+            return
+        self._filed[ref] = filed
+        shelf = self._shelf(where[0], filed)
+        if filed is None or not filed.counts:
+            shelf.empty += 1
+            return
+        shelf.items += 1
+        shelf.length += filed.length
+        for term, times in filed.counts.items():
+            shelf.terms.setdefault(term, {})[ref] = times
+
+    def remove(self, where: Where) -> None:
+        """The item is gone."""
+        ref = self._refs.pop(where, None)
+        if ref is not None:
+            self._take_out(ref, where[0])
+            del self.places[ref]
+
+    def _shelf(self, namespace: Namespace, filed: Filed | None) -> _Shelf:
+        name = _NOWHERE if filed is None else filed.analysis
+        shelves = self._shelves.get(namespace)
+        if shelves is None:
+            shelves = self._shelves[namespace] = {}
+            insort(self._spaces, namespace)
+        return shelves.get(name) or shelves.setdefault(name, _Shelf())
+
+    def _take_out(self, ref: int, namespace: Namespace) -> None:
+        if ref not in self._filed:
+            return
+        filed = self._filed.pop(ref)
+        shelf = self._shelf(namespace, filed)
+        if filed is None or not filed.counts:
+            shelf.empty -= 1
+        else:
+            shelf.items -= 1
+            shelf.length -= filed.length
+            for term in filed.counts:
+                refs = shelf.terms[term]
+                del refs[ref]
+                if not refs:
+                    del shelf.terms[term]
+        if not shelf.items and not shelf.empty:
+            shelves = self._shelves[namespace]
+            del shelves[_NOWHERE if filed is None else filed.analysis]
+            if not shelves:
+                del self._shelves[namespace]
+                del self._spaces[bisect_left(self._spaces, namespace)]
+
+    # -- questions ---------------------------------------------------------------------------------------------------
+
+    def _below(self, prefix: Namespace) -> Iterator[Namespace]:
+        size = len(prefix)
+        for place in range(bisect_left(self._spaces, prefix), len(self._spaces)):
+            space = self._spaces[place]
+            if space[:size] != prefix:
+                return
+            yield space
+
+    def totals(self, prefix: Namespace, index: str) -> TextTotals:
+        """The statistics of the subtree."""
+        items = length = strays = 0
+        for space in self._below(prefix):
+            for name, shelf in self._shelves[space].items():
+                if name == index:
+                    items += shelf.items
+                    length += shelf.length
+                else:
+                    strays += shelf.items + shelf.empty
+        return TextTotals(items, length, strays)
+
+    def strays(self, prefix: Namespace, index: str) -> list[Where]:
+        """Items of the subtree that are to be found and are not filed under the index."""
+        size = len(prefix)
+        return [
+            self.places[ref]
+            for ref, filed in self._filed.items()
+            if (filed is None or filed.analysis != index) and self.places[ref][0][:size] == prefix
+        ]
+
+    def _with_term(self, prefix: Namespace, index: str, term: str) -> Iterator[tuple[int, int]]:
+        shelves = (self._shelves[space].get(index) for space in self._below(prefix))
+        return chain.from_iterable(
+            shelf.terms[term].items() for shelf in shelves if shelf is not None and term in shelf.terms
+        )
+
+    def postings(self, prefix: Namespace, index: str, term: str) -> list[Posting]:
+        """Items of the subtree that have the term."""
+        return [Posting(ref, times, self._length(ref)) for ref, times in self._with_term(prefix, index, term)]
+
+    def frequency(self, prefix: Namespace, index: str, term: str, most: int) -> int:
+        """How many items of the subtree have the term."""
+        return sum(1 for _ in islice(self._with_term(prefix, index, term), max(most, 0)))
+
+    def _length(self, ref: int) -> int:
+        filed = self._filed[ref]
+        return 0 if filed is None else filed.length
+
+    def postings_in(self, refs: Sequence[int], index: str, term: str) -> list[Posting]:
+        """Those of the items that have the term."""
+        found: list[Posting] = []
+        for ref in refs:
+            filed = self._filed.get(ref)
+            times = 0 if filed is None or filed.analysis != index else filed.counts.get(term, 0)
+            if filed is not None and times:
+                found.append(Posting(ref, times, filed.length))
+        return found
+
+    def terms(self, prefix: Namespace, index: str, beginning: str, limit: int) -> list[str]:
+        """Terms of the subtree that begin so, in order."""
+        shelves = (self._shelves[space].get(index) for space in self._below(prefix))
+        found = {
+            term
+            for shelf in shelves
+            if shelf is not None
+            for term in shelf.terms
+            if term.startswith(beginning)
+        }
+        return sorted(found)[: max(limit, 0)]
+
+    def lengths(self, refs: Sequence[int], index: str) -> dict[int, int]:
+        """The number of terms of each that has any."""
+        known: Mapping[int, Filed | None] = self._filed
+        return {
+            ref: filed.length
+            for ref in refs
+            if (filed := known.get(ref)) is not None and filed.analysis == index and filed.counts
+        }
+
+    def count(self) -> int:
+        """Postings in all."""
+        return sum(len(filed.counts) for filed in self._filed.values() if filed is not None)

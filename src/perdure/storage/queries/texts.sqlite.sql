@@ -1,0 +1,157 @@
+-- What words find: postings, statistics of namespaces. SQLite. See `items.sqlite.sql` for how blocks are written.
+-- A term comes with its index's number in front; a subtree is a range of namespaces, an item's id begins with its namespace.
+
+-- name: index_number
+-- ?1 name. One seek.
+SELECT no FROM perdure_indexes WHERE name = ?1;
+
+-- name: text_totals
+-- ?1 first namespace, ?2 end, ?3 index. One range of namespaces, one range of totals each.
+SELECT coalesce(sum(CASE WHEN t.idx = ?3 THEN t.items END), 0),
+       coalesce(sum(CASE WHEN t.idx = ?3 THEN t.length END), 0),
+       coalesce(sum(CASE WHEN t.idx <> ?3 THEN t.items + t.empty END), 0)
+  FROM perdure_namespaces n
+  JOIN perdure_totals t ON t.space = n.no
+ WHERE n.name >= ?1
+   AND n.name < ?2;
+
+-- name: postings
+-- ?1 first namespace, ?2 end, ?3 term. One range of postings for each namespace of the subtree.
+SELECT p.item, p.times, p.length
+  FROM perdure_namespaces n
+ CROSS JOIN perdure_postings p ON p.term = ?3 AND p.item BETWEEN n.no << 32 AND (n.no << 32) | 4294967295
+ WHERE n.name >= ?1
+   AND n.name < ?2;
+
+-- name: postings_of_all
+-- ?1 term. As `postings`, for the whole database. One range.
+SELECT item, times, length FROM perdure_postings WHERE term = ?1;
+
+-- name: frequency
+-- ?1 first namespace, ?2 end, ?3 term, ?4 limit. As `postings`, counted up to the limit.
+SELECT count(*)
+  FROM (SELECT 1
+          FROM perdure_namespaces n
+         CROSS JOIN perdure_postings p ON p.term = ?3 AND p.item BETWEEN n.no << 32 AND (n.no << 32) | 4294967295
+         WHERE n.name >= ?1
+           AND n.name < ?2
+         LIMIT ?4);
+
+-- name: frequency_of_all
+-- ?1 term, ?2 limit. As `frequency`, for the whole database. One range.
+SELECT count(*) FROM (SELECT 1 FROM perdure_postings WHERE term = ?1 LIMIT ?2);
+
+-- name: postings_in
+-- Rows of (term, item). One seek a row.
+WITH wanted (term, item) AS (VALUES
+    (?, ?) -- repeat
+)
+SELECT p.item, p.times, p.length
+  FROM wanted
+ CROSS JOIN perdure_postings p ON p.term = wanted.term AND p.item = wanted.item;
+
+-- name: next_term
+-- ?1 from. The first term that is not less. One seek.
+SELECT term FROM perdure_postings WHERE term >= ?1 ORDER BY term LIMIT 1;
+
+-- name: strays
+-- ?1 first namespace, ?2 end, ?3 index. Live items to be found that are filed otherwise. One range of items for each
+-- namespace that has any: asked only where the totals say so.
+SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths
+  FROM perdure_namespaces n
+ CROSS JOIN perdure_items i ON i.id BETWEEN n.no << 32 AND (n.no << 32) | 4294967295 AND +i.alive = 1 AND i.idx <> ?3
+  JOIN perdure_versions v ON v.version = i.version
+ WHERE n.name >= ?1
+   AND n.name < ?2
+   AND EXISTS (SELECT 1 FROM perdure_totals t WHERE t.space = n.no AND t.idx <> ?3 AND t.items + t.empty > 0)
+ ORDER BY v.version;
+
+-- name: refs
+-- Rows of (number, namespace, key). The live items: number as given, id. One seek a row and table.
+WITH wanted (number, namespace, key) AS (VALUES
+    (?, ?, ?) -- repeat
+)
+SELECT wanted.number, i.id
+  FROM wanted
+  JOIN perdure_namespaces n ON n.name = wanted.namespace
+  JOIN perdure_items i ON i.id >> 32 = +n.no AND i.key = wanted.key
+ WHERE i.alive = 1;
+
+-- name: item_versions
+-- Rows of (item). The live items' versions. One seek a row.
+WITH wanted (item) AS (VALUES
+    (?) -- repeat
+)
+SELECT i.id, i.version
+  FROM wanted
+ CROSS JOIN perdure_items i ON i.id = wanted.item
+ WHERE i.alive = 1;
+
+-- name: items_by_id
+-- Rows of (item). The live items. One seek a row and table.
+WITH wanted (item) AS (VALUES
+    (?) -- repeat
+)
+SELECT i.id, n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths
+  FROM wanted
+ CROSS JOIN perdure_items i ON i.id = wanted.item
+  JOIN perdure_versions v ON v.version = i.version
+  JOIN perdure_namespaces n ON n.no = i.id >> 32
+ WHERE i.alive = 1;
+
+-- name: text_lengths
+-- Rows of (item, index). The lengths of those that have terms. One seek a row.
+WITH wanted (item, idx) AS (VALUES
+    (?, ?) -- repeat
+)
+SELECT i.id, i.length
+  FROM wanted
+ CROSS JOIN perdure_items i ON i.id = wanted.item
+ WHERE i.alive = 1
+   AND i.idx = wanted.idx
+   AND i.length > 0;
+
+-- name: find_texts
+-- Rows of (item). The terms they are filed with. One seek a row.
+WITH wanted (item) AS (VALUES
+    (?) -- repeat
+)
+SELECT t.item, t.terms
+  FROM wanted
+ CROSS JOIN perdure_texts t ON t.item = wanted.item;
+
+-- ---- rows in and out
+
+-- name: add_index
+-- no, name.
+INSERT INTO perdure_indexes (no, name) VALUES (?, ?);
+
+-- name: add_posting
+-- term, item, times, length.
+INSERT INTO perdure_postings (term, item, times, length) VALUES (?, ?, ?, ?)
+    ON CONFLICT (term, item) DO UPDATE SET times = excluded.times, length = excluded.length;
+
+-- name: remove_posting
+-- term, item. One seek.
+DELETE FROM perdure_postings WHERE term = ? AND item = ?;
+
+-- name: set_text
+-- item, terms.
+INSERT INTO perdure_texts (item, terms) VALUES (?, ?)
+    ON CONFLICT (item) DO UPDATE SET terms = excluded.terms;
+
+-- name: remove_text
+-- item. One seek.
+DELETE FROM perdure_texts WHERE item = ?;
+
+-- name: add_to_totals
+-- space, idx, items, length, empty: what is added. One seek.
+INSERT INTO perdure_totals (space, idx, items, length, empty) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (space, idx) DO UPDATE
+       SET items = items + excluded.items, length = length + excluded.length, empty = empty + excluded.empty;
+
+-- name: remove_totals
+-- ?1 no. Of a namespace that is gone. One range.
+DELETE FROM perdure_totals
+ WHERE space = ?1
+   AND NOT EXISTS (SELECT 1 FROM perdure_namespaces n WHERE n.no = ?1);
