@@ -19,6 +19,7 @@ HEAVY = [
     "perdure.storage",
     "psycopg",
     "pydantic",
+    "snowballstemmer",
     "sqlite3",
     "starlette",
 ]

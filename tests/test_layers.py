@@ -78,12 +78,13 @@ ENGINE_SEES = (
 # Which module may name a database's driver; as a type only (TYPE_CHECKING), the public faces of that database may, too.
 DRIVERS = {"sqlite3": "storage.sqlite", "psycopg": "storage.postgres", "psycopg_pool": "storage.postgres"}
 NEVER = {"pickle", "cPickle", "cloudpickle", "dill", "marshal", "shelve", "aiosqlite", "apsw", "pysqlite3"}
-# At module level, in any room: the core's three. Elsewhere: what the room's own extra brings.
+# At module level, in any room: the core's four. Elsewhere: what the room's own extra brings.
 CORE = {
     "ormsgpack",
     "typing_extensions",
     "backports",
     "compression",
+    "snowballstemmer",
 }  # the last is the standard library's, from 3.14
 OWN = {
     "storage.postgres": {"psycopg", "psycopg_pool"},
