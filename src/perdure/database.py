@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from perdure.checkpoint.face import BackendSaver
     from perdure.codec import Cipher
     from perdure.storage.contract import Backend
+    from perdure.store.base import IndexConfig
     from perdure.store.face import BackendStore
 
 __all__ = ["Database", "connect"]
@@ -31,6 +32,7 @@ def connect(
     *,
     encryption: Cipher | bytes | str | None = None,
     keep_history: timedelta = HISTORY,
+    index: IndexConfig | None = None,
 ) -> Database:
     """The database at `url`, opened or made: pass it to `compile`, and threads and memory commit together.
 
@@ -42,6 +44,8 @@ def connect(
             keys and namespaces stay readable. The same key must be given every time: with another, or with none, an
             encrypted database is refused, and so is a plain one that has data with a key.
         keep_history: how long replaced and deleted versions of items are kept.
+        index: what of the items is found by words, and how; by default all texts of a value, in English. An encrypted
+            database has no such index.
 
     Raises:
         ValueError: the URL cannot be right.
@@ -61,7 +65,7 @@ def connect(
     except BaseException:
         backend.close()
         raise
-    return Database(url, backend, cipher=cipher, keep_history=keep_history)
+    return Database(url, backend, cipher=cipher, keep_history=keep_history, index=index)
 
 
 def _cipher(encryption: Cipher | bytes | str | None) -> Cipher | None:
@@ -123,13 +127,22 @@ class Database:
         backend: the database itself.
     """
 
-    def __init__(self, url: str, backend: Backend, *, cipher: Cipher | None, keep_history: timedelta) -> None:
+    def __init__(
+        self,
+        url: str,
+        backend: Backend,
+        *,
+        cipher: Cipher | None,
+        keep_history: timedelta,
+        index: IndexConfig | None = None,
+    ) -> None:
         """Over an open backend, which `close` closes."""
         self.url = url
         self.backend = backend
         self.keep_history = keep_history
         keep(backend, keep_history)
         self._cipher = cipher
+        self._index = index
         self._closed = False
         self._saver: BackendSaver | None = None
         self._store: BackendStore | None = None
@@ -160,10 +173,9 @@ class Database:
     def store(self) -> BackendStore:
         """The store: memory across threads."""
         if self._store is None:
-            from perdure.storage.item_codec import ItemCodec
-            from perdure.store.face import BackendStore
+            from perdure.store.face import BackendStore, codec_of
 
-            self._store = BackendStore(self.backend, ItemCodec(self._cipher))
+            self._store = BackendStore(self.backend, codec_of(self._index, self._cipher))
         return self._store
 
     def threads(self, *, after: str | None = None, limit: int = 100) -> list[str]:

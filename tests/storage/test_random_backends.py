@@ -165,7 +165,7 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
                     ItemIs(space, key, self.version(now, space, key, kind)) for space, key, kind in items
                 ]
                 filings = [
-                    FileItem(space, key, self.version(now, space, key, kind) or 1, how)
+                    FileItem(space, key, self.version(now, space, key, kind) or -1, how)
                     for space, key, kind, how in filed
                 ]
                 found.append(Commit(id, at, heads=expected, versions=versions, filings=filings, **fields))
@@ -244,12 +244,12 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
             found.append(self.plain(now, now.strays(space, analysis)))
             for word in WORDS:
                 postings = now.postings(space, analysis, word)
-                refs = [posting.ref for posting in postings]
+                refs = [posting[0] for posting in postings]
                 rows = now.rows(refs)
-                ranked = [(*rows[one.ref][:2], one.times, one.length) for one in postings]
+                ranked = [(*rows[one[0]][:2], *one[1:]) for one in postings]
                 assert now.refs([(row.namespace, row.key) for row in rows.values()]).keys() == set(refs)
                 assert sorted(now.postings_in(refs, analysis, word)) == sorted(postings)
-                assert now.text_lengths(refs, analysis) == {one.ref: one.length for one in postings}
+                assert now.text_lengths(refs, analysis) == {one[0]: one[2] for one in postings}
                 found.append((sorted(ranked), now.frequency(space, analysis, word, most)))
             return found
 

@@ -118,6 +118,23 @@ def test_wildcards_in_a_namespace_are_literal(store: BackendStore, label: str) -
 
 
 @pytest.mark.fact(147)
+def test_scored_results_are_paged_without_duplicates(store: BackendStore) -> None:
+    for n in range(9):
+        store.put(ME, str(n), {"text": "tea " * (n % 3 + 1)})
+
+    whole = [item.key for item in store.search((), query="tea", limit=9)]
+    assert sorted(whole) == [str(n) for n in range(9)]
+    assert [item.key for n in (0, 4, 8) for item in store.search((), query="tea", limit=4, offset=n)] == whole
+
+
+@pytest.mark.fact(149)
+def test_a_missing_path_leaves_the_others(store: BackendStore) -> None:
+    store.put(ME, "a", {"a": "tea"}, ["a", "b"])
+
+    assert [item.key for item in store.search((), query="tea")] == ["a"]
+
+
+@pytest.mark.fact(147)
 def test_an_empty_query_is_no_query(store: BackendStore) -> None:
     store.put(ME, "a", {})
     store.put(ME, "b", {})
@@ -125,18 +142,11 @@ def test_an_empty_query_is_no_query(store: BackendStore) -> None:
     assert keys(store, query="") == ["b", "a"]
 
 
-def test_a_query_is_refused_until_there_is_text_search(store: BackendStore) -> None:
-    with pytest.raises(ValueError, match="next release"):
-        store.search((), query="tea")
-
-
 def test_what_would_be_ignored_is_refused(store: BackendStore) -> None:
     with pytest.raises(NotImplementedError, match="ttl"):
         store.put(ME, "a", {}, ttl=5)
     with pytest.raises(NotImplementedError, match="expire"):
         store.batch([PutOp(ME, "a", {}, ttl=5)])
-    with pytest.raises(NotImplementedError, match="index"):
-        store.put(ME, "a", {}, ["text"])
 
     store.put(ME, "fine", {}, index=False, ttl=None)
     assert keys(store) == ["fine"]

@@ -66,6 +66,7 @@ class AtEnd:
                         held.append(op)
                 if op.change is not None:
                     op.value = compute(op, before.value if before else None)
+                    op.paths, op.filed = before.paths if before else None, None
                 now.add(op)
         for op in held:
             op.guard = ANY  # what stands before it is this run's own

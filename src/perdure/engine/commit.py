@@ -370,7 +370,7 @@ class OwnChain:
             return await self._send_computed(parts, operations)
         if self.durability == "async" and not self.backend.inline:
             return await self._send_soon(parts, operations)
-        return await self._commit(parts, resolve(None, operations).items, ())
+        return await self._commit(parts, resolve(None, operations, self.memory.codec).items, ())
 
     def _pair(self) -> bool:
         """Whether saver and store are two databases that can commit together."""
@@ -392,7 +392,7 @@ class OwnChain:
         assert backend is not None  # noqa: S101 - the caller looked
         for attempt in range(TRIES):
             with backend.read() as snapshot:
-                resolved = resolve(snapshot, operations)
+                resolved = resolve(snapshot, operations, self.memory.codec)
             try:
                 return await self._commit(parts, resolved.items, resolved.versions)
             except VersionConflict as error:
@@ -404,7 +404,7 @@ class OwnChain:
 
     async def _send_soon(self, parts: Parts, operations: Sequence[Operation]) -> None:
         """On its way: its revision is known when it has landed."""
-        items = resolve(None, operations).items if operations else ()
+        items = resolve(None, operations, self.memory.codec).items if operations else ()
         commit, layer = parts.commit(items), Layer()
         pending = Pending(self.backend, commit)
         layer.extend(operations)

@@ -18,13 +18,14 @@ from perdure.storage.contract import (
     Backend,
     Commit,
     ItemIs,
+    ItemRow,
     Namespace,
     PutItem,
     Snapshot,
     commit_now,
 )
 from perdure.storage.laid_over import put_of
-from perdure.storage.staging import ANY, Operation, conflict
+from perdure.storage.staging import ANY, Files, Operation, conflict
 
 TRIES = 1000  # of a commit that computes values anew when somebody else was first
 _jitter = random.Random()  # noqa: S311 - spreads retries, guards nothing
@@ -60,22 +61,22 @@ def needs_answer(operations: Sequence[Operation]) -> bool:
     return any(op.guard is not ANY or op.change is not None for op in operations)
 
 
-def resolve(snapshot: Snapshot | None, operations: Sequence[Operation]) -> Resolved:
+def resolve(snapshot: Snapshot | None, operations: Sequence[Operation], codec: Files) -> Resolved:
     """The rows for `operations`, in order; computed values are computed from what stands now.
 
-    `snapshot` may be None where `needs_answer` is false. Raises VersionConflict for a guard that cannot hold any more.
+    `snapshot` may be None where `needs_answer` is false; `codec` files what is not filed yet. Raises VersionConflict for a guard that cannot hold any more.
     """
     items: list[PutItem] = []
     expected: dict[tuple[Namespace, str], int | None] = {}
     guarded: set[tuple[Namespace, str]] = set()
-    values: dict[tuple[Namespace, str], bytes | None] = {}
+    standing: dict[tuple[Namespace, str], Operation] = {}
     for op in operations:
         where = (op.namespace, op.key)
-        value = op.value
+        done = op
         if snapshot is not None and (op.change is not None or op.guard is not ANY):
-            if where not in values:
+            if where not in standing:
                 row = snapshot.item(op.namespace, op.key)
-                values[where] = row.value if row else None
+                standing[where] = _as_it_stands(op, row)
                 expected[where] = row.version if row else None
             elif op.guard is not ANY:
                 raise conflict(op, -1)  # an earlier task of the step wrote it
@@ -84,11 +85,20 @@ def resolve(snapshot: Snapshot | None, operations: Sequence[Operation]) -> Resol
                     raise conflict(op, expected.get(where))
                 guarded.add(where)
             if op.change is not None:
-                value = compute(op, values[where])
-        values[where] = value
-        items.append(PutItem(op.namespace, op.key, value, op.origin))
+                before = standing[where]
+                value = compute(op, before.value)
+                if value != op.value or before.paths != op.paths:
+                    done = Operation(op.namespace, op.key, value, op.at, origin=op.origin, paths=before.paths)
+        standing[where] = done
+        filed = codec.filed_of(done)
+        items.append(PutItem(op.namespace, op.key, done.value, op.origin, filed, done.paths))
     versions = [ItemIs(namespace, key, version) for (namespace, key), version in expected.items()]
     return Resolved(items, versions, set(expected) - guarded)
+
+
+def _as_it_stands(op: Operation, row: ItemRow | None) -> Operation:
+    value, paths = (None, None) if row is None else (row.value, row.paths)
+    return Operation(op.namespace, op.key, value, op.at, paths=paths)
 
 
 class UpdateFailed(Exception):
@@ -130,11 +140,11 @@ async def write_memory(memory: Memory, ports: Ports, operations: Sequence[Operat
         await _write_foreign(memory.store, ports, operations)
         return
     if not needs_answer(operations):
-        await ports.commit(backend, items_commit(resolve(None, operations)))
+        await ports.commit(backend, items_commit(resolve(None, operations, memory.codec)))
         return
     for attempt in range(TRIES):
         with backend.read() as snapshot:
-            resolved = resolve(snapshot, operations)
+            resolved = resolve(snapshot, operations, memory.codec)
         try:
             await ports.commit(backend, items_commit(resolved))
         except VersionConflict as error:

@@ -42,13 +42,15 @@ class Tails:
             before = last.get(where)
             made = Operation(
                 op.namespace, op.key, op.value, op.at, op.guard, origin=op.origin, created_at=op.created_at,
-                after=None if before is None else before[0],
+                after=None if before is None else before[0], paths=op.paths, filed=op.filed,
             )  # fmt: skip
             if op.change is not None:
                 made.computed = True
                 live = snapshot.item(op.namespace, op.key) if before is None else None
                 made.base = None if live is None else live.version
                 found = before[1].value if before is not None else None if live is None else live.value
+                made.paths = before[1].paths if before is not None else None if live is None else live.paths
+                made.filed = None
                 try:
                     made.value = compute(op, found)
                 except UpdateFailed:

@@ -170,12 +170,8 @@ class TextTotals(NamedTuple):
     strays: int  # live items to be found that are not filed under this index: see `Snapshot.strays`
 
 
-class Posting(NamedTuple):
-    """A term in an item."""
-
-    ref: int  # the item: see `Snapshot.rows`
-    times: int
-    length: int  # of the item
+Posting: TypeAlias = tuple[int, int, int]
+"""A term in an item: what the item is called (see `Snapshot.rows`), how often the term stands there, the item's length."""
 
 
 class HeadIs(NamedTuple):

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, cast
 
 from perdure import clock
 from perdure.errors import QueryError
 from perdure.storage.contract import Namespace, Snapshot
-from perdure.storage.filters import compile_filter
+from perdure.storage.filters import Predicate, compile_filter
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_rows import item_of, search_item_of, value_of
 from perdure.storage.namespace_match import check_conditions, matching
 from perdure.storage.staging import ANY, Guard, Layer, Operation, read_item, read_items
+from perdure.storage.text.ranking import ranked
 from perdure.store.base import (
     GetOp,
     Item,
@@ -72,13 +73,25 @@ def operation_of(codec: ItemCodec, op: PutOp, guard: Guard) -> Operation:
         raise NotSupported(
             f"ttl={op.ttl!r}: items that expire arrive with the next release. Nothing was written. Leave ttl out."
         )
-    if op.index:
-        raise NotSupported(
-            f"index={op.index!r}: searching by text arrives with the next release, so nothing would be indexed. "
-            "Nothing was written. Leave index out, or pass index=False."
-        )
-    value = None if op.value is None else codec.encode(namespace, key, op.value)
-    return Operation(namespace, key, value, clock.micros(), guard)
+    paths = _paths(op.index)
+    if op.value is None:
+        return Operation(namespace, key, None, clock.micros(), guard)
+    value = codec.encode(namespace, key, op.value)
+    filed = codec.filed(op.value, paths)
+    return Operation(namespace, key, value, clock.micros(), guard, paths=paths, filed=filed)
+
+
+def _paths(index: object) -> tuple[str, ...] | None:
+    """What `index=` says is to be found: (): nothing; None: what the store says."""
+    if index is None or index is False:
+        return None if index is None else ()
+    if isinstance(index, list | tuple) and all(isinstance(path, str) for path in cast("list[object]", index)):
+        return tuple(cast("list[str]", index))
+    raise QueryError(
+        f"index={index!r}: give a list of paths into the value, False for nothing, or None for what the store indexes. "
+        "Nothing was written.",
+        part="index",
+    )
 
 
 def deletion(namespace: tuple[str, ...], key: str, if_version: int | None) -> Operation:
@@ -113,14 +126,12 @@ def _getting(codec: ItemCodec, op: GetOp) -> Callable[[Snapshot, Sequence[Layer]
 
 def _searching(codec: ItemCodec, op: SearchOp) -> Callable[[Snapshot, Sequence[Layer]], list[SearchItem]]:
     prefix = check_labels(op.namespace_prefix)
-    if op.query:
-        raise QueryError(
-            f"query={op.query!r}: searching by text arrives with the next release. Until then use filter=.",
-            part="query",
-        )
     limit, offset = _count("limit", op.limit), _count("offset", op.offset)
     fits = compile_filter(op.filter) if op.filter is not None else None
     page = _PAGE if op.filter else max(1, min(limit + offset, _PAGE))
+
+    if op.query:
+        return _finding(codec, prefix, op.query, fits if op.filter else None, limit, offset)
 
     def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> list[SearchItem]:
         if limit == 0:
@@ -140,6 +151,33 @@ def _searching(codec: ItemCodec, op: SearchOp) -> Callable[[Snapshot, Sequence[L
                     if len(found) == limit:
                         break
         return found
+
+    return answer
+
+
+def _finding(
+    codec: ItemCodec, prefix: Namespace, query: str, fits: Predicate | None, limit: int, offset: int
+) -> Callable[[Snapshot, Sequence[Layer]], list[SearchItem]]:
+    filer = codec.filer
+    if not isinstance(query, str):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers come here, too
+        raise QueryError(f"query={query!r} is a {type(query).__name__}; give a string.", part="query")
+    if filer is None:
+        why = "is encrypted" if codec.cipher is not None else "was opened without a text index"
+        raise QueryError(
+            f"query={query[:80]!r}: this store {why}, so there are no words to search by. Use filter=.",
+            part="query",
+        )
+    words = filer.query(query)
+    enough = None if fits is not None or words.phrases else limit + offset
+
+    def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> list[SearchItem]:
+        if limit == 0:
+            return []
+        hits = ranked(snapshot, layers, prefix, words, filer, codec, enough)
+        fitting = (hit for hit in hits if fits is None or fits(hit.value))
+        return [
+            search_item_of(hit.row, hit.value, hit.score) for hit in islice(fitting, offset, offset + limit)
+        ]
 
     return answer
 

@@ -10,11 +10,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from perdure.codec import Cipher, bytes_to_text, encode_namespace, text_to_bytes
 from perdure.errors import EncodingError
-from perdure.storage.contract import Namespace
+from perdure.storage.contract import Filed, Namespace
+
+if TYPE_CHECKING:
+    from perdure.storage.staging import Operation
+    from perdure.storage.text.filer import Filer
 
 __all__ = ["ITEM_BYTES", "ITEM_DEPTH", "ItemCodec"]
 
@@ -39,15 +43,21 @@ class ItemCodec:
     Args:
         cipher: seals every value, bound to its namespace and key; plain values are refused then.
         loads: a user's own way from JSON text, as bytes, to the value.
+        filer: how values are filed, for searches by words; None: they are not.
     """
 
-    __slots__ = ("_loads", "cipher")
+    __slots__ = ("_loads", "cipher", "filer")
 
     def __init__(
-        self, cipher: Cipher | None = None, *, loads: Callable[[bytes], dict[str, Any]] | None = None
+        self,
+        cipher: Cipher | None = None,
+        *,
+        loads: Callable[[bytes], dict[str, Any]] | None = None,
+        filer: Filer | None = None,
     ) -> None:
         """With a cipher, or without."""
         self.cipher = cipher
+        self.filer = filer
         self._loads = loads
 
     def __repr__(self) -> str:
@@ -101,6 +111,17 @@ class ItemCodec:
         if type(value) is not dict:
             raise EncodingError(f"{key!r} in {namespace!r} is damaged: it is no JSON object.", path="value")
         return cast("dict[str, Any]", value)
+
+    def filed(self, value: Mapping[str, Any], paths: tuple[str, ...] | None) -> Filed | None:
+        """The value as searches by words find it; None: they do not."""
+        return None if self.filer is None or paths == () else self.filer.filed(value, paths)
+
+    def filed_of(self, operation: Operation) -> Filed | None:
+        """What is staged, as it is filed: worked out at most once."""
+        if operation.filed is None and operation.value is not None and self.filer is not None:
+            value = self.decode(operation.namespace, operation.key, operation.value)
+            operation.filed = self.filed(value, operation.paths)
+        return operation.filed
 
 
 def _aad(namespace: Namespace, key: str) -> bytes:

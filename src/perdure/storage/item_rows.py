@@ -36,7 +36,7 @@ def item_of(codec: ItemCodec, row: ItemRow) -> Item:
     )
 
 
-def search_item_of(row: ItemRow, value: dict[str, Any]) -> SearchItem:
+def search_item_of(row: ItemRow, value: dict[str, Any], score: float | None = None) -> SearchItem:
     """The row as an item that was found, with its value as decoded before."""
     return SearchItem(
         row.namespace,
@@ -44,6 +44,7 @@ def search_item_of(row: ItemRow, value: dict[str, Any]) -> SearchItem:
         value,
         moment_of(row.created_at),
         moment_of(row.updated_at),
+        score,
         version=row.version,
         revision=_revision(row),
     )

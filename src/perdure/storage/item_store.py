@@ -266,6 +266,7 @@ class ItemStore(BaseStore):
             change=change,
             base=None if committed is None else committed.version,
             created_at=None if row is None else row.created_at,
+            paths=None if row is None else row.paths,
         )
         self._write([operation])
         after = operation.row(None)

@@ -140,7 +140,7 @@ class Texts:
 
     def postings(self, prefix: Namespace, index: str, term: str) -> list[Posting]:
         """Items of the subtree that have the term."""
-        return [Posting(ref, times, self._length(ref)) for ref, times in self._with_term(prefix, index, term)]
+        return [(ref, times, self._length(ref)) for ref, times in self._with_term(prefix, index, term)]
 
     def frequency(self, prefix: Namespace, index: str, term: str, most: int) -> int:
         """How many items of the subtree have the term."""
@@ -157,7 +157,7 @@ class Texts:
             filed = self._filed.get(ref)
             times = 0 if filed is None or filed.analysis != index else filed.counts.get(term, 0)
             if filed is not None and times:
-                found.append(Posting(ref, times, filed.length))
+                found.append((ref, times, filed.length))
         return found
 
     def terms(self, prefix: Namespace, index: str, beginning: str, limit: int) -> list[str]:

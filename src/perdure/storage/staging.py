@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from perdure.errors import VersionConflict
-from perdure.storage.contract import ItemRow, Namespace, Origin, Revision, Snapshot
+from perdure.storage.contract import Filed, ItemRow, Namespace, Origin, Revision, Snapshot
 
 
 class NoGuard(Enum):
@@ -53,6 +53,8 @@ class Operation:
     computed: bool = (
         False  # recorded: `value` was computed from the write it followed, or from version `base`
     )
+    paths: tuple[str, ...] | None = None  # what of the item is to be found; (): nothing
+    filed: Filed | None = None  # `value` as it is filed; None: not known yet
 
     def follows(self, before: Operation) -> None:
         """It replaces what `before` staged."""
@@ -80,7 +82,16 @@ class Operation:
             STAGED_VERSION,
             _UNKNOWN,
             self.origin,
+            self.paths,
         )
+
+
+class Files(Protocol):
+    """Knows how a store's items are filed for searches."""
+
+    def filed_of(self, operation: Operation, /) -> Filed | None:
+        """What is staged, as it is filed."""
+        ...
 
 
 class Layer:
@@ -127,17 +138,25 @@ def read_item(snapshot: Snapshot, layers: Layers, namespace: Namespace, key: str
     return snapshot.item(namespace, key) if operation is None else operation.row(snapshot)
 
 
-def read_items(snapshot: Snapshot, layers: Layers, prefix: Namespace, page: int) -> Iterator[ItemRow]:
-    """Live items of the subtree, newest first; fetched by pages, so stop when you have enough (inside the snapshot)."""
-    hidden: set[tuple[Namespace, str]] = set()
+def staged_in(layers: Layers, prefix: Namespace) -> list[Operation]:
+    """The last word on every item of the subtree that somebody staged, newest first."""
+    found: dict[tuple[Namespace, str], Operation] = {}
     size = len(prefix)
     for layer in reversed(layers):
         for where, operation in reversed(list(layer.index.items())):
-            if where not in hidden and where[0][:size] == prefix:
-                hidden.add(where)
-                row = operation.row(snapshot)
-                if row is not None:
-                    yield row
+            if where not in found and where[0][:size] == prefix:
+                found[where] = operation
+    return list(found.values())
+
+
+def read_items(snapshot: Snapshot, layers: Layers, prefix: Namespace, page: int) -> Iterator[ItemRow]:
+    """Live items of the subtree, newest first; fetched by pages, so stop when you have enough (inside the snapshot)."""
+    hidden: set[tuple[Namespace, str]] = set()
+    for operation in staged_in(layers, prefix):
+        hidden.add((operation.namespace, operation.key))
+        row = operation.row(snapshot)
+        if row is not None:
+            yield row
     before: int | None = None
     while True:
         rows = snapshot.items(prefix, before, page)

@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import cache
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from perdure import clock
 from perdure.current import CURRENT
-from perdure.errors import PerdureError, StorageError, VersionConflict
+from perdure.errors import QueryError, StorageError, VersionConflict
 from perdure.storage import outcome
 from perdure.storage.aside import aside
 from perdure.storage.contract import (
@@ -34,10 +34,14 @@ from perdure.storage.contract import (
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_store import Change, FaceHandle, ItemStore
 from perdure.storage.staging import ANY, Operation, read_item
+from perdure.storage.text.settings import filer_of
 from perdure.storage.upkeep import wrote
-from perdure.store.base import Item
+from perdure.store.base import Item, NotSupported
 
-__all__ = ["BackendStore", "Opening", "refuse_index"]
+if TYPE_CHECKING:
+    from perdure.codec import Cipher
+
+__all__ = ["BackendStore", "Opening", "codec_of"]
 
 S = TypeVar("S", bound="BackendStore")
 
@@ -74,7 +78,7 @@ class BackendStore(ItemStore):
         let_go: Callable[[], object] | None = None,
     ) -> None:
         """Over an open backend."""
-        super().__init__(codec or ItemCodec())
+        super().__init__(codec or codec_of(None))
         self._opened: Backend | None = backend
         self._let_go = let_go
         self._closed = False
@@ -179,6 +183,8 @@ class BackendStore(ItemStore):
                 return None
             guard = None if row is None else row.version
             operation = Operation(namespace, key, value, clock.micros(), guard)
+            operation.paths = None if row is None else row.paths
+            self._codec.filed_of(operation)
             try:
                 backend = self._backend()
                 revision = outcome.commit(backend, _commit([operation]))
@@ -254,19 +260,38 @@ class _Direct(BackendStore):
         """Nothing: it is the store's to close."""
 
 
-def refuse_index(index: object) -> None:
-    """Raises PerdureError for an index configuration: nothing would be indexed yet."""
+_KNOWN: Final = ("dims", "embed", "fields", "distance", "language", "text")
+
+
+def codec_of(
+    index: Mapping[str, Any] | None,
+    cipher: Cipher | None = None,
+    loads: Callable[[bytes], dict[str, Any]] | None = None,
+) -> ItemCodec:
+    """The encoding of a store with this `index=`.
+
+    Raises:
+        PerdureError: an unknown setting, or one that cannot be right.
+    """
     if index is not None:
-        raise PerdureError(
-            "index= was given: searching by text and vectors arrives with the next release, so nothing would be indexed. "
-            "Leave it out until then; search(filter=...) works."
-        )
+        unknown = [name for name in index if name not in _KNOWN]
+        if unknown:
+            raise QueryError(
+                f"index has the unknown setting {unknown[0]!r}. Known are {', '.join(_KNOWN)}.",
+                part=unknown[0],
+            )
+        if index.get("embed") is not None or index.get("dims") is not None:
+            raise NotSupported(
+                "index= has an embedding model: searching by vectors arrives with the next release, so nothing would be "
+                "embedded. Leave out dims and embed until then; searching by words works without a model."
+            )
+    return ItemCodec(cipher, loads=loads, filer=None if cipher is not None else filer_of(index))
 
 
 def _commit(operations: list[Operation]) -> Commit:
     return commit_now(
         versions=[ItemIs(op.namespace, op.key, op.guard) for op in operations if op.guard is not ANY],
-        items=[PutItem(op.namespace, op.key, op.value, op.origin) for op in operations],
+        items=[PutItem(op.namespace, op.key, op.value, op.origin, op.filed, op.paths) for op in operations],
     )
 
 

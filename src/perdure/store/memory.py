@@ -8,7 +8,7 @@ from __future__ import annotations
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.memory import MemoryBackend
 from perdure.store.base import IndexConfig
-from perdure.store.face import BackendStore, refuse_index
+from perdure.store.face import BackendStore, codec_of
 
 __all__ = ["InMemoryStore"]
 
@@ -19,12 +19,12 @@ class InMemoryStore(BackendStore):
     It answers as the durable stores do, errors included: a value that could not be saved is refused here, too.
 
     Args:
-        index: searching by text arrives with the next release.
+        index: what of the items is found by words, and how; by default all texts of a value, in English.
         backend: the data to look at, shared with others that look at it; by default data of its own.
-        codec: the encoding of the values.
+        codec: the encoding of the values, with how they are filed; `index` says nothing then.
 
     Raises:
-        PerdureError: an `index` was given.
+        QueryError: an `index` that cannot be right.
     """
 
     def __init__(
@@ -35,7 +35,8 @@ class InMemoryStore(BackendStore):
         codec: ItemCodec | None = None,
     ) -> None:
         """Empty, unless a backend with data is given."""
-        refuse_index(index)
+        if codec is None:
+            codec = codec_of(index)
         if backend is None:
             own = MemoryBackend()
             super().__init__(own, codec, let_go=own.close)

@@ -264,8 +264,8 @@ class SqliteSnapshot:
             return []
         filed = prefixed(number, text_to_bytes(term))
         if prefix:
-            return list(map(Posting._make, self._ask(Q["postings"], (*_range(prefix), filed))))
-        return list(map(Posting._make, self._ask(Q["postings_of_all"], (filed,))))
+            return self._ask(Q["postings"], (*_range(prefix), filed))
+        return self._ask(Q["postings_of_all"], (filed,))
 
     def frequency(self, prefix: Namespace, index: str, term: str, most: int) -> int:
         """How many `postings` would give, counted up to `most`."""
@@ -284,7 +284,7 @@ class SqliteSnapshot:
             return []
         filed = prefixed(number, text_to_bytes(term))
         found = self._ask_many("postings_in", [(filed, ref) for ref in dict.fromkeys(refs)])
-        return list({row[0]: Posting._make(row) for row in found}.values())
+        return list({row[0]: row for row in found}.values())
 
     def terms(self, prefix: Namespace, index: str, beginning: str, limit: int) -> list[str]:
         """Terms of the subtree that begin so, in order."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 from typing_extensions import TypedDict
 
@@ -44,17 +44,23 @@ EmbedLike: TypeAlias = Embeddings | EmbeddingsFunc | AEmbeddingsFunc | str
 
 
 class IndexConfig(TypedDict, total=False):
-    """What of the items is embedded, and how.
+    """What of the items is found, and how.
 
     Attributes:
         dims: length of the vectors.
         embed: an embedder, or a function (async or not) from texts to vectors.
-        fields: paths into the value; `["$"]`, the whole value as JSON, unless given.
+        fields: paths into the value; unless given, or with `["$"]`: all of it.
+        distance: how vectors are compared, `"cosine"` unless given.
+        language: of the texts, `"english"` unless given: which endings are cut off, which words mean nothing.
+        text: False: nothing is found by words.
     """
 
     dims: int
     embed: EmbedLike
     fields: list[str] | None
+    distance: Literal["cosine", "inner_product", "l2"]
+    language: str
+    text: bool
 
 
 class _FromFunction:

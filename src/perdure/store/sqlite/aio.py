@@ -11,6 +11,7 @@ from perdure.storage.contract import Backend
 from perdure.storage.sqlite_given import AsyncConnection, is_async, of_async_connection, of_connection
 from perdure.storage.staging import Operation
 from perdure.store.base import TTLConfig
+from perdure.store.face import codec_of
 from perdure.store.sqlite.base import Deserializer, SqliteFace, SqliteIndexConfig, refuse_later
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ class AsyncSqliteStore(SqliteFace):
             first `await`, so begin with `await store.setup()`; if its database is in memory, the items live in another
             one, in memory as well, for as long as the connection object does.
         deserializer: from the stored JSON (bytes) to the value, instead of ours.
-        index: searching by text arrives with the next release.
+        index: what of the items is found by words, and how; by default all texts of a value, in English.
         ttl: items that expire arrive with the next release.
 
     Raises:
         ValueError: the connection cannot be shared between threads; the message has the line to write instead.
         StorageError: it is closed, or its database cannot be opened.
-        PerdureError: an `index` or a `ttl` was given.
+        PerdureError: an `index` that cannot be right, or a `ttl`.
     """
 
     _given: AsyncConnection | None = None
@@ -49,13 +50,14 @@ class AsyncSqliteStore(SqliteFace):
         ttl: TTLConfig | None = None,
     ) -> None:
         """On the connection's database."""
-        refuse_later(index, ttl)
+        refuse_later(ttl)
+        codec = codec_of(index, loads=deserializer)
         if is_async(conn):
-            super().__init__(None, deserializer)
+            super().__init__(None, codec)
             self._given = conn
             self._asking: asyncio.Task[None] | None = None
         else:
-            super().__init__(of_connection(conn), deserializer)
+            super().__init__(of_connection(conn), codec)
 
     async def setup(self) -> None:
         """The database is open and has its schema. Again: nothing."""

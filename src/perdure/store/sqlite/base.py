@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.sqlite_given import Opened, of_connection, of_path
 from perdure.store.base import IndexConfig, NotSupported, TTLConfig
-from perdure.store.face import BackendStore, Opening, refuse_index
+from perdure.store.face import BackendStore, Opening, codec_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,27 +34,28 @@ class SqliteFace(BackendStore):
 
         Args:
             conn_string: path of the file, made if it is not there; `":memory:"` is a new database in memory.
-            index: searching by text arrives with the next release.
+            index: what of the items is found by words, and how; by default all texts of a value, in English.
             ttl: items that expire arrive with the next release.
 
         Raises:
             StorageError: on entering: the file cannot be opened, or is no database of ours.
-            PerdureError: an `index` or a `ttl` was given.
+            PerdureError: an `index` that cannot be right, or a `ttl`.
         """
-        refuse_later(index, ttl)
+        refuse_later(ttl)
+        codec = codec_of(index)
 
         def make() -> Self:
             store = cls.__new__(cls)
-            SqliteFace.__init__(store, of_path(conn_string))
+            SqliteFace.__init__(store, of_path(conn_string), codec)
             return store
 
         return Opening(make)
 
-    def __init__(self, opened: Opened | None, deserializer: Deserializer | None = None) -> None:
+    def __init__(self, opened: Opened | None, codec: ItemCodec) -> None:
         """Over a backend that was opened for this store."""
         super().__init__(
             None if opened is None else opened.backend,
-            ItemCodec(loads=deserializer),
+            codec,
             let_go=None if opened is None else opened.let_go,
         )
 
@@ -70,13 +71,13 @@ class SqliteStore(SqliteFace):
             and leave the connection alone (a transaction that is open on it makes our writes wait); if it is in memory,
             the connection itself is used.
         deserializer: from the stored JSON (bytes) to the value, instead of ours.
-        index: searching by text arrives with the next release.
+        index: what of the items is found by words, and how; by default all texts of a value, in English.
         ttl: items that expire arrive with the next release.
 
     Raises:
         ValueError: the connection cannot be shared between threads; the message has the line to write instead.
         StorageError: it is closed, or its database cannot be opened.
-        PerdureError: an `index` or a `ttl` was given.
+        PerdureError: an `index` that cannot be right, or a `ttl`.
     """
 
     def __init__(
@@ -88,8 +89,9 @@ class SqliteStore(SqliteFace):
         ttl: TTLConfig | None = None,
     ) -> None:
         """On the connection's database."""
-        refuse_later(index, ttl)
-        super().__init__(of_connection(conn), deserializer)
+        refuse_later(ttl)
+        codec = codec_of(index, loads=deserializer)  # before anything is opened
+        super().__init__(of_connection(conn), codec)
 
     def setup(self) -> None:
         """Nothing is left to do: the schema was made when the database was opened."""
@@ -114,9 +116,8 @@ class SqliteStore(SqliteFace):
         return True
 
 
-def refuse_later(index: object, ttl: object) -> None:
+def refuse_later(ttl: object) -> None:
     """Raises PerdureError for what arrives with the next release."""
-    refuse_index(index)
     if ttl is not None:
         raise NotSupported(
             "ttl= was given: items that expire arrive with the next release. Leave it out until then; items live for ever."

@@ -1,0 +1,51 @@
+"""How a store files its items by words: which strings of a value, made to terms by which analyser.
+
+Here: `Filer`, a value to what the backend files. Not here: terms (`analyser.py`), postings (the backends).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from perdure.storage.contract import Filed
+from perdure.storage.text.analyser import Analyser, TextQuery
+from perdure.storage.text.values import texts_of
+
+__all__ = ["Filer"]
+
+
+class Filer:
+    """Immutable; safe from any thread.
+
+    Attributes:
+        analysis: names what it does with a value, for good: terms of another name never meet these.
+    """
+
+    __slots__ = ("_analyser", "_fields", "analysis")
+
+    def __init__(self, analyser: Analyser, fields: Sequence[str] | None = None) -> None:
+        """With the paths whose texts are filed; None: all strings of the value."""
+        self._analyser = analyser
+        self._fields = None if fields is None else tuple(fields)
+        self.analysis = analyser.name + ("" if fields is None else f" of {'|'.join(fields)}")
+
+    def __repr__(self) -> str:
+        return f"<Filer {self.analysis}>"
+
+    def texts(self, value: Mapping[str, Any], paths: Sequence[str] | None) -> list[str]:
+        """What of the value is to be found; `paths` are the item's own, None if it has none."""
+        return list(texts_of(value, self._fields if paths is None else paths))
+
+    def filed(self, value: Mapping[str, Any], paths: Sequence[str] | None) -> Filed:
+        """The value as it is filed."""
+        counts, length = self._analyser.document(self.texts(value, paths))
+        return Filed(self.analysis, counts, length)
+
+    def query(self, text: str) -> TextQuery:
+        """What a user asks for, in terms."""
+        return self._analyser.query(text)
+
+    def has_phrase(self, texts: Sequence[str], phrase: tuple[str, ...]) -> bool:
+        """Whether the terms stand one after the other in one of the texts."""
+        return self._analyser.has_phrase(texts, phrase)
