@@ -6,6 +6,7 @@ They hold for stores with the default index: English, all texts of a value.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from perdure.errors import QueryError
@@ -117,11 +118,8 @@ def what_a_put_says_is_indexed(store: ItemStore) -> None:
     store.put(ADA, "none", value)
     assert sorted(_keys(store, "pears")) == ["all", "none"]
     bad: Any = "title"
-    try:
+    with suppress(QueryError):
         store.put(ADA, "bad", value, index=bad)
-    except QueryError as error:
-        assert error.part == "index"
-    else:
         raise AssertionError("an index that is no list of paths was taken")
 
 
