@@ -6,17 +6,15 @@ Here: what each op asks, and every refusal. Not here: taking the snapshot, where
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import islice
-from typing import Final
 
 from perdure import clock
 from perdure.errors import QueryError
 from perdure.storage.contract import Namespace, Snapshot
-from perdure.storage.filters import compile_filter
 from perdure.storage.item_codec import ItemCodec
-from perdure.storage.item_rows import item_of, search_item_of, value_of
+from perdure.storage.item_rows import item_of
+from perdure.storage.listing import Answer, listing, refuse_order
 from perdure.storage.namespace_match import check_conditions, matching
-from perdure.storage.staging import ANY, Guard, Layer, Operation, read_item, read_items
+from perdure.storage.staging import ANY, Guard, Layer, Operation, read_item
 from perdure.store.base import (
     GetOp,
     Item,
@@ -25,15 +23,12 @@ from perdure.store.base import (
     Op,
     PutOp,
     Result,
-    SearchItem,
     SearchOp,
     validate_op_namespace,
 )
 from perdure.store.base.ops import check_labels
 
 __all__ = ["Plan", "deletion", "guard_of", "operation_of"]
-
-_PAGE: Final = 500  # rows fetched at once where a filter may drop any of them
 
 
 class Plan:
@@ -111,37 +106,16 @@ def _getting(codec: ItemCodec, op: GetOp) -> Callable[[Snapshot, Sequence[Layer]
     return answer
 
 
-def _searching(codec: ItemCodec, op: SearchOp) -> Callable[[Snapshot, Sequence[Layer]], list[SearchItem]]:
+def _searching(codec: ItemCodec, op: SearchOp) -> Answer:
     prefix = check_labels(op.namespace_prefix)
+    limit, offset = _count("limit", op.limit), _count("offset", op.offset)
     if op.query:
+        refuse_order(op)
         raise QueryError(
             f"query={op.query!r}: searching by text arrives with the next release. Until then use filter=.",
             part="query",
         )
-    limit, offset = _count("limit", op.limit), _count("offset", op.offset)
-    fits = compile_filter(op.filter) if op.filter is not None else None
-    page = _PAGE if op.filter else max(1, min(limit + offset, _PAGE))
-
-    def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> list[SearchItem]:
-        if limit == 0:
-            return []
-        rows = read_items(snapshot, layers, prefix, page)
-        if not op.filter:
-            return [search_item_of(row, value_of(codec, row)) for row in islice(rows, offset, offset + limit)]
-        found: list[SearchItem] = []
-        skipped = 0
-        for row in rows:
-            value = value_of(codec, row)
-            if fits is not None and fits(value):
-                if skipped < offset:
-                    skipped += 1
-                else:
-                    found.append(search_item_of(row, value))
-                    if len(found) == limit:
-                        break
-        return found
-
-    return answer
+    return listing(codec, op, prefix, limit, offset)
 
 
 def _listing(op: ListNamespacesOp) -> Callable[[Snapshot, Sequence[Layer]], list[Namespace]]:

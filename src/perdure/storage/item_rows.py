@@ -36,8 +36,8 @@ def item_of(codec: ItemCodec, row: ItemRow) -> Item:
     )
 
 
-def search_item_of(row: ItemRow, value: dict[str, Any]) -> SearchItem:
-    """The row as an item that was found, with its value as decoded before."""
+def search_item_of(row: ItemRow, value: dict[str, Any], cursor: str | None = None) -> SearchItem:
+    """The row as an item that was found, with its value as decoded before, and where a listing goes on behind it."""
     return SearchItem(
         row.namespace,
         row.key,
@@ -46,6 +46,7 @@ def search_item_of(row: ItemRow, value: dict[str, Any]) -> SearchItem:
         moment_of(row.updated_at),
         version=row.version,
         revision=_revision(row),
+        cursor=cursor,
     )
 
 
