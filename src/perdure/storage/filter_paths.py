@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from perdure.storage.item_codec import ITEM_DEPTH
 from perdure.store.base.paths import tokenize_path
@@ -60,11 +60,11 @@ class Path:
 
     def all(self, value: object) -> Sequence[object]:
         """Everything that the path finds, at least one: an empty list, and what is no list, count as one MISSING."""
-        if not self.steps and isinstance(value, dict) and self.text in value:  # "" or periods
-            return (cast("dict[str, object]", value)[self.text],)
+        if not self.steps and isinstance(value, dict):  # the text is "", or periods: a key, or nothing
+            return (cast("dict[str, object]", value).get(self.text, MISSING),)
         return self._found(value, 0)
 
-    def _found(self, value: object, at: int) -> Sequence[object]:
+    def _found(self, value: Any, at: int) -> Sequence[object]:
         steps = self.steps
         while at < len(steps):
             step = steps[at]
