@@ -365,6 +365,25 @@ def test_an_order_is_the_stores_own_and_refused_over_what_is_staged(run: Colour,
     assert in_a_task(run, store, look) == [[("a", 2)], [("b", 0), ("c", 1)], [("a", 2), ("c", 1), ("b", 0)]]
 
 
+def test_a_search_method_of_an_older_class_is_asked_for_orders_only_when_there_is_one() -> None:
+    asked: list[dict[str, Any]] = []
+
+    class Counts(TheirStore):
+        supports_order = True
+
+        def search(self, namespace_prefix: tuple[str, ...], /, **options: Any) -> Any:
+            asked.append(options)
+            return super().search(namespace_prefix, **options)
+
+    def look(store: BaseStore) -> Any:
+        return [store.search(NOTES), store.search(NOTES, order_by="-key")]
+
+    assert in_a_task(Colour("blocking"), Counts(), look) == [[], []]
+    assert "order_by" not in asked[0]
+    assert "after" not in asked[0]
+    assert asked[1]["order_by"] == "-key"
+
+
 def test_an_order_that_the_store_does_not_know_is_refused_in_a_task_too(
     run: Colour, store: TheirStore
 ) -> None:

@@ -30,6 +30,8 @@ Guard: TypeAlias = "int | NoGuard | None"  # the version that must stand; None: 
 
 STAGED_VERSION: Final = -1  # of an item that is read back before its commit
 _UNKNOWN: Final = Revision(0, 0)
+_PAGE_BYTES: Final = 1024 * 1024  # a page may grow while it holds less
+_PAGE_ROWS: Final = 16_000  # and has fewer rows
 _serials = count(1)
 NOBODY: Final = Origin()
 
@@ -172,6 +174,9 @@ def read_marked(
         if len(rows) < page:
             return
         before = rows[-1].version
+        # Whoever reads on is likely to read far: each page costs a search for its beginning.
+        if sum(len(row.value or b"") for row in rows) < _PAGE_BYTES:
+            page = max(page, min(2 * page, _PAGE_ROWS))
 
 
 def _behind(above: list[Operation], serial: int) -> list[Operation]:
