@@ -13,7 +13,7 @@ from engine.kit import Colour, Log, chain, fan, questions, thread
 from perdure import Database
 from perdure.checkpoint.memory import InMemorySaver
 from perdure.errors import PerdureError
-from perdure.store.base import BaseStore, Item, Op, PutOp, Result
+from perdure.store.base import BaseStore, Item, NotSupported, Op, PutOp, Result
 from perdure.store.memory import InMemoryStore
 from perdure.testing import FakeClock
 from perdure.types import Command, RetryPolicy, interrupt
@@ -344,6 +344,55 @@ def test_a_search_by_words_is_the_stores_own(run: Colour, store: TheirStore) -> 
 
     assert in_a_task(Colour("blocking"), Words(), look) == []
     assert (asked[0].query, asked[0].limit) == ("tea", 3)
+
+
+def test_an_order_is_the_stores_own_and_refused_over_what_is_staged(run: Colour, store: TheirStore) -> None:
+    store.supports_order = True
+    for n, key in enumerate("bca"):
+        store.inner.put(NOTES, key, {"n": n})
+
+    def look(store: BaseStore) -> Any:
+        first = store.search(NOTES, order_by="key", limit=1)
+        rest = store.search(NOTES, order_by="key", after=first[0].cursor)
+        store.put(("elsewhere",), "k", {"n": 1})
+        again = store.search(NOTES, order_by="-n")
+        store.put(NOTES, "k", {"n": 1})
+        for options in ({"order_by": "key"}, {"after": first[0].cursor}):
+            with pytest.raises(NotSupported, match="this task wrote below the prefix"):
+                store.search(NOTES, **options)
+        return [found(first), found(rest), found(again)]
+
+    assert in_a_task(run, store, look) == [[("a", 2)], [("b", 0), ("c", 1)], [("a", 2), ("c", 1), ("b", 0)]]
+
+
+def test_a_search_method_of_an_older_class_is_asked_for_orders_only_when_there_is_one() -> None:
+    asked: list[dict[str, Any]] = []
+
+    class Counts(TheirStore):
+        supports_order = True
+
+        def search(self, namespace_prefix: tuple[str, ...], /, **options: Any) -> Any:
+            asked.append(options)
+            return super().search(namespace_prefix, **options)
+
+    def look(store: BaseStore) -> Any:
+        return [store.search(NOTES), store.search(NOTES, order_by="-key")]
+
+    assert in_a_task(Colour("blocking"), Counts(), look) == [[], []]
+    assert "order_by" not in asked[0]
+    assert "after" not in asked[0]
+    assert asked[1]["order_by"] == "-key"
+
+
+def test_an_order_that_the_store_does_not_know_is_refused_in_a_task_too(
+    run: Colour, store: TheirStore
+) -> None:
+    def look(store: BaseStore) -> Any:
+        with pytest.raises(NotSupported, match="order_by='key'"):
+            store.search(NOTES, order_by="key")
+        return store.search(NOTES)
+
+    assert in_a_task(run, store, look) == []
 
 
 def test_the_awaited_methods_do_the_same(store: TheirStore) -> None:

@@ -11,19 +11,22 @@ from perdure.store.base import BaseStore, Op, Result
 from perdure.store.base.batch import AsyncBatchedBaseStore
 from perdure.store.face import BackendStore
 from perdure.store.memory import InMemoryStore
-from perdure.testing import stores
+from perdure.testing import listings, stores
+
+CHECKS = (*stores.CHECKS, *listings.FILTER_CHECKS, *listings.LISTING_CHECKS)
+ASYNC_CHECKS = (*stores.ASYNC_CHECKS, *listings.ASYNC_LISTING_CHECKS)
 
 
 def name(check: object) -> str:
     return getattr(check, "__name__", "")
 
 
-@pytest.mark.parametrize("check", stores.CHECKS, ids=name)
+@pytest.mark.parametrize("check", CHECKS, ids=name)
 def test_a_store_conforms(check: Callable[[BaseStore], None], store: BackendStore) -> None:
     check(store)
 
 
-@pytest.mark.parametrize("check", stores.ASYNC_CHECKS, ids=name)
+@pytest.mark.parametrize("check", ASYNC_CHECKS, ids=name)
 async def test_a_store_conforms_in_its_other_colour(
     check: Callable[[BaseStore], Awaitable[None]], store: BackendStore
 ) -> None:
@@ -45,6 +48,8 @@ async def test_a_store_keeps_versions_in_its_other_colour(
 class Wrapped:
     """A store that has nothing but the two methods one has to write."""
 
+    supports_order = True
+
     def __init__(self) -> None:
         self.inner = InMemoryStore()
         self.sent: list[list[Op]] = []
@@ -64,13 +69,13 @@ class Batched(Wrapped, AsyncBatchedBaseStore): ...
 
 
 @pytest.mark.parametrize("kind", [Smallest, Batched])
-@pytest.mark.parametrize("check", stores.CHECKS, ids=name)
+@pytest.mark.parametrize("check", CHECKS, ids=name)
 def test_two_methods_make_a_store(check: Callable[[BaseStore], None], kind: type[BaseStore]) -> None:
     check(kind())
 
 
 @pytest.mark.parametrize("kind", [Smallest, Batched])
-@pytest.mark.parametrize("check", stores.ASYNC_CHECKS, ids=name)
+@pytest.mark.parametrize("check", ASYNC_CHECKS, ids=name)
 async def test_two_methods_make_a_store_in_both_colours(
     check: Callable[[BaseStore], Awaitable[None]], kind: type[BaseStore]
 ) -> None:

@@ -25,16 +25,34 @@ prefixes = st.lists(labels, max_size=2).map(tuple)
 keys = st.sampled_from(["k", "l", "", "\0", "\udcff"])
 scalars = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from([0.5, 1.0, "a", "b", 2**70, "\0"])
 objects = st.dictionaries(
-    st.sampled_from(["x", "y", "x.y"]), scalars | st.dictionaries(st.just("y"), scalars), max_size=3
-)
-filters = st.dictionaries(
     st.sampled_from(["x", "y", "x.y"]),
-    scalars
-    | st.fixed_dictionaries({"$gte": st.integers(-1, 1)})
-    | st.fixed_dictionaries({"$ne": scalars})
-    | st.fixed_dictionaries({"y": scalars}),
-    max_size=2,
+    scalars | st.dictionaries(st.just("y"), scalars) | st.lists(scalars, max_size=3),
+    max_size=3,
 )
+conditions = st.one_of(
+    scalars,
+    st.fixed_dictionaries({"$gte": st.integers(-1, 1)}),
+    st.fixed_dictionaries({"$lt": st.sampled_from([0, 1.5, "b"])}),
+    st.fixed_dictionaries({"$ne": scalars}),
+    st.fixed_dictionaries({"$in": st.lists(scalars, max_size=3)}),
+    st.fixed_dictionaries({"$exists": st.booleans()}),
+    st.fixed_dictionaries({"$contains": scalars}),
+    st.fixed_dictionaries({"$not": scalars}),
+    st.fixed_dictionaries({"y": scalars}),
+)
+fields = st.dictionaries(
+    st.sampled_from(["x", "y", "x.y", "x[0]", "y[-1]", "x[*]", "y[*].y"]), conditions, max_size=2
+)
+filters = st.one_of(
+    fields,
+    st.fixed_dictionaries({"$or": st.lists(fields, min_size=1, max_size=2)}),
+    st.fixed_dictionaries({"$not": fields}),
+)
+orders = st.sampled_from([None, "key", "-key", "x", "-x", "-x.y", "y[0]", "value.x.y"])
+times = st.sampled_from(
+    ["created_at", "-created_at", "updated_at", "-updated_at"]
+)  # which two stores don't share
+places = st.tuples(st.tuples(namespaces, keys), st.none() | objects)
 ops: st.SearchStrategy[Op] = st.one_of(
     st.tuples(namespaces, keys, st.none() | objects).map(lambda given: PutOp(*given)),
     st.tuples(namespaces, keys).map(lambda given: GetOp(*given)),
@@ -129,6 +147,35 @@ class StoresAgreeWithADict(RuleBasedStateMachine):
         some = self.both(lambda store: store.search(prefix, filter=given, limit=2, offset=1))
         assert some == whole[1:3]
 
+    @rule(prefix=prefixes, given=filters, order_by=orders, size=st.integers(1, 3))
+    def walk(self, prefix: tuple[str, ...], given: dict[str, Any], order_by: str | None, size: int) -> None:
+        whole = self.both(lambda store: store.search(prefix, filter=given, order_by=order_by, limit=1000))
+        unordered = self.both(lambda store: store.search(prefix, filter=given, limit=1000))
+        assert sorted(whole, key=repr) == sorted(unordered, key=repr)
+        for store in self.stores:
+            assert plain(pages(store, size, prefix, filter=given, order_by=order_by)) == whole
+
+    @rule(
+        prefix=prefixes,
+        order_by=orders | times,
+        first=st.integers(1, 3),
+        several=st.lists(places, max_size=3),
+    )
+    def walk_while_others_write(
+        self, prefix: tuple[str, ...], order_by: str | None, first: int, several: list[tuple[Place, Any]]
+    ) -> None:
+        for store in self.stores:
+            start = store.search(prefix, order_by=order_by, limit=first)
+            rest = store.search(prefix, order_by=order_by, limit=1000)[first:]
+            for place, value in several:
+                store.batch([PutOp(*place, value)])
+            if start:
+                touched = {place for place, _ in several}
+                more = pages(store, 2, prefix, order_by=order_by, after=start[-1].cursor)
+                assert untouched(more, touched) == untouched(rest, touched)
+        for place, value in several:
+            self.remember(place, value)
+
     @rule(prefix=prefixes, depth=st.none() | st.integers(1, 2))
     def list_namespaces(self, prefix: tuple[str, ...], depth: int | None) -> None:
         literal = tuple("a" if label == "*" else label for label in prefix)
@@ -146,6 +193,19 @@ class StoresAgreeWithADict(RuleBasedStateMachine):
     def they_hold_the_same_in_the_same_order(self) -> None:
         found = self.both(lambda store: store.search((), limit=1000))
         assert [((tuple(item["namespace"]), item["key"]), item["value"]) for item in found] == self.below(())
+
+
+def pages(store: ItemStore, size: int, prefix: tuple[str, ...], **options: Any) -> list[Item]:
+    """The listing by its cursors."""
+    found: list[Item] = []
+    while page := store.search(prefix, limit=size, **options):
+        found += page
+        options["after"] = page[-1].cursor
+    return found
+
+
+def untouched(items: list[Any], touched: set[Place]) -> list[Place]:
+    return [place for item in items if (place := (item.namespace, item.key)) not in touched]
 
 
 def outcome(ask: Callable[[ItemStore], Any], store: ItemStore) -> Any:

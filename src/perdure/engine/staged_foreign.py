@@ -36,6 +36,7 @@ class ForeignTaskStore(BaseStore):
         self._task = task
         self.supports_ttl = self._store.supports_ttl
         self.ttl_config = self._store.ttl_config
+        self.supports_order = getattr(self._store, "supports_order", False)  # an older class has no such word
 
     def __repr__(self) -> str:
         task = self._task

@@ -1,131 +1,180 @@
 """The one predicate that decides which items a filter means, on every backend.
 
-Here: a filter to a function of an item's value. Not here: SQL; whatever a database preselects, this decides.
+Here: a filter to a function of an item's value. Not here: what may stand in one (`filter_tree.py`), paths
+(`filter_paths.py`), SQL; whatever a database preselects, this decides.
 Pure. Type-strict: True is not 1, numbers compare with numbers, texts with texts, anything else does not match.
 
-    {"kind": "note", "age": {"$gte": 18, "$lt": 65}, "user": {"name": "Ada"}, "user.langs": ["en"], "deleted": None}
+    {"kind": "note", "age": {"$gte": 18, "$lt": 65}, "user": {"name": "Ada"}, "tags[*]": "en", "deleted": None}
 
-Keys are ANDed. A nested object is compared by the keys it gives. A key with periods is a path, unless the value has
-the very key. None matches null and missing. `$ne` is the opposite of `$eq`, so it matches missing, too.
+Keys are ANDed. A nested object is compared by the keys it gives. A key is a path, unless the value has the very key.
+None matches null and missing. `$ne` is the opposite of `$eq`, so it matches missing, too. `docs/reference/filters.md`
+tells all of it.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
-from perdure.errors import QueryError
+from perdure.storage.filter_paths import MISSING
+from perdure.storage.filter_tree import AllOf, AnyOf, At, IsObject, Node, Not, Test, parse_filter
 
-__all__ = ["Predicate", "compile_filter"]
+__all__ = ["Predicate", "compile_filter", "predicate_of"]
 
 Predicate: TypeAlias = Callable[[dict[str, Any]], bool]
 _Test: TypeAlias = Callable[[object], bool]
+_TestOfMany: TypeAlias = Callable[[Sequence[object]], bool]
 
 _NUMBERS: Final = (int, float)  # a tuple: `int | float` would be made anew for every row
-MISSING: Final = object()
-"""What stands where nothing stands; handed to tests like any value."""
 
 
 def compile_filter(given: Mapping[str, Any]) -> Predicate:
     """A function that says whether an item's value meets the filter; `{}` means every item.
 
     Raises:
-        QueryError: an unknown operator, an operator beside plain keys, an operand that no item could have, a key that
-            is no string. `part` names the culprit.
+        QueryError: the filter cannot be right, as `parse_filter` says.
     """
-    return cast("Predicate", _object(given, "filter", top=True))
+    return predicate_of(parse_filter(given))
 
 
-def _object(given: object, where: str, *, top: bool = False) -> _Test:
-    if not isinstance(given, Mapping):
-        raise QueryError(f"{where} is a {type(given).__name__}; a filter is a dict of fields.", part=where)
-    tests: list[tuple[str, _Test]] = []
-    for key, condition in cast("Mapping[object, object]", given).items():
-        if not isinstance(key, str):
-            raise QueryError(
-                f"{where} has the key {key!r}, a {type(key).__name__}; keys are strings.", part=repr(key)
+def predicate_of(node: Node) -> Predicate:
+    """The function that decides what the tree asks."""
+    return cast("Predicate", _test(node))
+
+
+def _test(node: Node) -> _Test:
+    match node:
+        case Test(name, operand):
+            return _TESTS[name](operand)
+        case IsObject():
+            return lambda value: isinstance(value, dict)
+        case At(path, condition):
+            if path.many:
+                every, of_many = path.all, _test_of_many(condition)
+                return lambda value: of_many(every(value))
+            one, test = path.one, _test(condition)
+            return lambda value: test(one(value))
+        case Not(part):
+            test = _test(part)
+            return lambda value: not test(value)
+        case AllOf(parts):
+            tests = [_test(part) for part in parts]
+            return lambda value: all(test(value) for test in tests)
+        case AnyOf(parts):
+            tests = [_test(part) for part in parts]
+            return lambda value: any(test(value) for test in tests)
+
+
+def _test_of_many(node: Node) -> _TestOfMany:
+    """The condition under a `[*]`: one element meets all of it at once, save what `$not` says: no element meets that."""
+    match node:
+        case Not(part):
+            of_many = _test_of_many(part)
+            return lambda values: not of_many(values)
+        case AnyOf(parts):  # each may be met by another element
+            tests = [_test_of_many(part) for part in parts]
+            return lambda values: any(test(values) for test in tests)
+        case AllOf():
+            parts = _conjuncts(node)
+            of_all = [_test_of_many(part) for part in parts if _negates(part)]
+            of_one = [_test(part) for part in parts if not _negates(part)]
+            return lambda values: (
+                any(all(test(value) for test in of_one) for value in values)
+                and all(test(values) for test in of_all)
             )
-        if top and key.startswith("$"):
-            raise QueryError(
-                f"{where} begins with {key!r}; an operator stands below a field, as in {{'age': {{'$gte': 18}}}}. "
-                f"Known are {', '.join(OPERATORS)}.",
-                part=key,
-            )
-        tests.append((key, _condition(condition, f"{where}[{key!r}]")))
-
-    def test(value: object) -> bool:
-        return isinstance(value, dict) and all(
-            fits(_lookup(cast("dict[str, object]", value), key)) for key, fits in tests
-        )
-
-    return test
+        case _:
+            test = _test(node)
+            return lambda values: any(map(test, values))
 
 
-def _lookup(value: dict[str, object], key: str) -> object:
-    """What stands at the key, or at the path that it is; the literal key wins at every level."""
-    found = value.get(key, MISSING)
-    if found is MISSING and "." in key:
-        head, _, rest = key.partition(".")
-        inner = value.get(head)
-        if isinstance(inner, dict):
-            return _lookup(cast("dict[str, object]", inner), rest)
+def _conjuncts(node: AllOf) -> list[Node]:
+    found: list[Node] = []
+    for part in node.parts:
+        found += _conjuncts(part) if isinstance(part, AllOf) else [part]
     return found
 
 
-def _condition(condition: object, where: str) -> _Test:
-    if not isinstance(condition, Mapping):
-        return _equals(condition, where)
-    given = cast("Mapping[object, object]", condition)
-    operators = [key for key in given if isinstance(key, str) and key.startswith("$")]
-    if not operators:
-        return _object(given, where)
-    if len(operators) < len(given):
-        plain = next(key for key in given if key not in operators)
-        raise QueryError(
-            f"{where} has the operator {operators[0]!r} beside the field {plain!r}.", part=operators[0]
-        )
-    tests: list[_Test] = []
-    for name in operators:
-        make = OPERATORS.get(name)
-        if make is None:
-            raise QueryError(
-                f"{where} has the unknown operator {name!r}. Known are {', '.join(OPERATORS)}.", part=name
-            )
-        tests.append(make(given[name], f"{where}[{name!r}]"))
-    return tests[0] if len(tests) == 1 else lambda value: all(fits(value) for fits in tests)
+def _negates(node: Node) -> bool:
+    """Whether a `$not` speaks of the value at hand; one below a further path speaks of what it finds there."""
+    match node:
+        case Not():
+            return True
+        case AllOf(parts) | AnyOf(parts):
+            return any(map(_negates, parts))
+        case _:
+            return False
 
 
-def _equals(operand: object, where: str) -> _Test:
-    _check_json(operand, where)
+# ---- tests of one value
+
+
+def _equals(operand: object) -> _Test:
     if operand is None:
         return lambda value: value is None or value is MISSING
     return lambda value: same(value, operand)
 
 
-def _differs(operand: object, where: str) -> _Test:
-    equals = _equals(operand, where)
-    return lambda value: not equals(value)
+def _is_in(operands: tuple[object, ...]) -> _Test:
+    """As `_equals` of each; scalars by hash, so that a long list costs no more than a short one."""
+    booleans = {one for one in operands if isinstance(one, bool)}
+    scalars = {one for one in operands if isinstance(one, str | int | float) and not isinstance(one, bool)}
+    others: list[object] = [one for one in operands if isinstance(one, list | tuple | Mapping)]
+    null = None in operands
+
+    def test(value: object) -> bool:
+        if isinstance(value, bool):
+            return value in booleans
+        if isinstance(value, str | int | float):
+            return value in scalars
+        if value is None or value is MISSING:
+            return null
+        return any(same(value, other) for other in others)
+
+    return test
 
 
-def _compares(compare: Callable[[Any, Any], bool]) -> Callable[[object, str], _Test]:
-    def make(operand: object, where: str) -> _Test:
+def _contains(operand: object) -> _Test:
+    def test(value: object) -> bool:
+        if isinstance(value, str):
+            return isinstance(operand, str) and operand in value
+        return isinstance(value, list | tuple) and any(
+            same(one, operand) for one in cast("Sequence[object]", value)
+        )
+
+    return test
+
+
+def _opposite(make: Callable[[Any], _Test]) -> Callable[[Any], _Test]:
+    def opposite(operand: Any) -> _Test:
+        test = make(operand)
+        return lambda value: not test(value)
+
+    return opposite
+
+
+def _compares(compare: Callable[[Any, Any], bool]) -> Callable[[Any], _Test]:
+    def make(operand: Any) -> _Test:
         if isinstance(operand, str):
             return lambda value: isinstance(value, str) and compare(value, operand)
-        if isinstance(operand, int | float) and not isinstance(operand, bool) and not math.isnan(operand):
-            return lambda value: _is_number(value) and compare(value, operand)
-        raise QueryError(f"{where} is {operand!r}; one compares with a number or a string.", part=where)
+        return lambda value: (
+            isinstance(value, _NUMBERS) and not isinstance(value, bool) and compare(value, operand)
+        )
 
     return make
 
 
-OPERATORS: Final[dict[str, Callable[[object, str], _Test]]] = {
-    "$eq": _equals,
-    "$ne": _differs,
-    "$gt": _compares(lambda value, operand: value > operand),
-    "$gte": _compares(lambda value, operand: value >= operand),
-    "$lt": _compares(lambda value, operand: value < operand),
-    "$lte": _compares(lambda value, operand: value <= operand),
+_TESTS: Final[dict[str, Callable[[Any], _Test]]] = {
+    "eq": _equals,
+    "ne": _opposite(_equals),
+    "gt": _compares(operator.gt),
+    "gte": _compares(operator.ge),
+    "lt": _compares(operator.lt),
+    "lte": _compares(operator.le),
+    "in": _is_in,
+    "nin": _opposite(_is_in),
+    "exists": lambda wanted: lambda value: (value is not MISSING) is wanted,
+    "contains": _contains,
 }
 
 
@@ -140,30 +189,3 @@ def same(one: object, other: object) -> bool:
         items, others = cast("list[object]", one), cast("list[object]", other)
         return len(items) == len(others) and all(map(same, items, others))
     return one == other
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, _NUMBERS) and not isinstance(value, bool)
-
-
-def _check_json(operand: object, where: str) -> None:
-    """An operand that no stored value could equal is a mistake, not an empty answer."""
-    match operand:
-        case None | str() | int():
-            pass
-        case float():
-            if math.isnan(operand):
-                raise QueryError(f"{where} is NaN, which equals nothing.", part=where)
-        case list() | tuple():
-            for place, element in enumerate(cast("list[object]", operand)):
-                _check_json(element, f"{where}[{place}]")
-        case Mapping():
-            for key, element in cast("Mapping[object, object]", operand).items():
-                if not isinstance(key, str):
-                    raise QueryError(f"{where} has the key {key!r}; keys are strings.", part=repr(key))
-                _check_json(element, f"{where}[{key!r}]")
-        case _:
-            raise QueryError(
-                f"{where} is a {type(operand).__name__}; items hold JSON values only, so none could match.",
-                part=where,
-            )

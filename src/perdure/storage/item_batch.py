@@ -6,18 +6,17 @@ Here: what each op asks, and every refusal. Not here: taking the snapshot, where
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import islice
-from typing import Final, cast
+from typing import cast
 
 from perdure import clock
 from perdure.errors import QueryError
 from perdure.storage.contract import Namespace, Snapshot
-from perdure.storage.filters import Predicate, compile_filter
+from perdure.storage.finding import finding
 from perdure.storage.item_codec import ItemCodec
-from perdure.storage.item_rows import item_of, search_item_of, value_of
+from perdure.storage.item_rows import item_of
+from perdure.storage.listing import Answer, listing, refuse_order
 from perdure.storage.namespace_match import check_conditions, matching
-from perdure.storage.staging import ANY, Guard, Layer, Operation, read_item, read_items
-from perdure.storage.text.ranking import ranked
+from perdure.storage.staging import ANY, Guard, Layer, Operation, read_item
 from perdure.store.base import (
     GetOp,
     Item,
@@ -26,15 +25,12 @@ from perdure.store.base import (
     Op,
     PutOp,
     Result,
-    SearchItem,
     SearchOp,
     validate_op_namespace,
 )
 from perdure.store.base.ops import check_labels
 
 __all__ = ["Plan", "deletion", "guard_of", "operation_of"]
-
-_PAGE: Final = 500  # rows fetched at once where a filter may drop any of them
 
 
 class Plan:
@@ -124,62 +120,13 @@ def _getting(codec: ItemCodec, op: GetOp) -> Callable[[Snapshot, Sequence[Layer]
     return answer
 
 
-def _searching(codec: ItemCodec, op: SearchOp) -> Callable[[Snapshot, Sequence[Layer]], list[SearchItem]]:
+def _searching(codec: ItemCodec, op: SearchOp) -> Answer:
     prefix = check_labels(op.namespace_prefix)
     limit, offset = _count("limit", op.limit), _count("offset", op.offset)
-    fits = compile_filter(op.filter) if op.filter is not None else None
-    page = _PAGE if op.filter else max(1, min(limit + offset, _PAGE))
-
     if op.query:
-        return _finding(codec, prefix, op.query, fits if op.filter else None, limit, offset)
-
-    def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> list[SearchItem]:
-        if limit == 0:
-            return []
-        rows = read_items(snapshot, layers, prefix, page)
-        if not op.filter:
-            return [search_item_of(row, value_of(codec, row)) for row in islice(rows, offset, offset + limit)]
-        found: list[SearchItem] = []
-        skipped = 0
-        for row in rows:
-            value = value_of(codec, row)
-            if fits is not None and fits(value):
-                if skipped < offset:
-                    skipped += 1
-                else:
-                    found.append(search_item_of(row, value))
-                    if len(found) == limit:
-                        break
-        return found
-
-    return answer
-
-
-def _finding(
-    codec: ItemCodec, prefix: Namespace, query: str, fits: Predicate | None, limit: int, offset: int
-) -> Callable[[Snapshot, Sequence[Layer]], list[SearchItem]]:
-    filer = codec.filer
-    if not isinstance(query, str):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers come here, too
-        raise QueryError(f"query={query!r} is a {type(query).__name__}; give a string.", part="query")
-    if filer is None:
-        why = "is encrypted" if codec.cipher is not None else "was opened without a text index"
-        raise QueryError(
-            f"query={query[:80]!r}: this store {why}, so there are no words to search by. Use filter=.",
-            part="query",
-        )
-    words = filer.query(query)
-    enough = None if fits is not None or words.phrases else limit + offset
-
-    def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> list[SearchItem]:
-        if limit == 0:
-            return []
-        hits = ranked(snapshot, layers, prefix, words, filer, codec, enough)
-        fitting = (hit for hit in hits if fits is None or fits(hit.value))
-        return [
-            search_item_of(hit.row, hit.value, hit.score) for hit in islice(fitting, offset, offset + limit)
-        ]
-
-    return answer
+        refuse_order(op)
+        return finding(codec, op, prefix, limit, offset)
+    return listing(codec, op, prefix, limit, offset)
 
 
 def _listing(op: ListNamespacesOp) -> Callable[[Snapshot, Sequence[Layer]], list[Namespace]]:

@@ -36,8 +36,13 @@ def item_of(codec: ItemCodec, row: ItemRow) -> Item:
     )
 
 
-def search_item_of(row: ItemRow, value: dict[str, Any], score: float | None = None) -> SearchItem:
-    """The row as an item that was found, with its value as decoded before."""
+def search_item_of(
+    row: ItemRow, value: dict[str, Any], score: float | None = None, cursor: str | None = None
+) -> SearchItem:
+    """The row as an item that was found, with its value as decoded before.
+
+    `score` where it was ranked, `cursor` where a listing goes on behind it.
+    """
     return SearchItem(
         row.namespace,
         row.key,
@@ -47,6 +52,7 @@ def search_item_of(row: ItemRow, value: dict[str, Any], score: float | None = No
         score,
         version=row.version,
         revision=_revision(row),
+        cursor=cursor,
     )
 
 

@@ -54,6 +54,8 @@ class ItemStore(BaseStore):
     Values are copies: changing what was read, or what was put, changes nothing in the store.
     """
 
+    supports_order = True
+
     def __init__(self, codec: ItemCodec) -> None:
         """With the encoding of its values."""
         self._codec = codec

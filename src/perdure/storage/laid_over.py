@@ -7,6 +7,7 @@ Not here: who stages and who asks (`engine`), our own stores, which are read wit
 Exact for `get`, for `search` without a query, and for `list_namespaces` of up to a million names. A search by words or
 meaning is the store's own answer, without what is staged: only the store knows how it ranks. A filter is the store's
 own, too, and its staged side is decided by ours (`filters.py`): an operator that only the store knows is refused there.
+An order or a cursor is the store's own and goes only with nothing staged below the prefix.
 """
 
 from __future__ import annotations
@@ -22,7 +23,17 @@ from perdure.storage.filters import compile_filter
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.namespace_match import check_conditions, meets
 from perdure.storage.staging import STAGED_VERSION, Layer, Operation, staged
-from perdure.store.base import GetOp, Item, ListNamespacesOp, Op, PutOp, Result, SearchItem, SearchOp
+from perdure.store.base import (
+    GetOp,
+    Item,
+    ListNamespacesOp,
+    NotSupported,
+    Op,
+    PutOp,
+    Result,
+    SearchItem,
+    SearchOp,
+)
 from perdure.store.base.ops import validate_op_namespace
 
 __all__ = ["Asking", "laid_over", "put_of", "staged_put"]
@@ -102,6 +113,11 @@ def _plan(op: Op, layers: Sequence[Layer]) -> Op | None:
     match op:
         case SearchOp() if not op.query:
             hidden = len(_touched(layers, tuple(op.namespace_prefix)))
+            if hidden and (op.order_by is not None or op.after is not None):
+                raise NotSupported(
+                    "order_by= and after=: this task wrote below the prefix, and where the staged items stand in the order "
+                    "of a store of somebody else's class is not known. Leave them out, or search before writing."
+                )
             return op._replace(limit=op.offset + op.limit + hidden, offset=0) if hidden else None
         case ListNamespacesOp():
             conditions = check_conditions(op.match_conditions or ())

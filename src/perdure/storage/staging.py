@@ -10,8 +10,9 @@ Here: `Operation`, `Layer`, and the reads of a stack. Not here: when a layer is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from itertools import count
 from typing import Any, Final, Protocol, TypeAlias
 
 from perdure.errors import VersionConflict
@@ -29,6 +30,9 @@ Guard: TypeAlias = "int | NoGuard | None"  # the version that must stand; None: 
 
 STAGED_VERSION: Final = -1  # of an item that is read back before its commit
 _UNKNOWN: Final = Revision(0, 0)
+_PAGE_BYTES: Final = 1024 * 1024  # a page may grow while it holds less
+_PAGE_ROWS: Final = 16_000  # and has fewer rows
+_serials = count(1)
 NOBODY: Final = Origin()
 
 
@@ -55,6 +59,9 @@ class Operation:
     )
     paths: tuple[str, ...] | None = None  # what of the item is to be found; (): nothing
     filed: Filed | None = None  # `value` as it is filed; None: not known yet
+    serial: int = field(
+        default=0, compare=False
+    )  # of this process, from when it was first staged on; 0: it is not
 
     def follows(self, before: Operation) -> None:
         """It replaces what `before` staged."""
@@ -105,6 +112,10 @@ class Layer:
 
     def add(self, operation: Operation) -> None:
         """The operation is the newest of the layer."""
+        if (
+            not operation.serial
+        ):  # else another layer had it before: of a nested task, or of a step being committed
+            operation.serial = next(_serials)
         self.operations.append(operation)
         self.index.pop(
             (operation.namespace, operation.key), None
@@ -151,21 +162,47 @@ def staged_in(layers: Layers, prefix: Namespace) -> list[Operation]:
 
 def read_items(snapshot: Snapshot, layers: Layers, prefix: Namespace, page: int) -> Iterator[ItemRow]:
     """Live items of the subtree, newest first; fetched by pages, so stop when you have enough (inside the snapshot)."""
-    hidden: set[tuple[Namespace, str]] = set()
-    for operation in staged_in(layers, prefix):
-        hidden.add((operation.namespace, operation.key))
+    for _, row in read_marked(snapshot, layers, prefix, page, None):
+        yield row
+
+
+def read_marked(
+    snapshot: Snapshot, layers: Layers, prefix: Namespace, page: int, after: int | None
+) -> Iterator[tuple[int, ItemRow]]:
+    """As `read_items`, each with its mark; only those behind the one that had the mark `after`.
+
+    A mark is the version, or minus the serial of what is staged. Behind a staged item that was written again, there is
+    what was staged before it. Behind one that is staged no longer, there is all that is committed: what was staged
+    with it may be seen again, and nothing is left out.
+    """
+    above = staged_in(layers, prefix)
+    hidden = {(operation.namespace, operation.key) for operation in above}
+    for operation in above if after is None else _behind(above, -after):
         row = operation.row(snapshot)
         if row is not None:
-            yield row
-    before: int | None = None
+            yield -operation.serial, row
+    before = after if after is not None and after > 0 else None
     while True:
         rows = snapshot.items(prefix, before, page)
         for row in rows:
             if (row.namespace, row.key) not in hidden:
-                yield row
+                yield row.version, row
         if len(rows) < page:
             return
         before = rows[-1].version
+        # Whoever reads on is likely to read far: each page costs a search for its beginning.
+        if sum(len(row.value or b"") for row in rows) < _PAGE_BYTES:
+            page = max(page, min(2 * page, _PAGE_ROWS))
+
+
+def _behind(above: list[Operation], serial: int) -> list[Operation]:
+    """Those that follow the operation of this number; if it is there no longer, those staged before it."""
+    if serial < 0:
+        return []
+    for place, operation in enumerate(above):
+        if operation.serial == serial:
+            return above[place + 1 :]
+    return [operation for operation in above if operation.serial < serial]
 
 
 def read_namespaces(snapshot: Snapshot, layers: Layers, prefix: Namespace) -> list[Namespace]:

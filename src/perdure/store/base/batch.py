@@ -53,9 +53,11 @@ class AsyncBatchedBaseStore(BaseStore):
         limit: int = 10,
         offset: int = 0,
         refresh_ttl: bool | None = None,
+        order_by: str | None = None,
+        after: str | None = None,
     ) -> list[SearchItem]:
         """As `search`."""
-        op = self._search_op(namespace_prefix, query, filter, limit, offset, refresh_ttl)
+        op = self._search_op(namespace_prefix, query, filter, limit, offset, refresh_ttl, order_by, after)
         return cast("list[SearchItem]", await self._ask(op))
 
     async def aput(

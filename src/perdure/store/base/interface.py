@@ -43,9 +43,11 @@ class BaseStore(ABC):
     Attributes:
         supports_ttl: whether items can be put for a time only.
         ttl_config: how long items live unless their put says otherwise.
+        supports_order: whether searches know `order_by` and `after`.
     """
 
     supports_ttl: bool = False
+    supports_order: bool = False
     ttl_config: TTLConfig | None = None
 
     @abstractmethod
@@ -82,22 +84,30 @@ class BaseStore(ABC):
         limit: int = 10,
         offset: int = 0,
         refresh_ttl: bool | None = None,
+        order_by: str | None = None,
+        after: str | None = None,
     ) -> list[SearchItem]:
-        """Items whose namespace begins with the prefix, most recently updated first.
+        """Items whose namespace begins with the prefix, most recently updated first unless told otherwise.
 
         Args:
             namespace_prefix: whole labels, compared literally; `()` is everything.
             query: words to rank by; `""` is none.
-            filter: fields with the value they must have, or with operators: `{"age": {"$gte": 18}}`.
+            filter: fields with the value they must have, or with operators: `{"age": {"$gte": 18}}`; see
+                `docs/reference/filters.md`.
             limit: at most so many.
             offset: skipping so many.
             refresh_ttl: whether their time starts anew; None: as the store is configured.
+            order_by: `"created_at"`, `"updated_at"`, `"key"`, or a path of the value, `"value."` in front of which may be
+                left out unless it is one of the three; with `"-"` in front the greatest first. Not beside a query.
+            after: the `cursor` of an item that a search in the same order returned; goes on behind it, whatever was
+                written or deleted since. Not beside a query.
 
         Raises:
             InvalidNamespaceError: no item can be filed there.
-            ValueError: a filter or a number that cannot be right.
+            ValueError: a filter, an order, a cursor or a number that cannot be right.
+            NotImplementedError: `order_by` or `after`, for a store that has none.
         """
-        op = self._search_op(namespace_prefix, query, filter, limit, offset, refresh_ttl)
+        op = self._search_op(namespace_prefix, query, filter, limit, offset, refresh_ttl, order_by, after)
         return cast("list[SearchItem]", self.batch([op])[0])
 
     def put(
@@ -221,9 +231,11 @@ class BaseStore(ABC):
         limit: int = 10,
         offset: int = 0,
         refresh_ttl: bool | None = None,
+        order_by: str | None = None,
+        after: str | None = None,
     ) -> list[SearchItem]:
         """As `search`."""
-        op = self._search_op(namespace_prefix, query, filter, limit, offset, refresh_ttl)
+        op = self._search_op(namespace_prefix, query, filter, limit, offset, refresh_ttl, order_by, after)
         return cast("list[SearchItem]", (await self.abatch([op]))[0])
 
     async def aput(
@@ -282,6 +294,16 @@ class BaseStore(ABC):
                 "it out, or take a store that has versions, such as InMemoryStore or SqliteStore."
             )
 
+    def _refuse_order(self, order_by: str | None, after: str | None) -> None:
+        """Raises NotSupported for an order or a cursor that nobody here would heed."""
+        if not self.supports_order and (order_by is not None or after is not None):
+            asked = f"order_by={order_by!r}" if order_by is not None else "after="
+            raise NotSupported(
+                f"{asked}: {type(self).__name__} lists in an order of its own and has no cursors. Leave it out, or take a "
+                "store that has them, such as InMemoryStore or SqliteStore. A class whose `batch` heeds `order_by` and "
+                "`after` of a SearchOp says so by `supports_order = True`."
+            )
+
     def _refresh(self, refresh_ttl: bool | None) -> bool:
         if refresh_ttl is not None:
             return refresh_ttl
@@ -298,8 +320,12 @@ class BaseStore(ABC):
         limit: int,
         offset: int,
         refresh_ttl: bool | None,
+        order_by: str | None = None,
+        after: str | None = None,
     ) -> SearchOp:
-        return SearchOp(check_labels(prefix), filter, limit, offset, query, self._refresh(refresh_ttl))
+        self._refuse_order(order_by, after)
+        refresh = self._refresh(refresh_ttl)
+        return SearchOp(check_labels(prefix), filter, limit, offset, query, refresh, order_by, after)
 
     def _put_op(
         self,

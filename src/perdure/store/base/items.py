@@ -81,9 +81,11 @@ class SearchItem(Item):
 
     Attributes:
         score: how well it fits the query, greater is better; None where nothing was ranked.
+        cursor: opaque text for `search(..., after=)`, which goes on behind this item; None where the search was ranked,
+            and from stores that have no cursors. A mark of the database, like `version`: not compared.
     """
 
-    __slots__ = ("score",)
+    __slots__ = ("cursor", "score")
 
     def __init__(
         self,
@@ -96,6 +98,7 @@ class SearchItem(Item):
         *,
         version: int | None = None,
         revision: str | None = None,
+        cursor: str | None = None,
     ) -> None:
         """As an `Item`, by position or by name."""
         super().__init__(
@@ -108,6 +111,7 @@ class SearchItem(Item):
             revision=revision,
         )
         self.score = score
+        self.cursor = cursor
 
     def dict(self) -> dict[str, Any]:
         """The item as JSON has it, with its score."""

@@ -81,6 +81,8 @@ class SearchOp(NamedTuple):
     offset: int = 0
     query: str | None = None
     refresh_ttl: bool = True
+    order_by: str | None = None
+    after: str | None = None
 
 
 class PutOp(NamedTuple):

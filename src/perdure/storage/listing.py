@@ -1,0 +1,114 @@
+"""Listings: the items of a subtree that meet a filter, in an order, from a cursor on.
+
+Here: reading row by row until there are enough. Not here: what a filter means (`filters.py`), orders (`ordering.py`),
+ranking by a query.
+Newest first is read by pages and ends when the listing is full. Any other order reads all items of the subtree, but
+holds `offset + limit` of them at most.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final, TypeAlias
+
+from perdure.errors import QueryError
+from perdure.storage.contract import ItemRow, Namespace, Snapshot
+from perdure.storage.cursors import mark_cursor, mark_of, position_cursor, position_of
+from perdure.storage.filters import Predicate, compile_filter
+from perdure.storage.item_codec import ItemCodec
+from perdure.storage.item_rows import search_item_of, value_of
+from perdure.storage.ordering import Ordering, Position, SortKey, parse_order
+from perdure.storage.staging import Layer, read_items, read_marked
+from perdure.store.base import SearchItem, SearchOp
+
+__all__ = ["Answer", "listing", "refuse_order"]
+
+Answer: TypeAlias = Callable[[Snapshot, Sequence[Layer]], list[SearchItem]]
+
+_PAGE: Final = 500  # rows fetched at once where a filter may drop any of them
+
+
+def listing(codec: ItemCodec, op: SearchOp, prefix: Namespace, limit: int, offset: int) -> Answer:
+    """How a search without a query is answered.
+
+    Raises:
+        QueryError: its filter, its order or its cursor cannot be right.
+    """
+    fits = compile_filter(op.filter) if op.filter is not None else None
+    if not op.filter:
+        fits = None  # every item: nothing to look at
+    order = parse_order(op.order_by)
+    if order is None:
+        mark = None if op.after is None else mark_of(op.after)
+        answer = _newest_first(codec, prefix, fits, mark, limit, offset)
+    else:
+        after = None if op.after is None else position_of(op.after, order)
+        answer = _ordered(codec, prefix, fits, order, after, limit, offset)
+    return answer if limit else lambda snapshot, layers: []
+
+
+def refuse_order(op: SearchOp) -> None:
+    """Raises QueryError for an order or a cursor beside a query: what is ranked stands in the order of its scores."""
+    for name, given in (("order_by", op.order_by), ("after", op.after)):
+        if given is not None:
+            raise QueryError(
+                f"{name}= beside query=: the items found are in the order of their scores. Leave {name} out, or search "
+                "without a query."
+                + (" Pages of a ranked search are made with offset=." if name == "after" else ""),
+                part=name,
+            )
+
+
+def _newest_first(
+    codec: ItemCodec, prefix: Namespace, fits: Predicate | None, mark: int | None, limit: int, offset: int
+) -> Answer:
+    page = _PAGE if fits is not None else max(1, min(limit + offset, _PAGE))
+
+    def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> list[SearchItem]:
+        found = read_marked(snapshot, layers, prefix, page, mark)
+        if fits is None:
+            return [
+                search_item_of(row, value_of(codec, row), cursor=mark_cursor(at))
+                for at, row in islice(found, offset, offset + limit)
+            ]
+        meeting = ((at, row, value) for at, row in found if fits(value := value_of(codec, row)))
+        return [
+            search_item_of(row, value, cursor=mark_cursor(at))
+            for at, row, value in islice(meeting, offset, offset + limit)
+        ]
+
+    return answer
+
+
+def _ordered(
+    codec: ItemCodec,
+    prefix: Namespace,
+    fits: Predicate | None,
+    order: Ordering,
+    after: Position | None,
+    limit: int,
+    offset: int,
+) -> Answer:
+    behind = None if after is None else order.sort_key(after)
+    decodes = fits is not None or order.path is not None
+
+    def placed(snapshot: Snapshot, layers: Sequence[Layer]) -> Iterator[tuple[SortKey, Position, ItemRow]]:
+        for row in read_items(snapshot, layers, prefix, _PAGE):
+            value: dict[str, Any] | None = value_of(codec, row) if decodes else None
+            if value is None or fits is None or fits(value):
+                position = order.position(row, value)
+                at = order.sort_key(position)
+                if behind is None or behind < at:
+                    yield at, position, row
+
+    def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> list[SearchItem]:
+        # The rows, not their values: what is skipped by `offset` is decoded for its place only.
+        first = heapq.nsmallest(offset + limit, placed(snapshot, layers), key=lambda found: found[0])
+        return [
+            search_item_of(row, value_of(codec, row), cursor=position_cursor(order, position))
+            for _, position, row in first[offset:]
+        ]
+
+    return answer
