@@ -143,3 +143,10 @@ CREATE TABLE perdure_versions (
 
 -- For pruning: only versions that ended cost a row here.
 CREATE INDEX perdure_versions_by_end ON perdure_versions (ended, version) WHERE ended IS NOT NULL;
+
+-- At most one row: the newest commit with a deletion that was pruned together with its item. Views older than that may be
+-- short, so they are refused. (Any other version that is pruned is still named as the one `before` its successor.)
+CREATE TABLE perdure_floor (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  seq INTEGER NOT NULL
+) STRICT;
