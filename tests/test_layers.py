@@ -70,6 +70,8 @@ ENGINE_SEES = (
     "storage.located",
     "storage.laid_over",
     "storage.outcome",
+    "storage.past_store",
+    "storage.reverting",
     "storage.sealing",
     "storage.segments",
     "storage.staging",

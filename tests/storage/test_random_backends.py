@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from perdure import clock
-from perdure.errors import StorageError
+from perdure.errors import Compacted, StorageError
 from perdure.storage.contract import (
     Backend,
     CheckpointRow,
@@ -258,6 +258,38 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
     @rule(after=st.integers(0, 40), limit=st.integers(1, 9))
     def read_changes(self, after: int, limit: int) -> None:
         self.both(lambda now: self.plain(now, now.changes(Revision(0, after), limit)))
+
+    @rule(seq=st.integers(0, 40), space=one(((), *SPACES, ("b",))), limit=st.integers(1, 6), key=one(KEYS))
+    def look_back(self, seq: int, space: Namespace, limit: int, key: str) -> None:
+        def view(now: Snapshot, ask: Any) -> Any:
+            try:
+                return ask(now, Revision(0, seq))
+            except Compacted as error:
+                return error.asked, error.oldest
+
+        def pages(now: Snapshot, then: Revision) -> Any:
+            whole = now.items_at(space, then, None, 10_000)
+            paged = now.items_at(space, then, None, limit)
+            while page := now.items_at(space, then, paged[-1].version if paged else None, limit):
+                paged += page
+            assert paged == whole
+            return self.plain(now, whole)
+
+        def single(now: Snapshot, then: Revision) -> Any:
+            row = now.item_at(space, key, then)
+            return None if row is None else self.plain(now, [row])
+
+        def history(now: Snapshot) -> Any:
+            versions, whole = now.history(space, key, limit)
+            return self.plain(now, versions), whole
+
+        self.both(lambda now: view(now, pages))
+        self.both(lambda now: view(now, single))
+        self.both(lambda now: view(now, lambda now, then: now.namespaces_at(space, then)))
+        self.both(history)
+        for thread in (None, *THREADS):
+            self.both(lambda now, t=thread: now.touched(space, Revision(0, seq), t))
+        self.both(lambda now: (now.floor(), [now.revision_at(at) for at in (-1, seq * 10, 400)]))
 
     @staticmethod
     def plain(now: Snapshot, items: list[ItemRow]) -> list[ItemRow]:

@@ -63,11 +63,16 @@ def test_ranges_use_their_whole_key(database: sqlite3.Connection) -> None:
         "writes_of": "SEARCH w USING PRIMARY KEY (chain=? AND checkpoint=?)",
         "item": "SEARCH i USING INDEX perdure_items_by_key (<expr>=? AND key=?)",
         "items_of_few": "SEARCH m USING INDEX perdure_items_by_version (<expr>=? AND version<?)",
-        "ended_versions": "SEARCH perdure_versions USING INDEX perdure_versions_by_end (ended<?)",
+        "ended_versions": "SEARCH v USING INDEX perdure_versions_by_end (ended<?)",
         "changes": "SEARCH v USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
         "postings": "SEARCH p USING PRIMARY KEY (term=? AND item>? AND item<?)",
         "postings_in": "SEARCH p USING PRIMARY KEY (term=? AND item=?)",
         "strays": "SEARCH i USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        "stood_of_few": "SEARCH i USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        "stood_of_many": "SEARCH v USING INTEGER PRIMARY KEY (rowid>?)",
+        "touched_of_many": "SEARCH v USING INTEGER PRIMARY KEY (rowid>?)",
+        "history": "SEARCH i USING INDEX perdure_items_by_key (<expr>=? AND key=?)",
+        "item_at": "SEARCH i USING INDEX perdure_items_by_key (<expr>=? AND key=?)",
         "remove_writes": "SEARCH perdure_writes USING PRIMARY KEY (chain=? AND checkpoint=?)",
     }
     for name, line in whole.items():

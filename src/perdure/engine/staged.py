@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from perdure.errors import PerdureError
 from perdure.storage.contract import Origin, Snapshot
 from perdure.storage.item_store import FaceHandle, ItemStore
+from perdure.storage.reverting import Reverting
 from perdure.storage.staging import ANY, Layer, Operation, check_guard, staged
 
 if TYPE_CHECKING:
@@ -49,6 +50,14 @@ class TaskStore(ItemStore):
     def _read(self) -> AbstractContextManager[Snapshot]:
         check_open(self._task)
         return self._backend.read()
+
+    def _revert(self, asked: Reverting) -> NoReturn:
+        del asked
+        raise PerdureError(
+            f"store.revert(...) was called in node {self._task.task.name!r}: what it takes back is committed already, so it"
+            " cannot be staged with the step. Nothing was written. Call it outside of graphs, or store.direct.revert(...)"
+            " to take back at once, whatever becomes of the task."
+        )
 
     def _layers(self) -> Sequence[Layer]:
         return self._task.layers()

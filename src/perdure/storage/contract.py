@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from perdure import clock
-from perdure.errors import StaleThread, VersionConflict
+from perdure.errors import Compacted, StaleThread, VersionConflict
 
 Namespace: TypeAlias = tuple[str, ...]
 Chained: TypeAlias = tuple[str, str, str]
@@ -172,6 +172,15 @@ class TextTotals(NamedTuple):
 
 Posting: TypeAlias = tuple[int, int, int]
 """A term in an item: what the item is called (see `Snapshot.rows`), how often the term stands there, the item's length."""
+
+
+class History(NamedTuple):
+    """Kept versions of an item, newest first, deletions included."""
+
+    versions: list[ItemRow]
+    whole: (
+        bool  # the last of them is the item's first; False: older ones were pruned, or are beyond the limit
+    )
 
 
 class HeadIs(NamedTuple):
@@ -426,6 +435,52 @@ class Snapshot(Protocol):
         """How many terms each live item is filed with under this index; those that have none are left out."""
         ...
 
+    def revision_at(self, at: int) -> Revision:
+        """The greatest revision whose commit was made at or before `at` (microseconds); `Revision(epoch, 0)`: none was.
+
+        By the clock of whoever committed. Where a clock stepped back, commits below it may have later times.
+        """
+        ...
+
+    def floor(self) -> Revision:
+        """Of an older revision than this, deleted items may be gone without a trace. `Revision(epoch, 0)`: of none."""
+        ...
+
+    def history(self, namespace: Namespace, key: str, limit: int) -> History:
+        """The item's newest kept versions, whether it lives or not. A walk down its versions."""
+        ...
+
+    def item_at(self, namespace: Namespace, key: str, revision: Revision) -> ItemRow | None:
+        """The item as it was when `revision` was the newest commit, or None. A walk down its versions.
+
+        Raises:
+            Compacted: what it was is not kept; `oldest` is the first revision since which its versions are.
+        """
+        ...
+
+    def items_at(
+        self, prefix: Namespace, revision: Revision, before: int | None, limit: int
+    ) -> list[ItemRow]:
+        """As `items`, as it was when `revision` was the newest commit: complete and exact, or an error.
+
+        Costs a walk over what changed in the subtree since, once a snapshot.
+
+        Raises:
+            Compacted: of any item of the subtree it is not kept what it was; `oldest` can still be read.
+        """
+        ...
+
+    def namespaces_at(self, prefix: Namespace, revision: Revision) -> list[Namespace]:
+        """As `namespaces`, as it was when `revision` was the newest commit. Raises and costs as `items_at`."""
+        ...
+
+    def touched(self, prefix: Namespace, after: Revision, thread: str | None) -> list[tuple[Namespace, str]]:
+        """Items of the subtree, deleted ones too, with a kept version later than `after`, in order of their newest.
+
+        With `thread`: with such a version that this thread wrote.
+        """
+        ...
+
     def count(self, table: str) -> int:
         """Rows of `checkpoints | segments | writes | staged | items | history | runs | postings`: for tests and `db stats`."""
         ...
@@ -557,6 +612,16 @@ def version_conflict(failed: Sequence[tuple[ItemIs, int | None]]) -> VersionConf
         expected=first.version,
         found=found,
         keys=[(want.namespace, want.key) for want, _ in failed],
+    )
+
+
+def compacted(asked: Revision, oldest: Revision) -> Compacted:
+    """The error for a view of the past that would be short: every backend says the same."""
+    return Compacted(
+        f"memory as of revision {asked} is no longer kept: versions that ended long ago were pruned. The oldest revision"
+        f" that can still be read here is {oldest}. Keep more with keep_history=.",
+        asked=str(asked),
+        oldest=str(oldest),
     )
 
 

@@ -1,7 +1,7 @@
 """A store over items of a backend: every method of the interface, over three hooks.
 
 Here: `ItemStore`, what all of Perdure's stores have in common: checking, encoding, reading through layers, versions.
-Not here: what a batch asks (`item_batch.py`), where writes go. A plain store commits them (`store/face.py`), one bound to a task stages them (`engine`).
+Not here: what a batch asks (`item_batch.py`), the past (`item_past.py`), where writes go. A plain store commits them (`store/face.py`), one bound to a task stages them (`engine`).
 Imports the interface (`store/base`), `contract`, `staging`, `filters`, `item_codec`.
 """
 
@@ -19,6 +19,7 @@ from perdure.storage.aside import aside
 from perdure.storage.contract import Backend, ItemRow, Namespace, Snapshot
 from perdure.storage.item_batch import Plan, deletion, guard_of, operation_of
 from perdure.storage.item_codec import ItemCodec
+from perdure.storage.item_past import ItemPast
 from perdure.storage.item_rows import item_of
 from perdure.storage.staging import Layer, Operation, read_item
 from perdure.store.base import (
@@ -48,7 +49,7 @@ class FaceHandle:
     codec: ItemCodec
 
 
-class ItemStore(BaseStore):
+class ItemStore(ItemPast, BaseStore):
     """A store over a backend's items. Safe from any thread and any event loop, in both colours.
 
     Values are copies: changing what was read, or what was put, changes nothing in the store.
@@ -73,6 +74,9 @@ class ItemStore(BaseStore):
     def _layers(self) -> Sequence[Layer]:
         """What lies over the snapshot. Asked *before* it is taken: what is committed in between is seen twice, not never."""
         return ()
+
+    def _committed(self) -> AbstractContextManager[Snapshot]:
+        return self._read()
 
     def _here(self) -> ItemStore:
         """The store that answers in this context."""

@@ -22,6 +22,7 @@ from perdure.storage.contract import (
     CheckpointRow,
     Commit,
     FileItem,
+    History,
     ItemRow,
     Namespace,
     Outcome,
@@ -42,6 +43,7 @@ from perdure.storage.contract import (
     TextTotals,
     ThreadIs,
     WriteRow,
+    compacted,
     stale_checkpoint,
     stale_thread,
     version_conflict,
@@ -104,6 +106,7 @@ class MemoryBackend:
         self._seq = 0
         self._versions = 0
         self._commits: dict[bytes, Revision] = {}
+        self._times: list[int] = []  # when each commit was made
         self._threads: dict[str, _Thread] = {}
         self._items: dict[Namespace, dict[str, ItemRow]] = {}
         self._history: dict[int, ItemRow] = {}  # by version, in order, live versions too
@@ -112,6 +115,8 @@ class MemoryBackend:
             tuple[Namespace, str], ItemRow
         ] = {}  # the deletions of items that are gone, while kept
         self._texts = Texts()
+        self._before: dict[int, int] = {}  # of a version that replaced one: that one, kept or not
+        self._floor = 0  # seq of the last deletion that is kept no more
         self._closed = False
 
     def __repr__(self) -> str:
@@ -273,6 +278,7 @@ class MemoryBackend:
         self._seq += 1
         revision = Revision(0, self._seq)
         self._commits[commit.id] = revision
+        self._times.append(commit.at)
         for removal in commit.removals:
             self._remove(removal)
         for run in commit.runs:
@@ -319,6 +325,8 @@ class MemoryBackend:
             origin,
             paths,
         )
+        if before:
+            self._before[row.version] = before.version
         if live:
             insort(self._ended, (updated, live.version))
         self._history[row.version] = row
@@ -373,11 +381,30 @@ class MemoryBackend:
                 gone = [version for _, version in self._ended[:end]]
                 del self._ended[:end]
                 for version in gone:
-                    row = self._history.pop(version)
-                    if self._deleted.get((row.namespace, row.key)) is row:
-                        del self._deleted[row.namespace, row.key]
+                    self._drop_version(version)
             case _:  # `_check` let no unknown one in
                 raise AssertionError(removal)
+
+    def _drop_version(self, version: int) -> None:
+        row = self._history.pop(version)
+        self._before.pop(version, None)
+        if self._deleted.get((row.namespace, row.key)) is row:
+            del self._deleted[row.namespace, row.key]
+            self._floor = max(self._floor, row.revision.seq)
+
+    def _newest(self, namespace: Namespace, key: str) -> ItemRow | None:
+        """The item's newest version, if only its deletion."""
+        return self._items.get(namespace, {}).get(key) or self._deleted.get((namespace, key))
+
+    def _down(self, row: ItemRow | None) -> Generator[ItemRow | None]:
+        """The version and those before it, newest first; None at the end if one that was there is kept no more."""
+        while row is not None:
+            yield row if row.paths is None else row._replace(paths=None)
+            before = self._before.get(row.version)
+            if before is None:
+                return
+            row = self._history.get(before)
+        yield None
 
 
 class _MemorySnapshot:
@@ -539,6 +566,75 @@ class _MemorySnapshot:
 
     def text_lengths(self, refs: Sequence[int], index: str) -> dict[int, int]:
         return self._db._texts.lengths(refs, index)  # pyright: ignore[reportPrivateUsage]
+
+    def revision_at(self, at: int) -> Revision:
+        times = self._db._times  # pyright: ignore[reportPrivateUsage]
+        return Revision(0, next((seq for seq in range(len(times), 0, -1) if times[seq - 1] <= at), 0))
+
+    def floor(self) -> Revision:
+        return Revision(0, self._db._floor)  # pyright: ignore[reportPrivateUsage]
+
+    def history(self, namespace: Namespace, key: str, limit: int) -> History:
+        newest = self._db._newest(namespace, key)  # pyright: ignore[reportPrivateUsage]
+        if newest is None:
+            return History([], True)
+        line = list(self._db._down(newest))  # pyright: ignore[reportPrivateUsage]
+        kept = [row for row in line if row is not None]
+        return History(kept[:limit], len(line) <= limit and line[-1] is not None)
+
+    def item_at(self, namespace: Namespace, key: str, revision: Revision) -> ItemRow | None:
+        newest = self._db._newest(namespace, key)  # pyright: ignore[reportPrivateUsage]
+        found = None if newest is None else self._stood(newest, revision)
+        if found is None and revision < self.floor():
+            found = self.floor()
+        if isinstance(found, Revision):
+            raise compacted(revision, found)
+        return None if found is None or found.value is None else found
+
+    def _stood(self, newest: ItemRow, revision: Revision) -> ItemRow | Revision | None:
+        """The version that stood then, a deletion too; a revision: since which they are kept; None: there was none yet."""
+        oldest = revision
+        for row in self._db._down(newest):  # pyright: ignore[reportPrivateUsage]
+            if row is None:
+                return oldest
+            if row.revision <= revision:
+                return row
+            oldest = row.revision
+        return None
+
+    def items_at(
+        self, prefix: Namespace, revision: Revision, before: int | None, limit: int
+    ) -> list[ItemRow]:
+        found = [row for row in self._all_at(prefix, revision) if before is None or row.version < before]
+        return sorted(found, key=lambda row: -row.version)[:limit]
+
+    def _all_at(self, prefix: Namespace, revision: Revision) -> list[ItemRow]:
+        if revision < self.floor():
+            raise compacted(revision, self.floor())
+        stood = [self._stood(row, revision) for row in self._newest_of(prefix)]
+        oldest = max((row for row in stood if isinstance(row, Revision)), default=None)
+        if oldest is not None:
+            raise compacted(revision, oldest)
+        return [row for row in stood if isinstance(row, ItemRow) and row.value is not None]
+
+    def _newest_of(self, prefix: Namespace) -> list[ItemRow]:
+        living = [row for rows in self._db._items.values() for row in rows.values()]  # pyright: ignore[reportPrivateUsage]
+        deleted = self._db._deleted.values()  # pyright: ignore[reportPrivateUsage]
+        return [row for row in (*living, *deleted) if row.namespace[: len(prefix)] == prefix]
+
+    def namespaces_at(self, prefix: Namespace, revision: Revision) -> list[Namespace]:
+        return sorted({row.namespace for row in self._all_at(prefix, revision)})
+
+    def touched(self, prefix: Namespace, after: Revision, thread: str | None) -> list[tuple[Namespace, str]]:
+        places = {
+            (row.namespace, row.key)
+            for row in self._db._history.values()  # pyright: ignore[reportPrivateUsage]
+            if row.revision > after
+            and row.namespace[: len(prefix)] == prefix
+            and thread in (None, row.origin.thread)
+        }
+        newest = sorted(self._newest_of(prefix), key=lambda row: row.version)
+        return [(row.namespace, row.key) for row in newest if (row.namespace, row.key) in places]
 
     def count(self, table: str) -> int:
         threads = [known for _, known in self._all()]

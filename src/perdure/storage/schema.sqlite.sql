@@ -179,3 +179,9 @@ CREATE TABLE perdure_totals (
   empty INTEGER NOT NULL,
   PRIMARY KEY (space, idx)
 ) STRICT, WITHOUT ROWID;
+-- At most one row: the newest commit with a deletion that was pruned together with its item. Views older than that may be
+-- short, so they are refused. (Any other version that is pruned is still named as the one `before` its successor.)
+CREATE TABLE perdure_floor (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  seq INTEGER NOT NULL
+) STRICT;

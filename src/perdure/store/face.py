@@ -33,10 +33,12 @@ from perdure.storage.contract import (
 )
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_store import Change, FaceHandle, ItemStore
+from perdure.storage.reverting import Reverted, Reverting, undoing
 from perdure.storage.staging import ANY, Operation, read_item
 from perdure.storage.text.settings import filer_of
 from perdure.storage.upkeep import wrote
 from perdure.store.base import Item, NotSupported
+from perdure.store.runs import runs_in
 
 if TYPE_CHECKING:
     from perdure.codec import Cipher
@@ -195,6 +197,24 @@ class BackendStore(ItemStore):
                 _wait(attempt)
             else:
                 return None if value is None else self._written(namespace, key, value, revision)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _revert(self, asked: Reverting) -> Reverted:
+        for attempt in range(TRIES):
+            with self._read() as snapshot:
+                plan = undoing(self._codec, snapshot, asked, runs_in(snapshot, self._codec.cipher))
+            if not plan.puts:
+                return plan.report(None)
+            try:
+                backend = self._backend()
+                revision = outcome.commit(backend, plan.commit())
+                wrote(backend, len(plan.puts))
+            except VersionConflict:
+                if attempt + 1 == TRIES:
+                    raise
+                _wait(attempt)
+            else:
+                return plan.report(revision)
         raise AssertionError("the last attempt returns or raises")
 
     def _written(self, namespace: Namespace, key: str, value: bytes, revision: Revision) -> Item:

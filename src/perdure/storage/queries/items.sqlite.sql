@@ -123,11 +123,13 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 UPDATE perdure_versions SET ended = ? WHERE version = ?;
 
 -- name: ended_versions
--- ?1 before (microseconds), ?2 limit. Versions to prune, those that ended first first. One range of perdure_versions_by_end.
-SELECT version, item
-  FROM perdure_versions
- WHERE ended < ?1
- ORDER BY ended, version
+-- ?1 before (microseconds), ?2 limit. Versions to prune, those that ended first first, and whether one is the item's newest:
+-- its deletion. One range of perdure_versions_by_end, one seek each.
+SELECT v.version, v.item, i.version = v.version
+  FROM perdure_versions v
+  JOIN perdure_items i ON i.id = v.item
+ WHERE v.ended < ?1
+ ORDER BY v.ended, v.version
  LIMIT ?2;
 
 -- name: remove_version
@@ -135,7 +137,7 @@ SELECT version, item
 DELETE FROM perdure_versions WHERE version = ?;
 
 -- name: remove_deleted_item
--- id, version. Only if that version, which goes, is the item's newest: then it is a deletion. One seek.
+-- id, version. Its newest version, which goes, is its deletion. One seek.
 DELETE FROM perdure_items WHERE id = ? AND version = ? AND alive = 0;
 
 -- name: remove_empty_namespace

@@ -16,6 +16,7 @@ from perdure.errors import StorageError
 from perdure.storage.contract import (
     Chained,
     CheckpointRow,
+    History,
     ItemRow,
     Namespace,
     Origin,
@@ -30,6 +31,7 @@ from perdure.storage.contract import (
 from perdure.storage.sqlite.connections import C, Connection
 from perdure.storage.sqlite.faults import closed, translated
 from perdure.storage.sqlite.packing import pack_id, time_in, unpack_id, unpack_task
+from perdure.storage.sqlite.past import Past, first_after
 from perdure.storage.sqlite.rows import SOURCES, prefixed
 from perdure.storage.sqlite.writer import Q
 
@@ -62,6 +64,7 @@ class SqliteSnapshot:
         self._db: Connection | None = connection
         self._seq = seq
         self._where = where
+        self._past: Past | None = None  # made for whoever asks for it
 
     def end(self) -> None:
         """Later questions are errors."""
@@ -219,8 +222,7 @@ class SqliteSnapshot:
         """Live items of the subtree, greatest version first."""
         first, end = _range(prefix)
         newest = _LAST if before is None else max(0, min(before, _LAST))
-        (spaces,) = self._ask(Q["count_namespaces"], (first, end, _FEW_NAMESPACES + 1))[0]
-        way = "items_of_few" if spaces <= _FEW_NAMESPACES else "items_of_many"
+        way = "items_of_few" if self._few((first, end)) else "items_of_many"
         return _items(self._ask(Q[way], (first, end, newest, min(limit, _LAST))))
 
     def namespaces(self, prefix: Namespace) -> list[Namespace]:
@@ -328,6 +330,60 @@ class SqliteSnapshot:
         """How many terms each is filed with under this index."""
         number = self._index(index)
         return dict(self._ask_many("text_lengths", [(ref, number) for ref in refs]))
+
+    def _few(self, inside: tuple[bytes, bytes]) -> bool:
+        """Whether a range has so few namespaces that one merges over them."""
+        (spaces,) = self._ask(Q["count_namespaces"], (*inside, _FEW_NAMESPACES + 1))[0]
+        return spaces <= _FEW_NAMESPACES
+
+    # -- the past ----------------------------------------------------------------------------------------------------
+
+    def _then(self) -> Past:
+        if self._past is None:
+            self._past = Past(self._ask, self._few)
+        return self._past
+
+    def revision_at(self, at: int) -> Revision:
+        """The greatest revision whose commit was made at or before."""
+        return self._then().revision_at(max(-_LAST, min(at, _LAST)))
+
+    def floor(self) -> Revision:
+        """Of an older revision than this, deleted items may be gone without a trace."""
+        return self._then().floor()
+
+    def history(self, namespace: Namespace, key: str, limit: int) -> History:
+        """The item's newest kept versions."""
+        where = (encode_namespace(namespace), text_to_bytes(key))
+        rows = self._ask(Q["history"], (*where, min(limit, _LAST)))
+        return History(
+            [_item(namespace, key, row[1:]) for row in rows], whole=not rows or rows[-1][0] is None
+        )
+
+    def item_at(self, namespace: Namespace, key: str, revision: Revision) -> ItemRow | None:
+        """The item as it was then."""
+        row = self._then().item(encode_namespace(namespace), text_to_bytes(key), revision)
+        return None if row is None else _item(namespace, key, row)
+
+    def items_at(
+        self, prefix: Namespace, revision: Revision, before: int | None, limit: int
+    ) -> list[ItemRow]:
+        """Items of the subtree as they were then, greatest version first."""
+        first, end = _range(prefix)
+        below = _LAST if before is None else max(0, min(before, _LAST))
+        replaced = self._then().replaced((first, end), revision, below, min(limit, _LAST))
+        living = self.items(prefix, min(below, first_after(revision)), limit)
+        untouched = [row if row.paths is None else row._replace(paths=None) for row in living]
+        both = sorted([*_items(replaced), *untouched], key=lambda row: -row.version)
+        return both[:limit]
+
+    def namespaces_at(self, prefix: Namespace, revision: Revision) -> list[Namespace]:
+        """Namespaces of the subtree that held a live item then."""
+        return [decode_namespace(name) for name in self._then().namespaces(_range(prefix), revision)]
+
+    def touched(self, prefix: Namespace, after: Revision, thread: str | None) -> list[tuple[Namespace, str]]:
+        """Items of the subtree with a later version, of that thread if it is given."""
+        rows = self._then().touched(_range(prefix), after, thread)
+        return [(decode_namespace(name), bytes_to_text(key)) for name, key in rows]
 
     def count(self, table: str) -> int:
         """Rows of a table, by its name in the contract."""

@@ -40,7 +40,12 @@ from perdure.storage.sqlite.known import ChainState, ItemState, Known
 from perdure.storage.sqlite.packing import pack_id, unpack_id
 from perdure.storage.sqlite.rows import NO_PATHS, Chain, Key, Prepared, PreparedText, Put, Refile, Version
 
-Q: Final = Queries("queries/threads.sqlite.sql", "queries/items.sqlite.sql", "queries/texts.sqlite.sql")
+Q: Final = Queries(
+    "queries/threads.sqlite.sql",
+    "queries/items.sqlite.sql",
+    "queries/past.sqlite.sql",
+    "queries/texts.sqlite.sql",
+)
 
 _ASKED_AT_ONCE: Final = 64
 _ITEMS_A_COMMIT: Final = 1 << 20
@@ -552,10 +557,15 @@ class GroupWriter:
             self._ask("remove_empty_log", number, log, place)
 
     def _prune(self, before: int, limit: int) -> None:
-        gone = self._ask("ended_versions", before, max(limit, 0))
-        self._db.executemany(Q["remove_version"], [(version,) for version, _ in gone])
-        self._db.executemany(Q["remove_deleted_item"], [(item, version) for version, item in gone])
-        self._db.executemany(
-            Q["remove_empty_namespace"], [(space,) for space in {item >> 32 for _, item in gone}]
-        )
-        self._db.executemany(Q["remove_totals"], [(space,) for space in {item >> 32 for _, item in gone}])
+        self._drop_versions(self._ask("ended_versions", before, max(limit, 0)))
+
+    def _drop_versions(self, gone: list[tuple[Any, ...]]) -> None:
+        """Versions that are kept no more, as rows of (version, item, whether it is the item's newest: its deletion)."""
+        self._db.executemany(Q["remove_version"], [(version,) for version, _, _ in gone])
+        deletions = [(item, version) for version, item, newest in gone if newest]
+        if deletions:
+            self._db.executemany(Q["remove_deleted_item"], deletions)
+            spaces = [(space,) for space in {item >> 32 for item, _ in deletions}]
+            self._db.executemany(Q["remove_empty_namespace"], spaces)
+            self._db.executemany(Q["remove_totals"], spaces)
+            self._ask("raise_floor", max(version for _, version in deletions) >> 20)

@@ -1,0 +1,118 @@
+"""A store as it was at one commit: it is read like any other, and cannot be written.
+
+Here: `PastStore`, and the snapshot that answers as of a revision. Not here: naming a moment (`moments.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from contextlib import AbstractContextManager, contextmanager
+from typing import NoReturn, TypeVar, cast
+
+from perdure.errors import QueryError
+from perdure.storage.contract import ItemRow, Namespace, Revision, Snapshot
+from perdure.storage.item_codec import ItemCodec
+from perdure.storage.item_past import ItemPast
+from perdure.storage.item_store import Change, ItemStore
+from perdure.storage.staging import Operation
+from perdure.store.base import Item, NotSupported, Op, Result, SearchOp
+
+__all__ = ["PastStore", "SnapshotAt", "as_of"]
+
+T = TypeVar("T")
+
+
+class SnapshotAt:
+    """The items of a snapshot as they were at a revision: what reads of a store ask for, and nothing else."""
+
+    __slots__ = ("_revision", "_snapshot")
+
+    def __init__(self, snapshot: Snapshot, revision: Revision) -> None:
+        self._snapshot = snapshot
+        self._revision = revision
+
+    def revision(self) -> Revision:
+        """The one that it looks at."""
+        return self._revision
+
+    def item(self, namespace: Namespace, key: str) -> ItemRow | None:
+        """The item as it was then. Raises Compacted."""
+        return self._snapshot.item_at(namespace, key, self._revision)
+
+    def items(self, prefix: Namespace, before: int | None, limit: int) -> list[ItemRow]:
+        """Items as they were then. Raises Compacted."""
+        return self._snapshot.items_at(prefix, self._revision, before, limit)
+
+    def namespaces(self, prefix: Namespace) -> list[Namespace]:
+        """Namespaces as they were then. Raises Compacted."""
+        return self._snapshot.namespaces_at(prefix, self._revision)
+
+
+def as_of(snapshot: Snapshot, revision: Revision) -> Snapshot:
+    """The snapshot, its items as they were at the revision; of no use for anything but items."""
+    return cast("Snapshot", SnapshotAt(snapshot, revision))
+
+
+class PastStore(ItemStore):
+    """Memory as it was when one commit was the newest: `get`, `search` with a filter, `list_namespaces`, and their twins.
+
+    Every answer is exact, or `Compacted` is raised: never short. Writes are refused.
+
+    Attributes:
+        revision: opaque mark of that commit.
+    """
+
+    def __init__(self, present: ItemPast, codec: ItemCodec, revision: Revision) -> None:
+        """The view of one store at one revision."""
+        super().__init__(codec)
+        self._store = present
+        self._at = revision
+        self.revision = str(revision)
+
+    def __repr__(self) -> str:
+        return f"<PastStore at {self.revision} of {self._store!r}>"
+
+    @contextmanager
+    def _past(self) -> Generator[Snapshot]:
+        with self._store._committed() as snapshot:
+            yield as_of(snapshot, self._at)
+
+    def _read(self) -> AbstractContextManager[Snapshot]:
+        return self._past()
+
+    def _committed(self) -> AbstractContextManager[Snapshot]:
+        """Nothing: histories are asked of the store itself. Raises NotSupported."""
+        raise NotSupported(f"{self!r} shows one moment: ask the store itself for histories and differences.")
+
+    async def _aside(self, work: Callable[[], T]) -> T:
+        return await self._store._aside(work)
+
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        """The results of all reads; see `BaseStore.batch`."""
+        return super().batch(self._without_text(ops))
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """As `batch`."""
+        return await super().abatch(self._without_text(ops))
+
+    def _without_text(self, ops: Iterable[Op]) -> list[Op]:
+        asked = list(ops)
+        for op in asked:
+            if isinstance(op, SearchOp) and op.query:
+                raise QueryError(
+                    f"query={op.query!r}: text search reads the present; a view of the past is searched with filter=.",
+                    part="query",
+                )
+        return asked
+
+    def _write(self, operations: list[Operation]) -> NoReturn:
+        first = operations[0]
+        raise NotSupported(
+            f"{first.key!r} in {first.namespace!r}: this is memory as it was at revision {self.revision}, which nobody"
+            " can change. Nothing was written. Write to the store itself; to take back what a run taught it, use"
+            " store.revert(...)."
+        )
+
+    def _update(self, namespace: Namespace, key: str, fn: Change) -> Item | None:
+        del fn  # not called: what it gave could not be written
+        self._write([Operation(namespace, key, None, 0)])

@@ -1,0 +1,111 @@
+"""Memory as it was, of one moment of an SQLite database: views as of a commit, histories, what changed since.
+
+Here: the questions of `queries/past.sqlite.sql` and what their answers mean. Not here: rows to values, the present
+(`snapshot.py`). What a view of a subtree needs of items written since is asked once a snapshot.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+from perdure.codec import text_to_bytes
+from perdure.storage.contract import Revision, compacted
+from perdure.storage.sqlite.writer import Q
+
+_AT_ONCE: Final = 64  # versions that one statement asks for, padded to a few sizes
+_SIZES: Final = (1, 8, _AT_ONCE)
+
+Ask: TypeAlias = Callable[..., list[Any]]
+Range: TypeAlias = tuple[bytes, bytes]
+
+
+def first_after(revision: Revision) -> int:
+    """The first version that a view as of the revision does not see."""
+    return (revision.seq + 1) << 20 if revision.epoch >= 0 else 0
+
+
+class Past:
+    """The past, as one snapshot sees it.
+
+    Args:
+        ask: runs a statement.
+        few: whether a range has few namespaces.
+    """
+
+    __slots__ = ("_ask", "_few", "_stood")
+
+    def __init__(self, ask: Ask, few: Callable[[Range], bool]) -> None:
+        self._ask = ask
+        self._few = few
+        self._stood: dict[tuple[Range, int], tuple[list[int], set[bytes]]] = {}
+
+    def floor(self) -> Revision:
+        """Of an older revision, deleted items may be gone without a trace."""
+        rows = self._ask(Q["floor"])
+        return Revision(0, rows[0][0] if rows else 0)
+
+    def revision_at(self, at: int) -> Revision:
+        """The greatest revision whose commit was made at or before."""
+        rows = self._ask(Q["seq_at"], (at,))
+        return Revision(0, rows[0][0] if rows else 0)
+
+    def item(self, namespace: bytes, key: bytes, revision: Revision) -> Sequence[Any] | None:
+        """The version that stood then, as a row of `item`. Raises Compacted."""
+        end = first_after(revision)
+        rows = self._ask(Q["item_at"], (namespace, key, end))
+        if rows:
+            kept, *row = rows[0]
+            if not kept:
+                raise compacted(revision, Revision(0, rows[1][1] >> 20))
+            if row[0] < end:
+                return None if row[-2] is None else row
+        floor = self.floor()
+        if revision < floor:  # it may have been there before it was deleted
+            raise compacted(revision, floor)
+        return None
+
+    def stood(self, inside: Range, revision: Revision) -> tuple[list[int], set[bytes]]:
+        """Versions that stood then of live items that were written since, in order, and their namespaces."""
+        end = first_after(revision)
+        known = self._stood.get((inside, end))
+        if known is not None:
+            return known
+        floor = self.floor()
+        if revision < floor:
+            raise compacted(revision, floor)
+        rows = self._ask(Q["stood_of_few" if self._few(inside) else "stood_of_many"], (*inside, end))
+        gone = [above for kept, _, above, _ in rows if not kept]
+        if gone:
+            raise compacted(revision, Revision(0, max(gone) >> 20))
+        found = sorted(row[1] for row in rows), {row[3] for row in rows}
+        self._stood[inside, end] = found
+        return found
+
+    def replaced(self, inside: Range, revision: Revision, before: int, limit: int) -> list[Any]:
+        """As rows of `items`: of what was written since, the versions that stood then, below `before`, greatest first."""
+        versions, _ = self.stood(inside, revision)
+        end = bisect_left(versions, before)
+        wanted = versions[max(0, end - limit) : end] if limit > 0 else []
+        found: list[Any] = []
+        while wanted:
+            part, wanted = wanted[-_AT_ONCE:], wanted[:-_AT_ONCE]
+            size = next(size for size in _SIZES if size >= len(part))
+            rows = self._ask(Q.repeated("versions", size), part + [-1] * (size - len(part)))
+            found += rows
+        return found
+
+    def namespaces(self, inside: Range, revision: Revision) -> list[bytes]:
+        """Names of the namespaces that held a live item then, in order."""
+        _, names = self.stood(inside, revision)
+        rows = self._ask(Q["namespaces_untouched"], (*inside, first_after(revision)))
+        return sorted(names.union(name for (name,) in rows))
+
+    def touched(self, inside: Range, after: Revision, thread: str | None) -> list[tuple[bytes, bytes]]:
+        """Names and keys of items with a later version, of that thread if it is given."""
+        first = first_after(after)
+        if thread is None and self._few(inside):
+            return self._ask(Q["touched_of_few"], (*inside, first))
+        name = None if thread is None else text_to_bytes(thread)
+        return self._ask(Q["touched_of_many"], (*inside, first, name))
