@@ -192,7 +192,7 @@ def test_a_phrase_without_spaces(phrase: str, text: str, stands: bool) -> None:
 
 @given(HOSTILE)
 def test_any_text_is_a_document_and_a_query_and_always_the_same(text: str) -> None:
-    fresh = Analyser("fresh", ENGLISH._stem, ENGLISH._stop_words, english=True)
+    fresh = Analyser("fresh", ENGLISH.stem, ENGLISH.stop_words, english=True)
 
     document, query = ENGLISH.document([text]), ENGLISH.query(text)
 
@@ -238,7 +238,7 @@ def test_threads_share_an_analyser() -> None:
         f"{stem}{end}" for stem in ("walk", "talk", "jump", "nation") for end in ("ing", "s", "ed", "alize")
     ]
     expected = ENGLISH.document(words * 50)
-    shared = Analyser("shared", ENGLISH._stem, frozenset())
+    shared = Analyser("shared", ENGLISH.stem, frozenset())
     got: list[object] = []
 
     def run() -> None:

@@ -82,14 +82,16 @@ class Analyser:
     Attributes:
         name: of what it makes, for good. Another name: another version of this code or of the stemmer, whose terms
             may differ, so that what was indexed before has to be indexed anew.
+        stem: a word to its stem.
+        stop_words: as they are after case folding, without apostrophes.
     """
 
     def __init__(
         self, name: str, stem: Callable[[str], str], stop_words: frozenset[str], *, english: bool = False
     ) -> None:
         self.name = name
-        self._stem = stem
-        self._stop_words = stop_words
+        self.stem = stem
+        self.stop_words = stop_words
         self._english = english
         self._terms = _Remembered(self._made)
 
@@ -157,11 +159,11 @@ class Analyser:
         if self._english and "'" in word:
             word = self._without_enclitics(word)
         surface = word.replace("'", "")
-        term = self._stem(word).replace("'", "") or surface
+        term = self.stem(word).replace("'", "") or surface
         return Word(
             without_accents(term)[:_LONGEST],
             without_accents(surface),
-            stop=surface in self._stop_words,
+            stop=surface in self.stop_words,
             tail=False,
             alone=False,
         )
@@ -174,7 +176,7 @@ class Analyser:
                 word = base
             elif base and end == "d":
                 # He'd and who'd against the elder spelling of -ed: pronouns and question words are all stop words.
-                word = base if base in self._stop_words else f"{base}ed"
+                word = base if base in self.stop_words else f"{base}ed"
             else:
                 return word
 
