@@ -4,6 +4,7 @@ Runs every program of `programs/` in both interpreters in turn (A B A B), severa
 writes `bench/results.json` and `docs/reference/benchmarks.md`. LangGraph gets an environment of its own, `.venv-bench`
 beside `.venv`, made at the first run; delete it to measure a newer version.
 
+`--retrieval`: how well search finds, instead (`retrieval.py`; prints only).
 `--profile`: where our own time goes instead, into `docs/reference/profile.md` (`shares.py`).
 `--quick`: fewer samples, prints only. `--only NAME`: some programs, prints only. `--theirs PYTHON`: take that interpreter
 for LangGraph and install nothing. `--alone`: without LangGraph.
@@ -28,6 +29,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any, TypeAlias
 
+import retrieval
 import shares
 from figures import FIGURES, HEADINGS, Measured, Row, grown
 
@@ -83,9 +85,12 @@ def main() -> int:
     )
     parser.add_argument("--alone", action="store_true", help="without LangGraph")
     parser.add_argument("--profile", action="store_true", help="where our own time goes, instead of figures")
+    parser.add_argument("--retrieval", action="store_true", help="how well search finds, instead of figures")
     options = parser.parse_args()
     if options.profile:
         return shares.main()
+    if options.retrieval:
+        return retrieval.main()
     began = perf_counter()
     failures: list[str] = []
     theirs = None if options.alone else options.theirs or their_python()

@@ -151,6 +151,16 @@ def test_a_long_query_counts_64_words() -> None:
     assert ENGLISH.query("the " * 4000 + "king").terms == ("king",)
 
 
+@pytest.mark.timeout(30)  # each takes a second or two; with a step that goes by the square, minutes
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("\ufdfa", 5), ("a\u3042", 2), ("\u0e48", 2), ("\u0301\u0327", 1), ("\ud800", 0), ("漢字", 3)],
+)
+def test_much_text_without_a_space_is_a_document(text: str, words: int) -> None:
+    """Several words behind one sign (first and last joined by its neighbours), scripts in turn, only marks, nothing."""
+    assert len(ENGLISH.document([text * (100_000 // len(text))]).counts) == words
+
+
 def test_a_phrase_of_one_word_over_and_over_is_cut() -> None:
     assert ENGLISH.query(f'"{"well " * 100}"').phrases == (("well",) * 64,)
 
@@ -192,7 +202,7 @@ def test_a_phrase_without_spaces(phrase: str, text: str, stands: bool) -> None:
 
 @given(HOSTILE)
 def test_any_text_is_a_document_and_a_query_and_always_the_same(text: str) -> None:
-    fresh = Analyser("fresh", ENGLISH._stem, ENGLISH._stop_words, english=True)
+    fresh = Analyser("fresh", ENGLISH.stem, ENGLISH.stop_words, english=True)
 
     document, query = ENGLISH.document([text]), ENGLISH.query(text)
 
@@ -238,12 +248,13 @@ def test_threads_share_an_analyser() -> None:
         f"{stem}{end}" for stem in ("walk", "talk", "jump", "nation") for end in ("ing", "s", "ed", "alize")
     ]
     expected = ENGLISH.document(words * 50)
-    shared = Analyser("shared", ENGLISH._stem, frozenset())
+    shared = Analyser("shared", ENGLISH.stem, frozenset())
     got: list[object] = []
 
     def run() -> None:
         for _ in range(50):
             shared._terms.clear()  # so that each round stems
+            shared._word.cache_clear()
             got.append(shared.document(words * 50) == expected)
 
     threads = [threading.Thread(target=run) for _ in range(4)]

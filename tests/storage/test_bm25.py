@@ -18,7 +18,9 @@ def test_a_score_worked_by_hand() -> None:
     weight = idf(documents=10, frequency=2)
 
     assert weight == pytest.approx(math.log(1 + 8.5 / 2.5))
-    assert score([weight], [3], length=20, average=10.0) == pytest.approx(weight * 3 / (3 + 0.9 * 2))
+    assert score([weight], [3], length=20, average=10.0) == pytest.approx(
+        weight * (3 / (3 + 0.9 * 2) + 1 / 1.9)
+    )
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**9))
@@ -46,6 +48,15 @@ def test_more_of_a_term_is_worth_more_and_a_longer_document_less(
 
     assert score([1.0], [count + 1], length, average) > one
     assert score([1.0], [count], length * 2, average) < one
+
+
+def test_a_long_document_that_answers_beats_a_short_one_that_holds_one_word() -> None:
+    weights = [idf(1000, 20)] * 3
+
+    long = score(weights, [1, 1, 1], length=200, average=20.0)
+    short = score(weights, [1, 0, 0], length=1, average=20.0)
+
+    assert long > short
 
 
 def test_a_document_without_the_terms_is_worth_nothing() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any, Final, NamedTuple
@@ -82,15 +82,18 @@ class Analyser:
     Attributes:
         name: of what it makes, for good. Another name: another version of this code or of the stemmer, whose terms
             may differ, so that what was indexed before has to be indexed anew.
+        stem: a word to its stem.
+        stop_words: as they are after case folding, without apostrophes.
     """
 
     def __init__(
         self, name: str, stem: Callable[[str], str], stop_words: frozenset[str], *, english: bool = False
     ) -> None:
         self.name = name
-        self._stem = stem
-        self._stop_words = stop_words
+        self.stem = stem
+        self.stop_words = stop_words
         self._english = english
+        self._word = lru_cache(_REMEMBERED)(self._read)  # words, for text whose pieces hold several
         self._terms = _Remembered(self._made)
 
     def __repr__(self) -> str:
@@ -153,15 +156,15 @@ class Analyser:
                 elif word := _trimmed(run):
                     yield self._word(word)
 
-    def _word(self, word: str) -> Word:
+    def _read(self, word: str) -> Word:
         if self._english and "'" in word:
             word = self._without_enclitics(word)
         surface = word.replace("'", "")
-        term = self._stem(word).replace("'", "") or surface
+        term = self.stem(word).replace("'", "") or surface
         return Word(
             without_accents(term)[:_LONGEST],
             without_accents(surface),
-            stop=surface in self._stop_words,
+            stop=surface in self.stop_words,
             tail=False,
             alone=False,
         )
@@ -174,7 +177,7 @@ class Analyser:
                 word = base
             elif base and end == "d":
                 # He'd and who'd against the elder spelling of -ed: pronouns and question words are all stop words.
-                word = base if base in self._stop_words else f"{base}ed"
+                word = base if base in self.stop_words else f"{base}ed"
             else:
                 return word
 
@@ -189,7 +192,7 @@ def _trimmed(run: str) -> str:
 
 
 class _Remembered(dict[str, tuple[str, ...]]):
-    """Pieces of text to their terms, worked out once: the stemmer takes some 20 microseconds a word."""
+    """Pieces of text to their terms, worked out once: the stemmer takes tens of microseconds a word."""
 
     def __init__(self, make: Callable[[str], tuple[str, ...]]) -> None:
         super().__init__()

@@ -1,8 +1,12 @@
 """What a match is worth: BM25. The one place where a text score is computed, so that it is the same on every backend.
 
-Pure arithmetic. Robertson & Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", Foundations and Trends
-in Information Retrieval 3(4), 2009, equation 3.15, without the factor k1 + 1, which changes no order: so a term's
-share is always below its idf.
+Pure arithmetic. A term of the query that a document holds is worth
+
+    idf * (count / (count + k1 * (1 - b + b * length / average)) + least)
+
+Robertson & Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", Foundations and Trends in Information
+Retrieval 3(4), 2009, equation 3.15, without the customary factor k1 + 1, which changes no order; `least` is from Lv &
+Zhai, "Lower-Bounding Term Frequency Normalization", CIKM 2011. Why these numbers: docs/decisions/0010.
 """
 
 from __future__ import annotations
@@ -11,15 +15,17 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["LENGTH_WEIGHT", "SATURATION", "idf", "most", "score"]
+__all__ = ["LEAST", "LENGTH_WEIGHT", "SATURATION", "idf", "most", "score"]
 
-# Robertson & Zaragoza report that k1 of 1.2 to 2 and b of 0.5 to 0.8 work in many cases; memories are short and say
-# a thing once, so repetition counts for less (k1) and length for more (b). Measured in docs/decisions/0010.
 SATURATION: Final = 0.9
-"""k1: how fast repetition stops to count."""
+"""k1: the less, the sooner repetition stops to count. Memories are short and say a thing once."""
 
 LENGTH_WEIGHT: Final = 1.0
-"""b: how much a long document loses against a short one; 0 is not at all, 1 in proportion."""
+"""b: how much of its length a document has to answer for; 1 is all of it."""
+
+LEAST: Final = 1 / (SATURATION + 1)
+"""What holding a term is worth at any length, or speeches of two words would beat any that answers the question. The
+paper's recommended 1, on its scale, which has the factor k1 + 1; 0 is BM25 as of 2009."""
 
 
 def idf(documents: int, frequency: int) -> float:
@@ -34,7 +40,7 @@ def idf(documents: int, frequency: int) -> float:
 
 
 def score(idfs: Sequence[float], counts: Sequence[int], length: int, average: float) -> float:
-    """A document's score: 0 if no term of the query is in it, else below the sum of the idfs.
+    """A document's score: 0 if no term of the query is in it, never more than `most` of each that is.
 
     Args:
         idfs: of the query's terms, in the query's order. The sum is made in this order, so equal arguments give the
@@ -47,10 +53,10 @@ def score(idfs: Sequence[float], counts: Sequence[int], length: int, average: fl
     total = 0.0
     for weight, count in zip(idfs, counts, strict=True):
         if count:
-            total += weight * (count / (count + spread))
+            total += weight * (count / (count + spread) + LEAST)
     return total
 
 
 def most(idf: float) -> float:
-    """What a term of this idf can add to a score: no document reaches more."""
-    return idf
+    """What a term of this idf can add to a score: no document gets more for it."""
+    return idf * (1 + LEAST)

@@ -27,8 +27,8 @@ _SPACELESS: Final = (
     "\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc\U0001aff0-\U0001b16f\U00020000-\U0003ffff"
 )
 _RUN: Final = re.compile(f"([{_SPACELESS}]+)|[^{_SPACELESS}]+")
-_REMEMBERED: Final = 0x3000  # below it are all alphabets; above it a table would grow to megabytes
-_PIECE: Final = 250  # characters normalised at once: the time for a heap of marks grows with its square
+_REMEMBERED: Final = 0x10000  # all living scripts; a table of what is above would grow to a hundred megabytes
+_PIECE: Final = 128  # characters normalised at once: the time for a heap of marks grows with its square
 
 # Marks that may be missing where people type: accents of Latin, Greek and Cyrillic, points of Hebrew, vowels of Arabic.
 # Not the vowel signs of India, which are half of a word.
