@@ -129,3 +129,4 @@ def test_arguments_that_make_no_sense_are_refused(arguments: list[str]) -> None:
 
     assert done.returncode == 2
     assert done.stderr.startswith("usage: perdure")
+    assert " _" not in done.stderr, "an inner name"

@@ -117,6 +117,25 @@ def test_an_update_of_a_fresh_thread_as_a_node_goes_on_behind_it(run: Colour, db
     assert run.invoke(graph, None, thread("t")) == {"log": ["by hand", "b"]}
 
 
+@pytest.mark.parametrize("as_node", [None, START, "a"])
+def test_an_update_of_a_fresh_thread_has_the_step_behind_that_of_an_input(
+    run: Colour, db: Any, as_node: str | None
+) -> None:
+    graph = chain("a", "b").compile(db)
+
+    run.update(graph, thread("t"), {"log": ["by hand"]}, as_node=as_node)
+
+    assert run.state(graph, thread("t")).metadata["step"] == 0
+
+
+def test_an_input_by_hand_on_a_fresh_thread_has_the_step_of_an_input(run: Colour, db: Any) -> None:
+    graph = chain("a", "b").compile(db)
+
+    run.update(graph, thread("t"), {"log": ["by hand"]}, as_node="__input__")
+
+    assert run.state(graph, thread("t")).metadata["step"] == -1
+
+
 def test_new_input_at_a_breakpoint_begins_anew(run: Colour, db: Any) -> None:
     graph = chain("a", "b").compile(db, interrupt_before=["b"])
     run.invoke(graph, {}, thread("t"))

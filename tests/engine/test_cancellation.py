@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from engine.kit import Log, chain, fan, thread
-from perdure.types import RetryPolicy
+from perdure.errors import PerdureError
+from perdure.types import Command, RetryPolicy, interrupt
 
 
 async def cancelled_when(graph: Any, config: Any, ready: asyncio.Event, **options: Any) -> None:
@@ -243,3 +244,42 @@ def test_ctrl_c_while_several_nodes_run_ends_the_wait_at_once(tmp_path: Path) ->
 
     assert out.startswith("interrupted {'log': [")
     assert child.returncode == 0
+
+
+@pytest.mark.parametrize("durability", ["sync", "async"])
+async def test_a_nested_run_that_outlives_its_node_does_not_disturb_the_nodes_next_attempt(
+    db: Any, durability: Any
+) -> None:
+    entered: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
+    leave: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
+    attempts: list[asyncio.Task[Any]] = []
+
+    async def slow(state: Log) -> Log:
+        number = len(attempts) - 1
+        entered[number].set()
+        await leave[number].wait()
+        return {"log": ["slow"]}
+
+    async def asks(state: Log) -> Log:
+        await entered[len(attempts) - 1].wait()
+        return {"log": [interrupt("?")]}
+
+    slowly, asking = chain(("slow", slow)).compile(), chain(("asks", asks)).compile()
+
+    async def both(state: Log) -> Log:
+        attempts.append(asyncio.create_task(slowly.ainvoke({"log": []})))
+        first, second = await asyncio.gather(attempts[-1], asking.ainvoke({"log": []}))
+        return {"log": [*first["log"], *second["log"]]}
+
+    graph = chain(("both", both)).compile(db)
+    asked = await graph.ainvoke({"log": []}, thread("t"), durability=durability)
+    assert [question.value for question in asked["__interrupt__"]] == ["?"]
+
+    resumed = asyncio.create_task(graph.ainvoke(Command(resume="!"), thread("t"), durability=durability))
+    await entered[1].wait()
+    leave[0].set()
+    with pytest.raises(PerdureError, match="still at work in node 'both' after the node had ended"):
+        await attempts[0]
+    leave[1].set()
+
+    assert (await resumed)["log"] == ["slow", "!"]

@@ -385,3 +385,26 @@ def test_an_update_while_a_run_is_at_work_comes_before_or_behind_its_steps(db: A
         compiled.update_state(thread("t"), {"n": number})
 
     assert compiled.get_state(thread("t")).values == {"log": ["a"], "n": 4}
+
+
+@pytest.mark.parametrize("where", ["node", "path"])
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_stop_iteration_let_out_fails_its_node_and_does_not_end_the_run_unheard(
+    run: Colour, db: Any, where: str, beside: bool
+) -> None:
+    def found(state: Log) -> Any:
+        return next(one for one in state["log"] if one == "missing")
+
+    drawing: Any = fan(("a", found if where == "node" else logs("a")), *(["c"] if beside else []))
+    drawing.add_node("b", logs("b"))
+    if where == "node":
+        drawing.add_edge("a", "b")
+    else:
+        drawing.add_conditional_edges("a", found, ["b"])
+    graph = drawing.compile(db)
+
+    with pytest.raises(RuntimeError, match="found raised StopIteration") as caught:
+        run.invoke(graph, {"log": []}, thread("t"))
+
+    assert isinstance(caught.value.__cause__, StopIteration)
+    assert "a" in run.state(graph, thread("t")).next

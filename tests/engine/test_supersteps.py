@@ -270,3 +270,69 @@ async def test_a_blocking_path_function_at_the_start_does_not_hold_the_loop() ->
 
     assert (await graph.ainvoke({"log": []}))["log"] == ["a"]
     assert where != [threading.get_ident()]
+
+
+@pytest.mark.parametrize("beside", [False, True])
+async def test_a_sync_node_may_have_an_async_path_function(db: Any, beside: bool) -> None:
+    where: list[int] = []
+
+    def a(state: Any) -> Any:
+        where.append(threading.get_ident())
+        return {"log": ["a"]}
+
+    async def path(state: Any) -> list[str]:
+        return ["b"] if state["log"] == ["a"] else []
+
+    drawing: Any = StateGraph(Log).add_node("a", a).add_node("b", logs("b")).add_edge(START, "a")
+    drawing.add_conditional_edges("a", path)
+    if beside:
+        drawing.add_node("c", logs("c")).add_edge(START, "c")
+    graph = drawing.compile(db)
+
+    result = await graph.ainvoke({"log": []}, thread("t"))
+
+    assert result["log"] == (["a", "c", "b"] if beside else ["a", "b"])
+    assert where != [threading.get_ident()], "the sync node held the loop"
+
+
+async def test_the_first_edge_may_have_an_async_path_function() -> None:
+    async def path(state: Any) -> str:
+        return "a"
+
+    drawing: Any = StateGraph(Log).add_node("a", logs("a")).set_conditional_entry_point(path)
+
+    assert await drawing.compile().ainvoke({"log": []}) == {"log": ["a"]}
+
+
+async def test_a_sync_node_with_an_async_path_function_ends_and_is_kept_when_its_sibling_fails(
+    db: Any,
+) -> None:
+    started, failed = threading.Event(), threading.Event()
+    calls: list[str] = []
+
+    def slow(state: Any) -> Any:
+        calls.append("slow")
+        started.set()
+        failed.wait(5)
+        return {"log": ["slow"]}
+
+    async def path(state: Any) -> str:
+        return END
+
+    def fails(state: Any) -> Any:
+        started.wait(5)
+        if not failed.is_set():
+            failed.set()
+            raise ConnectionError("once")
+        return {"log": ["fails"]}
+
+    drawing: Any = StateGraph(Log).add_node("slow", slow).add_node("fails", fails)
+    drawing.add_edge(START, "slow").add_edge(START, "fails").add_conditional_edges("slow", path)
+    graph = drawing.compile(db)
+
+    with pytest.raises(ConnectionError):
+        await graph.ainvoke({"log": []}, thread("t"))
+    result = await graph.ainvoke(None, thread("t"))
+
+    assert result["log"] == ["fails", "slow"]
+    assert calls == ["slow"]

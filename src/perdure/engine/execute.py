@@ -5,6 +5,7 @@
     blocking  several, or a live mode                      our worker threads; the driver waits on one inbox
     async     async node                                   awaited (one), or a task of the caller's loop (several)
     async     sync node                                    a worker thread
+    async     sync node whose path function is async       as an async node; its sync code in a worker thread
 
 Every attempt runs in its own copy of the caller's context. Here: attempts, retries, the set of tasks of a step.
 Not here: what is due (`plan.py`), what the results mean (`apply.py`), when they are durable (`loop.py`).
@@ -195,25 +196,27 @@ async def route_branch(
     if ports.blocking:
         answer = _call_blocking(branch.path, state, context, own)
     else:
-        answer = await _call_async(branch.path, state, context, own)
+        answer = await _call_async(branch.path, state, context, own, None)
     return routed(branch, answer)
 
 
 def _blocking(run: Run, task: Task, context: TaskContext, own: contextvars.Context) -> list[Write]:
     body = _body(run, task, context)
     call, state = next(body)
-    try:
-        while True:
-            call, state = body.send(_call_blocking(call, state, context, own))
-    except StopIteration as done:
-        return done.value
+    while True:
+        answer = _call_blocking(call, state, context, own)
+        try:
+            call, state = body.send(answer)
+        except StopIteration as done:
+            return done.value
 
 
 async def _async(run: Run, task: Task, context: TaskContext, own: contextvars.Context) -> list[Write]:
+    threads = run.ports if _asks_both(task.node) else None
     body = _body(run, task, context)
     call, state = next(body)
     while True:
-        answer = await _call_async(call, state, context, own)
+        answer = await _call_async(call, state, context, own, threads)
         try:
             call, state = body.send(answer)
         except StopIteration as done:
@@ -228,6 +231,8 @@ def _call_blocking(call: Call, state: Any, context: TaskContext, own: contextvar
         result = own.run(call.sync, state, **given)
     except asyncio.CancelledError as error:  # nobody can have cancelled this: the node raised it itself
         raise NodeCancelledError(context.task.name) from error
+    except StopIteration as error:
+        raise _stopped(call) from error
     if type(result) is CoroutineType:
         result.close()
         raise TypeError(
@@ -237,7 +242,12 @@ def _call_blocking(call: Call, state: Any, context: TaskContext, own: contextvar
     return result
 
 
-async def _call_async(call: Call, state: Any, context: TaskContext, own: contextvars.Context) -> Any:
+async def _call_async(
+    call: Call, state: Any, context: TaskContext, own: contextvars.Context, threads: Ports | None
+) -> Any:
+    """`threads`: what runs sync code in a worker thread; None: it runs here."""
+    if threads is not None and call.asynchronous is None:
+        return await threads.user_code(partial(_call_blocking, call, state, context, own))
     given = {name: context.wanted(what) for name, what in call.wants.items()} if call.wants else {}
     if call.asynchronous is not None:
         made: Any = own.run(call.asynchronous, state, **given)
@@ -252,7 +262,10 @@ async def _call_async(call: Call, state: Any, context: TaskContext, own: context
                 raise NodeCancelledError(context.task.name) from error
             raise
     assert call.sync is not None  # noqa: S101 - a call has one of the two
-    result: Any = own.run(call.sync, state, **given)
+    try:
+        result: Any = own.run(call.sync, state, **given)
+    except StopIteration as error:
+        raise _stopped(call) from error
     if hasattr(result, "__await__"):
         return await in_context(own, _awaited(result))
     return result
@@ -260,6 +273,11 @@ async def _call_async(call: Call, state: Any, context: TaskContext, own: context
 
 async def _awaited(made: Any) -> Any:
     return await made
+
+
+def _stopped(call: Call) -> RuntimeError:
+    """For a `StopIteration` that user code let out: as itself it would end our generators, unheard (PEP 479)."""
+    return RuntimeError(f"{call.name} raised StopIteration: a `next(...)` found nothing. Give it a default.")
 
 
 def async_only(call: Call) -> TypeError:
@@ -329,7 +347,21 @@ def _passed_on(run: Run, task: Task) -> Finished | None:
 def runs_here(task: Task, ports: Ports) -> bool:
     """Whether the task needs neither a thread nor a task of the loop."""
     node = task.node
-    return ports.blocking or node.call.asynchronous is not None or (node.hidden and not node.branches)
+    return ports.blocking or _on_loop(node) or (node.hidden and not node.branches)
+
+
+def _on_loop(node: NodeSpec) -> bool:
+    """Whether the node has to be awaited where a loop runs."""
+    return node.call.asynchronous is not None or _asks_both(node)
+
+
+def _asks_both(node: NodeSpec) -> bool:
+    """Whether the node is sync and one of its path functions is only async."""
+    return (
+        bool(node.branches)
+        and node.call.asynchronous is None
+        and any(branch.path.sync is None for branch in node.branches)
+    )
 
 
 class _Together:
@@ -370,7 +402,7 @@ class _Together:
         while self._waiting and not self._failed and (limit is None or len(self._running) < limit):
             task = self._waiting.pop()
             run, ports = self._run, self._run.ports
-            if not ports.blocking and task.node.call.asynchronous is not None:
+            if not ports.blocking and _on_loop(task.node):
                 coro: Coroutine[Any, Any, Finished] = attempts(run, task, self._base, ports)
                 self._running[task] = None
                 self._running[task] = ports.start_async(task, coro)
@@ -389,8 +421,8 @@ class _Together:
         self._left[task] = finished
         if finished.error is not None and not self._failed:
             self._failed = True
-            for cancel in self._running.values():
-                if cancel is not None:
+            for running, cancel in self._running.items():
+                if cancel is not None and running.node.call.asynchronous is not None:
                     cancel()
         await self._run.on_finished(finished)
         if self._running or self._waiting:

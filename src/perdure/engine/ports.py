@@ -192,6 +192,10 @@ class Ports(Protocol):
         """The result of blocking work on a database."""
         ...
 
+    async def user_code(self, work: Callable[[], T]) -> T:
+        """The result of sync code of a user's, which may take its time."""
+        ...
+
     async def commit(self, backend: Backend, commit: Commit) -> Revision:
         """The revision, once durable; raises what the backend raises."""
         ...
@@ -255,6 +259,10 @@ class BlockingPorts:
         """On this thread."""
         return work()
 
+    async def user_code(self, work: Callable[[], T]) -> T:
+        """On this thread."""
+        return work()
+
     async def commit(self, backend: Backend, commit: Commit) -> Revision:
         """On this thread, which may lead a group."""
         return outcome.commit(backend, commit)
@@ -288,11 +296,11 @@ class AsyncPorts:
         workers = node_workers()
         workers.start(lambda: self._from_thread(job()))
         if workers.relieve():
-            self._loop.call_later(_PATIENCE, self._relieve)
+            self._loop.call_later(_PATIENCE, self._relieve, workers)
 
-    def _relieve(self) -> None:
-        if node_workers().relieve():
-            self._loop.call_later(_PATIENCE, self._relieve)
+    def _relieve(self, workers: Workers) -> None:
+        if workers.relieve():
+            self._loop.call_later(_PATIENCE, self._relieve, workers)
 
     def _from_thread(self, event: Event) -> None:
         try:
@@ -348,8 +356,14 @@ class AsyncPorts:
 
     async def storage(self, work: Callable[[], T]) -> T:
         """On a storage thread: a database may keep us waiting."""
+        return await self._in_thread(storage_workers(), work)
+
+    async def user_code(self, work: Callable[[], T]) -> T:
+        """In one of the threads that run nodes. Cancelled, the thread goes on to its end, unheard."""
+        return await self._in_thread(node_workers(), work)
+
+    async def _in_thread(self, workers: Workers, work: Callable[[], T]) -> T:
         future: asyncio.Future[T] = self._loop.create_future()
-        workers = storage_workers()
 
         def job() -> None:
             try:
@@ -360,7 +374,8 @@ class AsyncPorts:
                 self._tell(future, _succeed, result)
 
         workers.start(job)
-        workers.relieve()
+        if workers.relieve():
+            self._loop.call_later(_PATIENCE, self._relieve, workers)
         return await future
 
     def _tell(

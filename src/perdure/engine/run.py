@@ -29,6 +29,7 @@ from perdure.errors import (
     GraphDrained,
     GraphInterrupt,
     GraphRecursionError,
+    PerdureError,
     VersionConflict,
     create_error_message,
     is_invalid_resume,
@@ -131,13 +132,33 @@ class Run:
         """After an error or a cancellation: what was kept for the end is written, what is on its way awaited."""
         for context in list(self.active):
             context.close()
+        if self._outlived() is not None:
+            return
         try:
             await self.chain.finish()
         except Exception as error:  # noqa: BLE001 - the first error is on its way already
             events.log.debug("while a run of %s ended: %s", self.spec.name, error)
 
+    def _outlived(self) -> TaskContext | None:
+        """The ended attempt in which this nested run, which is saved, is still at work; None: there is none."""
+        around = self.parent if self.chain.saved else None
+        while around is not None and not around.closed:
+            around = around.run.parent
+        return around
+
+    def _check_gate(self) -> None:
+        """Raises PerdureError if nobody waits for this run: the next attempt goes on from its chain, and owns it."""
+        ended = self._outlived()
+        if ended is not None:
+            raise PerdureError(
+                f"graph {self.spec.name!r} was still at work in node {ended.task.name!r} after the node had ended"
+                f" (attempt {ended.attempt}). It stops, and what it did since its last step is dropped: when the node"
+                " runs again, it goes on from there. Wait in the node for every graph that the node starts."
+            )
+
     async def _loop(self) -> None:
         while True:
+            self._check_gate()
             self._check_limits()
             tasks = self.plan()
             if not tasks or self.stopping:
@@ -278,6 +299,7 @@ class Run:
         return False
 
     async def _commit(self, finished: list[Finished]) -> None:
+        self._check_gate()
         operations = (
             [operation for left in finished for operation in left.operations]
             if len(finished) > 1
@@ -344,6 +366,7 @@ class Run:
         """What these tasks left is durable, though their step is not done."""
         new = [left for left in finished if not left.recorded]
         if new and self.chain.saved:
+            self._check_gate()
             await self.chain.record(new)
             for left in new:
                 left.recorded = True

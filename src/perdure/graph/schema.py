@@ -154,7 +154,7 @@ def channel_of(key: str, hint: object) -> BaseChannel[Any, Any, Any]:
     Raises:
         ValueError: a reducer does not take two arguments.
     """
-    channel = _asked_for(hint) or LastValue(plain_type(hint))
+    channel = _asked_for(key, hint) or LastValue(plain_type(hint))
     channel.key = key
     return channel
 
@@ -163,7 +163,7 @@ def _root_channel(hint: object) -> BaseChannel[Any, Any, Any]:
     return channel_of(ROOT, hint)
 
 
-def _asked_for(hint: object) -> BaseChannel[Any, Any, Any] | None:
+def _asked_for(key: str, hint: object) -> BaseChannel[Any, Any, Any] | None:
     metadata = metadata_of(hint)
     typ = plain_type(hint)
     for item in reversed(metadata):
@@ -177,7 +177,7 @@ def _asked_for(hint: object) -> BaseChannel[Any, Any, Any] | None:
             if not _takes_two(item):
                 raise ValueError(
                     f"Invalid reducer signature. Expected (a, b) -> c. Got {inspect.signature(item)}. "
-                    f"A reducer takes the present value and an update; this one stands in {hint}."
+                    f"A reducer takes the present value and an update; this one, of the key {key!r}, stands in {hint}."
                 )
             return BinaryOperatorAggregate(typ, item)
     return None

@@ -39,7 +39,7 @@ async def update(run: Run, supersteps: Sequence[Sequence[StateUpdate]]) -> str:
         )
     if head is None:
         run.live = live_of(run.spec, {}, {}, {})
-        run.step = -1
+        run.step = -1 if _named(supersteps[0][0]) == INPUT else 0  # -1 is the step of inputs
     else:
         run.live = live_of(run.spec, head.values, head.versions, head.seen)
         run.step = head.step + 1
@@ -60,10 +60,14 @@ async def update(run: Run, supersteps: Sequence[Sequence[StateUpdate]]) -> str:
     return chain.at
 
 
+def _named(update: StateUpdate) -> str | None:
+    return None if update.as_node is None else as_name(update.as_node)
+
+
 def _on_the_copy(updates: Sequence[StateUpdate]) -> list[StateUpdate]:
     """The updates that `__copy__` was given: they are made on the clone."""
     first = updates[0]
-    if first.as_node is None or as_name(first.as_node) != COPY or not isinstance(first.values, list):
+    if _named(first) != COPY or not isinstance(first.values, list):
         return []
     found: list[StateUpdate] = []
     for item in cast("list[Any]", first.values):
@@ -77,7 +81,7 @@ def _on_the_copy(updates: Sequence[StateUpdate]) -> list[StateUpdate]:
 
 async def _superstep(run: Run, updates: Sequence[StateUpdate], copied_parent: str | None) -> None:
     first = updates[0]
-    name = None if first.as_node is None else as_name(first.as_node)
+    name = _named(first)
     if name in (END, INPUT, COPY) and len(updates) > 1:
         raise InvalidUpdateError(
             f"as_node={name!r} must be the only update of its superstep; there are {len(updates)}."
