@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from engine.kit import Log, chain, fan, thread
+from perdure import connect
+from perdure.pregel import launch
 from perdure.types import RetryPolicy
 
 
@@ -243,3 +245,31 @@ def test_ctrl_c_while_several_nodes_run_ends_the_wait_at_once(tmp_path: Path) ->
 
     assert out.startswith("interrupted {'log': [")
     assert child.returncode == 0
+
+
+@pytest.mark.parametrize("moment", ["begins", "ends"])
+@pytest.mark.parametrize("way", ["invoke", "stream"])
+def test_a_signal_as_a_call_begins_or_ends_leaves_the_thread_free(
+    monkeypatch: pytest.MonkeyPatch, moment: str, way: str
+) -> None:
+    class Signalled:
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+    def signalled(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with connect("memory://") as db:
+        graph = chain("a").compile(db)
+        call = graph.invoke if way == "invoke" else lambda *given: list(graph.stream(*given))
+        with monkeypatch.context() as patched:
+            if moment == "begins":
+                patched.setattr(launch, "_busy_lock", Signalled())
+            else:
+                patched.setattr(launch.occupied, "__exit__", signalled)
+            with pytest.raises(KeyboardInterrupt):
+                call({}, thread("t"))
+
+        assert graph.invoke({}, thread("t"))["log"][-1] == "a"
