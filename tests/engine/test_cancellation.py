@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 
 from engine.kit import Log, chain, fan, thread
+from perdure import connect
 from perdure.errors import PerdureError
+from perdure.pregel import launch
 from perdure.types import Command, RetryPolicy, interrupt
 
 
@@ -283,3 +285,31 @@ async def test_a_nested_run_that_outlives_its_node_does_not_disturb_the_nodes_ne
     leave[1].set()
 
     assert (await resumed)["log"] == ["slow", "!"]
+
+
+@pytest.mark.parametrize("moment", ["begins", "ends"])
+@pytest.mark.parametrize("way", ["invoke", "stream"])
+def test_a_signal_as_a_call_begins_or_ends_leaves_the_thread_free(
+    monkeypatch: pytest.MonkeyPatch, moment: str, way: str
+) -> None:
+    class Signalled:
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+    def signalled(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with connect("memory://") as db:
+        graph = chain("a").compile(db)
+        call = graph.invoke if way == "invoke" else lambda *given: list(graph.stream(*given))
+        with monkeypatch.context() as patched:
+            if moment == "begins":
+                patched.setattr(launch, "_busy_lock", Signalled())
+            else:
+                patched.setattr(launch.occupied, "__exit__", signalled)
+            with pytest.raises(KeyboardInterrupt):
+                call({}, thread("t"))
+
+        assert graph.invoke({}, thread("t"))["log"][-1] == "a"

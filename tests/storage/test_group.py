@@ -127,6 +127,46 @@ def test_a_signal_before_the_commit_hits_its_own_thread_only(desk: Desk, queue: 
     assert queue.commit(["next"])
 
 
+class Signalled:
+    """A lock; who gives it back the n-th time is hit by a signal as soon as it is free."""
+
+    def __init__(self, at: int) -> None:
+        self._lock = threading.Lock()
+        self._left = at
+
+    def __enter__(self) -> bool:
+        return self._lock.__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        self._left -= 1
+        if self._left == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("way", "at"),
+    [
+        (way, at)
+        for way, most in (("alone", 2), ("with others", 4), ("an event loop", 3))
+        for at in range(1, most + 1)
+    ],
+)
+def test_a_signal_beside_the_work_leaves_the_lead_free(queue: GroupQueue[str], way: str, at: int) -> None:
+    told: list[Outcome] = []
+    if way != "alone":
+        queue.enqueue("other", told.append)
+    plain, queue._lock = queue._lock, Signalled(at)  # type: ignore[assignment]
+
+    with pytest.raises(KeyboardInterrupt):
+        queue.lead_now() if way == "an event loop" else queue.commit(["mine"])
+    queue._lock = plain  # pyright: ignore[reportPrivateUsage]
+
+    join(start(lambda: queue.commit(["next"])))
+    until(lambda: len(told) == (way != "alone"))
+    queue.close()
+
+
 def test_a_signal_after_the_commit_still_tells_the_others(desk: Desk, queue: GroupQueue[str]) -> None:
     told: list[Outcome] = []
     queue.enqueue("other", told.append)

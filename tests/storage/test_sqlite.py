@@ -15,7 +15,7 @@ from hypothesis import given
 from perdure.clock import micros, new_checkpoint_id, uuid6
 from perdure.errors import Busy, SchemaTooNew, StaleThread, StorageError
 from perdure.storage.contract import CheckpointRow, Commit, HeadIs, Outcome, Revision, RunRow, SegmentRow
-from perdure.storage.sqlite import SqliteBackend, open_backend, transactions, writer
+from perdure.storage.sqlite import SqliteBackend, known, open_backend, transactions, writer
 from perdure.storage.sqlite.files import needs_side_lock
 from perdure.storage.sqlite.packing import pack_id, time_in, unpack_id
 from perdure.testing import hostile
@@ -597,6 +597,32 @@ def test_a_signal_in_a_single_commit_leaves_no_doubt(
 
     assert told == [Revision(0, 6)]
     assert child.count_in(tmp_path / "a.db") == 6
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_signal_between_begin_and_the_group_leaves_no_transaction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, members: int
+) -> None:
+    db = SqliteBackend(tmp_path / "a.db", synchronous="OFF", busy_timeout_seconds=0.2)
+
+    def interrupted(self: object) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(known.Known, "trim", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        db.commit_group([commit_of(items=[put_of(f"k{n}", b"v")]) for n in range(members)])
+
+    child.run(  # nobody is kept out
+        """
+        db = open_backend(sys.argv[1], busy_timeout_seconds=0)
+        db.commit(commit_of(items=[put_of("k", b"v")]))
+        db.close()
+        """,
+        tmp_path / "a.db",
+    )
+    assert db.commit(step(0)).seq == 2
+    db.close()
 
 
 # ---- an event loop's thread

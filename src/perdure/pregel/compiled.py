@@ -12,7 +12,7 @@ from perdure.engine.run import Run
 from perdure.engine.settings import checked_config, merge_configs
 from perdure.errors import PerdureError
 from perdure.graph.spec import GraphSpec
-from perdure.pregel.launch import launch, occupied
+from perdure.pregel.launch import free, launch, occupied
 from perdure.pregel.printing import printed
 from perdure.pregel.runnable import RunnableFace
 from perdure.pregel.threads import ThreadMethods
@@ -147,9 +147,12 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
             for _ in self._stream(run, plan, input):
                 pass
             return _result(run, version)
-        with occupied(run):
-            drive(run.go(input))
-            _keep(run)
+        with occupied(run) as mark:
+            try:
+                drive(run.go(input))
+                _keep(run)
+            finally:
+                free(mark, None)
         return _result(run, version)
 
     async def ainvoke(
@@ -232,7 +235,7 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
         return self._stream(run, plan, input)
 
     def _stream(self, run: Run, plan: _Streaming, input: Any) -> Iterator[Any]:
-        with occupied(run):
+        with occupied(run) as mark:
             coro = run.go(input)
             ended = False
             try:
@@ -247,10 +250,13 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
                         raise
                     yield from plan.shown(run, *item.value)
             finally:
-                if not ended:  # the consumer stopped: the step in progress is finished, unheard
-                    run.stopping = True
-                    drive(coro)
-                _keep(run)
+                try:
+                    if not ended:  # the consumer stopped: the step in progress is finished, unheard
+                        run.stopping = True
+                        drive(coro)
+                    _keep(run)
+                finally:
+                    free(mark, None)
 
     def astream(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import ormsgpack
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 DURABILITIES: Final = ("sync", "async", "exit")
 _busy: dict[tuple[str, str], occupied] = {}
 _busy_lock = threading.Lock()
+free: Final = cast("Callable[[Any, None], object]", _busy.pop)
+"""Takes the mark of `occupied` away. Not a function of Python's, at whose first line a signal could keep it from its work."""
 _TURNS: Final = 4  # of the loop, until it has begun to close an async generator that nobody reads any more
 
 
@@ -269,23 +271,35 @@ class occupied:
         if run.parent is None and isinstance(chain, OwnChain | ForeignChain):
             self._key = (chain.identity, str(chain.thread))
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> tuple[str, str] | None:
+        """What `free` takes."""
         if self._key is None:
-            return
-        with _busy_lock:
-            if self._key in _busy:
-                raise Conflict(
-                    f"thread {self._key[1]!r} is at work: another call of this process runs on it. Nothing was run or"
-                    " written. Wait for that call, or use another thread_id."
-                )
-            _busy[self._key] = self
+            return None
+        try:
+            with _busy_lock:
+                mine = self._key not in _busy
+                if mine:
+                    _busy[self._key] = self
+        except BaseException:
+            self._leave()  # a signal as soon as the mark was made
+            raise
+        if not mine:
+            raise Conflict(
+                f"thread {self._key[1]!r} is at work: another call of this process runs on it. Nothing was run or"
+                " written. Wait for that call, or use another thread_id."
+            )
+        return self._key
 
     def __exit__(self, *_: object) -> None:
         if self._key is not None:
             with _busy_lock:
-                _busy.pop(self._key, None)
+                self._leave()
             for call in self._over:
                 call()
+
+    def _leave(self) -> None:
+        if self._key is not None and _busy.get(self._key) is self:
+            del _busy[self._key]
 
     async def __aenter__(self) -> None:
         if self._key in _busy:

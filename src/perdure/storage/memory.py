@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import threading
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from perdure.errors import Conflict, StorageError
 from perdure.storage.contract import (
@@ -21,6 +21,7 @@ from perdure.storage.contract import (
     CheckpointIs,
     CheckpointRow,
     Commit,
+    Filed,
     FileItem,
     History,
     ItemRow,
@@ -50,6 +51,10 @@ from perdure.storage.contract import (
 )
 from perdure.storage.memory_texts import Texts
 
+_R = TypeVar("_R", str, tuple[int, int], SegmentRow)
+_Put: TypeAlias = tuple[
+    ItemRow | None, ItemRow | None, Filed | None
+]  # an item as it stood, as it is now, how it is filed
 _names = count(1)
 _forks = (
     object()
@@ -152,7 +157,7 @@ class MemoryBackend:
             if self._closed or self._forks is not _forks:
                 self._check_open()
             self._check(commit)
-            return self._apply(commit)
+            return _applied((self, commit))
 
     def commit_group(self, commits: Sequence[Commit], /) -> list[Outcome]:
         """One outcome a commit, in order."""
@@ -195,8 +200,7 @@ class MemoryBackend:
             for backend, part in ((self, commit), (other, others)):
                 backend._check_open()
                 backend._check(part)
-            other._apply(others)
-            return self._apply(commit)
+            return _applied((self, commit), (other, others))
 
     @contextmanager
     def read(self) -> Generator[Snapshot]:
@@ -274,11 +278,12 @@ class MemoryBackend:
         row = self._items.get(namespace, {}).get(key)
         return row.version if row else None
 
-    def _apply(self, commit: Commit) -> Revision:
-        self._seq += 1
-        revision = Revision(0, self._seq)
+    def _apply(self, commit: Commit, revision: Revision, puts: list[_Put]) -> None:
+        """Every effect of the commit; again with the same `puts`, after it was left in the middle: what was not done yet."""
+        self._seq = revision.seq
         self._commits[commit.id] = revision
-        self._times.append(commit.at)
+        if len(self._times) < revision.seq:
+            self._times.append(commit.at)
         for removal in commit.removals:
             self._remove(removal)
         for run in commit.runs:
@@ -288,11 +293,11 @@ class MemoryBackend:
             id, ids = row.id, chain.ids
             if not ids or id > ids[-1]:
                 ids.append(id)
-            elif id not in chain.rows:
-                insort(ids, id)
+            else:
+                _place(ids, id)
             chain.rows[id] = CheckpointRow._make((*row[:-1], row[-1] or revision))
         for segment in commit.segments:
-            insort(self._thread(segment.thread).logs.setdefault(segment.log, []), segment)
+            _place(self._thread(segment.thread).logs.setdefault(segment.log, []), segment)
         for write in commit.writes:
             kept = self._chain(write.thread, write.ns).writes.setdefault(write.checkpoint, {})
             if write.index < 0 or (write.task, write.index) not in kept:
@@ -300,46 +305,50 @@ class MemoryBackend:
         for staged in commit.staged:
             chain = self._chain(staged.thread, staged.ns)
             chain.staged.setdefault(staged.checkpoint, {}).setdefault((staged.task, staged.index), staged)
-        for item in commit.items:
-            self._put(item, commit.at, revision)
+        if puts:
+            self._put(*puts[-1])
+        for item in commit.items[len(puts) :]:
+            puts.append(self._seen(item, commit.at, revision))
+            self._put(*puts[-1])
         for filing in commit.filings:
             self._file(filing)
-        return revision
 
-    def _put(self, put: PutItem, at: int, revision: Revision) -> None:
+    def _seen(self, put: PutItem, at: int, revision: Revision) -> _Put:
+        """The item as it stands, and as it is to be. Changes nothing."""
         namespace, key, value, origin, filed, paths = put
         live = self._items.get(namespace, {}).get(key)
         if live is None and value is None:
-            return  # deleting what isn't there changes nothing
-        self._versions += 1
-        before = live or self._deleted.pop((namespace, key), None)
+            return None, None, None  # deleting what isn't there changes nothing
+        before = live or self._deleted.get((namespace, key))
         updated = max(at, before.updated_at) if before else at
-        row = ItemRow(
-            namespace,
-            key,
-            value,
-            live.created_at if live else updated,
-            updated,
-            self._versions,
-            revision,
-            origin,
-            paths,
-        )
+        created = live.created_at if live else updated
+        version = self._versions + 1
         if before:
-            self._before[row.version] = before.version
-        if live:
-            insort(self._ended, (updated, live.version))
+            self._before[version] = before.version
+        paths = None if value is None else paths
+        row = ItemRow(namespace, key, value, created, updated, version, revision, origin, paths)
+        return live, row, filed
+
+    def _put(self, live: ItemRow | None, row: ItemRow | None, filed: Filed | None) -> None:
+        """Done again, it changes nothing."""
+        if row is None:
+            return
+        where = namespace, key = row.namespace, row.key
+        self._versions = row.version
         self._history[row.version] = row
-        if value is None:
-            insort(self._ended, (updated, row.version))
-            self._deleted[namespace, key] = row
-            self._texts.remove((namespace, key))
-            del self._items[namespace][key]
-            if not self._items[namespace]:
-                del self._items[namespace]
+        if live:
+            _place(self._ended, (row.updated_at, live.version))
+        if row.value is None:
+            _place(self._ended, (row.updated_at, row.version))
+            self._deleted[where] = row
+            self._texts.remove(where)
+            self._items.get(namespace, {}).pop(key, None)
+            if not self._items.get(namespace):
+                self._items.pop(namespace, None)
         else:
+            self._deleted.pop(where, None)
             self._items.setdefault(namespace, {})[key] = row
-            self._texts.file((namespace, key), filed, to_find=paths != ())
+            self._texts.file(where, filed, to_find=row.paths != ())
 
     def _file(self, filing: FileItem) -> None:
         live = self._items.get(filing.namespace, {}).get(filing.key)
@@ -354,12 +363,14 @@ class MemoryBackend:
         return chains.get(ns) or chains.setdefault(ns, _Chain())
 
     def _remove(self, removal: object) -> None:
+        """Done again, it changes nothing."""
         match removal:
             case RemoveThread(thread):
                 self._threads.pop(thread, None)
             case RemoveCheckpoint(thread, ns, id):
                 chain = self._chain(thread, ns)
-                if chain.rows.pop(id, None):
+                chain.rows.pop(id, None)
+                if id in chain.ids:
                     chain.ids.remove(id)
                 chain.writes.pop(id, None)
                 chain.staged.pop(id, None)
@@ -379,18 +390,20 @@ class MemoryBackend:
             case PruneHistory(before, limit):
                 end = min(bisect_left(self._ended, (before, 0)), max(limit, 0))
                 gone = [version for _, version in self._ended[:end]]
-                del self._ended[:end]
                 for version in gone:
                     self._drop_version(version)
+                del self._ended[:end]
             case _:  # `_check` let no unknown one in
                 raise AssertionError(removal)
 
     def _drop_version(self, version: int) -> None:
-        row = self._history.pop(version)
-        self._before.pop(version, None)
-        if self._deleted.get((row.namespace, row.key)) is row:
-            del self._deleted[row.namespace, row.key]
+        """Done again, it changes nothing."""
+        row = self._history.get(version)
+        if row is not None and self._deleted.get((row.namespace, row.key)) is row:
             self._floor = max(self._floor, row.revision.seq)
+            del self._deleted[row.namespace, row.key]
+        self._before.pop(version, None)
+        self._history.pop(version, None)
 
     def _newest(self, namespace: Namespace, key: str) -> ItemRow | None:
         """The item's newest version, if only its deletion."""
@@ -405,6 +418,36 @@ class MemoryBackend:
                 return
             row = self._history.get(before)
         yield None
+
+
+def _applied(*parts: tuple[MemoryBackend, Commit]) -> Revision:
+    """All of these checked commits, whatever happens; the revision of the first. Inside the locks.
+
+    A signal may end this thread's work anywhere in it. Then what was begun is ended before the signal goes on, or half
+    a step would be seen. An error comes out as it is.
+    """
+    begun: list[tuple[MemoryBackend, Commit, Revision, list[_Put]]] = [
+        (backend, commit, Revision(0, backend._seq + 1), [])  # pyright: ignore[reportPrivateUsage] - one file
+        for backend, commit in parts
+    ]
+    try:
+        for backend, commit, revision, puts in begun:
+            backend._apply(commit, revision, puts)  # pyright: ignore[reportPrivateUsage]
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            for backend, commit, revision, puts in begun:
+                backend._texts.tear()  # pyright: ignore[reportPrivateUsage]
+                backend._apply(commit, revision, puts)  # pyright: ignore[reportPrivateUsage]
+                backend._texts.mend()  # pyright: ignore[reportPrivateUsage]
+        raise
+    return begun[0][2]
+
+
+def _place(rows: list[_R], row: _R) -> None:
+    """The row in its place in the ordered list; fine if it is there."""
+    at = bisect_left(rows, row)
+    if at == len(rows) or rows[at] != row:
+        rows.insert(at, row)
 
 
 class _MemorySnapshot:

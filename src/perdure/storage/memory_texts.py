@@ -15,6 +15,7 @@ from perdure.storage.contract import Filed, Namespace, Posting, TextTotals
 
 Where: TypeAlias = tuple[Namespace, str]
 _NOWHERE = ""  # the index of items that are to be found and are filed nowhere
+_HIDDEN = Filed("", {}, -1)  # stands for: not to be found
 
 
 class _Shelf:
@@ -39,6 +40,7 @@ class Texts:
         self._shelves: dict[Namespace, dict[str, _Shelf]] = {}
         self._spaces: list[Namespace] = []  # those of `_shelves`, in order: a subtree is a range
         self._next = count(1)
+        self._torn = False
 
     def ref(self, where: Where) -> int | None:
         """The item's number, if it lives."""
@@ -48,14 +50,52 @@ class Texts:
         """The item lives, and is filed so from now on."""
         ref = self._refs.get(where)
         if ref is None:
-            ref = self._refs[where] = next(self._next)
+            ref = next(self._next)
             self.places[ref] = where
+            self._refs[where] = ref
+        self._refile(ref, where[0], filed if to_find else _HIDDEN)
+
+    def remove(self, where: Where) -> None:
+        """The item is gone."""
+        ref = self._refs.get(where)
+        if ref is not None:
+            self._refile(ref, where[0], _HIDDEN)
+            self.places.pop(ref, None)
+            self._refs.pop(where, None)
+
+    def tear(self) -> None:
+        """A signal came in the middle of the above: until `mend`, only what is filed is kept, not what follows from it."""
+        self._torn = True
+
+    def mend(self) -> None:
+        """What follows from what is filed is made anew."""
+        self._shelves, self._spaces = {}, []
+        for ref in set(self.places) - set(self._refs.values()):
+            del self.places[ref]
+        for ref, filed in self._filed.items():
+            self._put_in(ref, self.places[ref][0], filed)
+        self._torn = False
+
+    def _refile(self, ref: int, namespace: Namespace, filed: Filed | None) -> None:
+        before = self._filed.get(ref, _HIDDEN)
+        if filed is _HIDDEN:
+            self._filed.pop(ref, None)
         else:
-            self._take_out(ref, where[0])
-        if not to_find:
-            return
-        self._filed[ref] = filed
-        shelf = self._shelf(where[0], filed)
+            self._filed[ref] = filed
+        if self._torn:
+            return  # the shelves are made anew in the end
+        if before is not _HIDDEN:
+            self._take_out(ref, namespace, before)
+        if filed is not _HIDDEN:
+            self._put_in(ref, namespace, filed)
+
+    def _put_in(self, ref: int, namespace: Namespace, filed: Filed | None) -> None:
+        name = _NOWHERE if filed is None else filed.analysis
+        shelves = self._shelves.get(namespace)
+        if shelves is None:
+            shelves = self._shelves[namespace] = {}
+            insort(self._spaces, namespace)
+        shelf = shelves.get(name) or shelves.setdefault(name, _Shelf())
         if filed is None or not filed.counts:
             shelf.empty += 1
             return
@@ -64,26 +104,9 @@ class Texts:
         for term, times in filed.counts.items():
             shelf.terms.setdefault(term, {})[ref] = times
 
-    def remove(self, where: Where) -> None:
-        """The item is gone."""
-        ref = self._refs.pop(where, None)
-        if ref is not None:
-            self._take_out(ref, where[0])
-            del self.places[ref]
-
-    def _shelf(self, namespace: Namespace, filed: Filed | None) -> _Shelf:
+    def _take_out(self, ref: int, namespace: Namespace, filed: Filed | None) -> None:
         name = _NOWHERE if filed is None else filed.analysis
-        shelves = self._shelves.get(namespace)
-        if shelves is None:
-            shelves = self._shelves[namespace] = {}
-            insort(self._spaces, namespace)
-        return shelves.get(name) or shelves.setdefault(name, _Shelf())
-
-    def _take_out(self, ref: int, namespace: Namespace) -> None:
-        if ref not in self._filed:
-            return
-        filed = self._filed.pop(ref)
-        shelf = self._shelf(namespace, filed)
+        shelf = self._shelves[namespace][name]
         if filed is None or not filed.counts:
             shelf.empty -= 1
         else:
@@ -96,7 +119,7 @@ class Texts:
                     del shelf.terms[term]
         if not shelf.items and not shelf.empty:
             shelves = self._shelves[namespace]
-            del shelves[_NOWHERE if filed is None else filed.analysis]
+            del shelves[name]
             if not shelves:
                 del self._shelves[namespace]
                 del self._spaces[bisect_left(self._spaces, namespace)]

@@ -99,100 +99,102 @@ class GroupQueue(Generic[_M]):
 
     def commit(self, members: Sequence[_M]) -> list[Outcome]:
         """One outcome a member; sleeps or leads until they are known."""
-        with self._lock:
-            if self._closed:
-                raise self._closed_error()
-            if not self._leading and not self._queue:
-                self._leading = alone = True
-            else:
-                alone = False
-        return self._commit_alone(members) if alone else self._commit_queued(_Entry(members))
-
-    def _commit_alone(self, members: Sequence[_M]) -> list[Outcome]:
-        """Nobody is at work and nobody waits: what most commits meet, so it goes straight to the work."""
         outcomes: list[Outcome] = []
+        alone = False
         try:
-            began = clock.monotonic()
-            self._work.write(members, outcomes, wait=True)
-            self._recent.append(clock.monotonic() - began)
-            if self._work.untidy():
-                self._work.tidy()
-        finally:
             with self._lock:
-                self._pass_on()
-        return outcomes
+                self._check_open()
+                if not self._leading and not self._queue:
+                    self._leading = alone = True
+            if alone:
+                self._commit_alone(members, outcomes)
+                return outcomes
+        finally:
+            if alone:
+                with self._lock:
+                    if self._queue or self._closed:
+                        self._pass_on()
+                    else:  # without a call, in which a signal could come before the lead is free
+                        self._leading = False
+        return self._commit_queued(_Entry(members))
+
+    def _commit_alone(self, members: Sequence[_M], outcomes: list[Outcome]) -> None:
+        """Nobody is at work and nobody waits: what most commits meet, so it goes straight to the work."""
+        began = clock.monotonic()
+        self._work.write(members, outcomes, wait=True)
+        self._recent.append(clock.monotonic() - began)
+        if self._work.untidy():
+            self._work.tidy()
 
     def _commit_queued(self, entry: _Entry[_M]) -> list[Outcome]:
-        with self._lock:
-            if self._closed:
-                raise self._closed_error()
-            if self._leading:
-                entry.waiter = threading.Lock()
-                entry.waiter.acquire()
-            self._queue.append(entry)
-            mine = not self._leading
-            self._leading = True
-        if not mine:
-            self._sleep(entry)
-            if entry.outcomes is None:  # handed over: it is our turn to lead
-                self._lead(entry)
-        else:
-            self._lead(entry)
-        assert entry.outcomes is not None  # noqa: S101 - a leader takes its own entry along, or raises
-        return entry.outcomes
-
-    def _sleep(self, entry: _Entry[_M]) -> None:
-        assert entry.waiter is not None  # noqa: S101 - set by the caller
         try:
-            entry.waiter.acquire()
+            with self._lock:
+                self._check_open()
+                if self._leading:
+                    entry.waiter = threading.Lock()
+                    entry.waiter.acquire()
+                self._queue.append(entry)
+                if not self._leading:
+                    self._leading = entry.leads = True
+            if entry.waiter is not None:
+                entry.waiter.acquire()
+            if entry.outcomes is None:  # from the start, or handed over: it is our turn to lead
+                self._lead(entry)
         except BaseException:  # a signal: leave the queue, and let nobody wait for us
             with self._lock:
                 if entry in self._queue:
                     self._queue.remove(entry)
-                leads = entry.leads
-                if leads:
+                if entry.leads:
+                    entry.leads = False
                     self._pass_on()
             raise
+        assert entry.outcomes is not None  # noqa: S101 - a leader takes its own entry along, or raises
+        return entry.outcomes
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise self._closed_error()
 
     def enqueue(self, member: _M, done: Callable[[Outcome], Any]) -> None:
         """Queues; somebody must call `lead_now`, or commit, afterwards."""
         with self._lock:
-            if self._closed:
-                raise self._closed_error()
+            self._check_open()
             self._queue.append(_Entry((member,), done))
 
     def commit_soon(self, member: _M, done: Callable[[Outcome], Any]) -> None:
         """Queues, and calls the helper if nobody leads."""
         with self._lock:
-            if self._closed:
-                raise self._closed_error()
+            self._check_open()
             self._queue.append(_Entry((member,), done))
             if not self._leading:
                 self._call()
 
     def lead_now(self) -> bool:
         """Commits all that is queued on this thread, if that is quick; False: somebody else does it."""
-        with self._lock:
-            if not self._queue:
-                return True
-            if self._leading:
-                return False
-            if self._recent and sorted(self._recent)[len(self._recent) // 2] > _SHORT_SECONDS:
-                self._call()
-                return False
-            self._leading = True
         told: list[_Told] = []
-        ready = False
+        leads = ready = served = False
         try:
+            with self._lock:
+                if not self._queue:
+                    return True
+                if self._leading:
+                    return False
+                if self._recent and sorted(self._recent)[len(self._recent) // 2] > _SHORT_SECONDS:
+                    self._call()
+                    return False
+                self._leading = leads = True
             ready = self._group(None, told, wait=False)
         finally:
-            with self._lock:
-                served = ready and not self._queue
-                if not ready or self._work.untidy():
-                    self._call()  # what may be done between groups is not for an event loop's thread
-                else:
-                    self._pass_on()
-            _tell(told)
+            try:
+                if leads:
+                    with self._lock:
+                        served = ready and not self._queue
+                        if not ready or self._work.untidy():
+                            self._call()  # what may be done between groups is not for an event loop's thread
+                        else:
+                            self._pass_on()
+            finally:
+                _tell(told)
         return served
 
     def close(self) -> None:
@@ -220,9 +222,12 @@ class GroupQueue(Generic[_M]):
             if self._work.untidy():
                 self._work.tidy()
         finally:
-            with self._lock:
-                self._pass_on()
-            if told:
+            try:
+                with self._lock:
+                    if own is not None:
+                        own.leads = False
+                    self._pass_on()
+            finally:
                 _tell(told)
 
     def _pass_on(self) -> None:
@@ -244,18 +249,22 @@ class GroupQueue(Generic[_M]):
 
     def _group(self, own: _Entry[_M] | None, told: list[_Told], *, wait: bool) -> bool:
         """One transaction for what is queued; False, and everything still queued: it would have had to wait."""
-        with self._lock:
-            entries: list[_Entry[_M]] = []
-            size = 0
-            while self._queue and size < _MOST_AT_ONCE:
-                entries.append(self._queue.popleft())
-                size += len(entries[-1].members)
-        if not entries:
-            return True
-        members = entries[0].members if len(entries) == 1 else [m for entry in entries for m in entry.members]
+        entries: list[_Entry[_M]] = []
         outcomes: list[Outcome] = []
-        began = clock.monotonic()
         try:
+            with self._lock:
+                size = 0
+                while self._queue and size < _MOST_AT_ONCE:
+                    entries.append(self._queue.popleft())
+                    size += len(entries[-1].members)
+            if not entries:
+                return True
+            members = (
+                entries[0].members
+                if len(entries) == 1
+                else [member for entry in entries for member in entry.members]
+            )
+            began = clock.monotonic()
             ready = self._work.write(members, outcomes, wait=wait)
         except BaseException:
             self._give_back(entries, own, outcomes, told)

@@ -68,15 +68,18 @@ class Transactions:
         with self.turn:
             if len(members) == 1 and self._write_alone(members[0], outcomes):
                 return True
+            database = None
             try:
                 database = self.database()
                 if not self._begin(database, wait=wait):
                     return False
+                self._write(database, members, outcomes)
             except PerdureError as error:
                 outcomes += [error, *(copy.copy(error) for _ in members[1:])]
-                return True
-            try:
-                self._write(database, members, outcomes)
+            except BaseException:  # a signal in this thread, perhaps between BEGIN and the group
+                if database is not None:
+                    self._end_ours(database)
+                raise
             finally:
                 self._unlock()
             return True
@@ -157,7 +160,8 @@ class Transactions:
 
     def _begin_at_once(self, database: Connection) -> None:
         """The transaction, and whether what is known of the database still holds."""
-        if self._place.path is None and database.in_transaction:
+        self._end_ours(database)
+        if database.in_transaction:
             raise Busy(
                 "a transaction is open on the connection that was given to Perdure. Nothing was written.",
                 operation="commit",
@@ -231,6 +235,11 @@ class Transactions:
                 database.execute(_ROLLBACK)
         except sqlite3.Error:
             log.warning("a transaction could not be rolled back", exc_info=True)
+
+    def _end_ours(self, database: Connection) -> None:
+        """A signal may have left a transaction open; one on a connection that may be a user's is theirs."""
+        if self._place.path is not None and database.in_transaction:
+            self._undo(database)
 
     def _outcome(self, error: Exception, step: str) -> Outcome:
         made = error if isinstance(error, PerdureError) else translated(error, step, self._place.name)

@@ -1,0 +1,135 @@
+"""A signal in the middle of a commit in memory: all of it, or nothing."""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from perdure.storage import memory
+from perdure.storage.contract import (
+    Commit,
+    PruneHistory,
+    RemoveCheckpoint,
+    RemoveRun,
+    RemoveSegments,
+    RemoveStaged,
+    RemoveWrites,
+    RunRow,
+    SegmentRow,
+    StagedRow,
+)
+from perdure.storage.memory import MemoryBackend
+from perdure.testing.backends import checkpoint_of, commit_of, put_of, write_of
+
+WORK = {"_apply", "_seen", "_put", "_place", "_remove", "_chain", "_thread"}
+
+
+def staged_of(id: str) -> StagedRow:
+    return StagedRow("t", "", id, "k", 0, ("n",), "staged", b"v")
+
+
+FIRST = commit_of(
+    checkpoints=[checkpoint_of("t", "1"), checkpoint_of("t", "3", "1")],
+    segments=[SegmentRow("t", 1, n, 1, 1, b"s") for n in range(3)],
+    writes=[write_of("t", "3", "k", 0, b"w")],
+    staged=[staged_of("3")],
+    runs=[RunRow("t", "r0", 5, b"")],
+    items=[put_of("a", b"1"), put_of("b", b"1"), put_of("c", b"1"), put_of("c", None), put_of("e", b"1")],
+)
+SECOND = commit_of(
+    removals=[
+        RemoveWrites("t", "", "3"),
+        RemoveStaged("t", "", "3"),
+        RemoveCheckpoint("t", "", "1"),
+        RemoveRun("t", "r0"),
+        RemoveSegments("t", 1, 2),
+        PruneHistory(FIRST.at + 1, 1000),
+    ],
+    checkpoints=[checkpoint_of("t", "2"), checkpoint_of("t", "4", "3")],
+    segments=[SegmentRow("t", 1, 2, 1, 1, b"anew"), SegmentRow("t", 2, 0, 1, 1, b"s")],
+    writes=[write_of("t", "4", "k", 0, b"w"), write_of("t", "4", "k", -1, b"e")],
+    staged=[staged_of("4")],
+    runs=[RunRow("t", "r1", 5, b"")],
+    items=[
+        put_of("a", b"2"),
+        put_of("a", b"3"),
+        put_of("b", None),
+        put_of("c", b"2"),
+        put_of("d", None),
+        put_of("f", b"1", ("other",)),
+        put_of("e", None),
+    ],
+)
+
+
+def inside(database: MemoryBackend) -> Any:
+    private: dict[str, Any] = vars(database)
+    threads = {
+        name: ({ns: (c.ids, c.rows, c.writes, c.staged) for ns, c in t.chains.items()}, t.logs, t.runs)
+        for name, t in private["_threads"].items()
+    }
+    return threads, {
+        name: private[name]
+        for name in ("_seq", "_versions", "_commits", "_items", "_history", "_ended", "_deleted")
+    }
+
+
+def committed(first: Commit, second: Commit, *, line: int) -> tuple[Any, bool]:
+    """What is there after both, and whether a signal came at that line of the second one's work."""
+    database = MemoryBackend()
+    database.commit(first)
+    left = line
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal left
+        if frame.f_code.co_filename != memory.__file__ or frame.f_code.co_name not in WORK:
+            return trace
+        if event in {"call", "line", "return"}:
+            left -= 1
+            if left == 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        database.commit(second)
+    except KeyboardInterrupt:
+        return inside(database), True
+    finally:
+        sys.settrace(before)
+    return inside(database), False
+
+
+def test_a_signal_at_any_line_of_a_commit_leaves_no_half_of_it() -> None:
+    whole, _ = committed(FIRST, SECOND, line=0)
+    line, came = 1, True
+    while came:
+        found, came = committed(FIRST, SECOND, line=line)
+        assert found == whole, f"event {line}"
+        line += 1
+    assert line > 100
+
+
+def test_a_signal_between_two_databases_leaves_both_in_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, items = MemoryBackend(), MemoryBackend()
+    apply = MemoryBackend._apply  # pyright: ignore[reportPrivateUsage]
+
+    def interrupted(self: MemoryBackend, *arguments: Any) -> None:
+        monkeypatch.undo()
+        apply(self, *arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MemoryBackend, "_apply", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        threads.commit_with(
+            commit_of(checkpoints=[checkpoint_of("t", "1")]), items, commit_of(items=[put_of("a", b"1")])
+        )
+
+    with threads.read() as now, items.read() as beside:
+        assert now.checkpoint("t", "", "1") is not None
+        assert beside.item(put_of("a", b"1").namespace, "a") is not None
