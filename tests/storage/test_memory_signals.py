@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from perdure.storage import memory
+from perdure.storage import memory, memory_texts
 from perdure.storage.contract import (
     Commit,
+    FileItem,
     PruneHistory,
     RemoveCheckpoint,
     RemoveRun,
@@ -22,9 +23,12 @@ from perdure.storage.contract import (
     StagedRow,
 )
 from perdure.storage.memory import MemoryBackend
-from perdure.testing.backends import checkpoint_of, commit_of, put_of, write_of
+from perdure.testing.backends import NOTES, checkpoint_of, commit_of, put_of, write_of
+from perdure.testing.backends.texts import EN, filed_of, text_put
 
-WORK = {"_apply", "_seen", "_put", "_place", "_remove", "_chain", "_thread"}
+WORK = {"_apply", "_seen", "_put", "_place", "_remove", "_chain", "_thread", "_file", "_drop_version"}
+WORK |= {"file", "remove", "_refile", "_put_in", "_take_out"}
+FILES = (memory.__file__, memory_texts.__file__)
 
 
 def staged_of(id: str) -> StagedRow:
@@ -37,7 +41,15 @@ FIRST = commit_of(
     writes=[write_of("t", "3", "k", 0, b"w")],
     staged=[staged_of("3")],
     runs=[RunRow("t", "r0", 5, b"")],
-    items=[put_of("a", b"1"), put_of("b", b"1"), put_of("c", b"1"), put_of("c", None), put_of("e", b"1")],
+    items=[
+        put_of("a", b"1"),
+        put_of("b", b"1"),
+        put_of("c", b"1"),
+        put_of("c", None),
+        put_of("e", b"1"),
+        text_put("t", "tea and tea"),
+        text_put("u", "tea"),
+    ],
 )
 SECOND = commit_of(
     removals=[
@@ -61,7 +73,11 @@ SECOND = commit_of(
         put_of("d", None),
         put_of("f", b"1", ("other",)),
         put_of("e", None),
+        text_put("t", "coffee, no tea"),
+        text_put("u", None),
+        text_put("v", "tea", ("other",)),
     ],
+    filings=[FileItem(NOTES, "nobody", 1, filed_of("tea"))],
 )
 
 
@@ -71,10 +87,36 @@ def inside(database: MemoryBackend) -> Any:
         name: ({ns: (c.ids, c.rows, c.writes, c.staged) for ns, c in t.chains.items()}, t.logs, t.runs)
         for name, t in private["_threads"].items()
     }
-    return threads, {
-        name: private[name]
-        for name in ("_seq", "_versions", "_commits", "_items", "_history", "_ended", "_deleted")
-    }
+    return (
+        threads,
+        {
+            name: private[name]
+            for name in (
+                "_seq",
+                "_versions",
+                "_commits",
+                "_times",
+                "_items",
+                "_history",
+                "_ended",
+                "_deleted",
+                "_before",
+            )
+        },
+        what_words_find(database),
+    )
+
+
+def what_words_find(database: MemoryBackend) -> Any:
+    with database.read() as now:
+        found = [
+            sorted(
+                (*now.rows([ref])[ref][:2], times, length)
+                for ref, times, length in now.postings((), EN, word)
+            )
+            for word in ("tea", "and", "coffee,", "no")
+        ]
+        return found, now.text_totals((), EN), now.terms((), EN, "", 99), now.count("postings")
 
 
 def committed(first: Commit, second: Commit, *, line: int) -> tuple[Any, bool]:
@@ -85,7 +127,7 @@ def committed(first: Commit, second: Commit, *, line: int) -> tuple[Any, bool]:
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
         nonlocal left
-        if frame.f_code.co_filename != memory.__file__ or frame.f_code.co_name not in WORK:
+        if frame.f_code.co_filename not in FILES or frame.f_code.co_name not in WORK:
             return trace
         if event in {"call", "line", "return"}:
             left -= 1
