@@ -5,15 +5,14 @@ Here: URLs and options. Not here: the faces (`checkpoint`, `store`), the databas
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import PurePath
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from perdure.errors import PerdureError
 from perdure.storage.keycheck import check_key
-from perdure.storage.upkeep import keep
+from perdure.storage.upkeep import HISTORY, KeepHistory, checked, keep
 
 if TYPE_CHECKING:
     from perdure.checkpoint.face import BackendSaver
@@ -23,14 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Database", "connect"]
 
-HISTORY: Final = timedelta(days=30)
-
 
 def connect(
     url: str = "sqlite:///perdure.db",
     *,
     encryption: Cipher | bytes | str | None = None,
-    keep_history: timedelta = HISTORY,
+    keep_history: KeepHistory = HISTORY,
 ) -> Database:
     """The database at `url`, opened or made: pass it to `compile`, and threads and memory commit together.
 
@@ -41,10 +38,12 @@ def connect(
         encryption: a 32-byte key (raw or base64), or a `perdure.codec.Cipher`: values are sealed with AES-GCM. Names,
             keys and namespaces stay readable. The same key must be given every time: with another, or with none, an
             encrypted database is refused, and so is a plain one that has data with a key.
-        keep_history: how long replaced and deleted versions of items are kept.
+        keep_history: which versions of items are kept for `history`, `at`, `diff`, `blame` and `revert`: a `timedelta`
+            after they were replaced or deleted; or a number, the newest so many of each item; or `"all"`. Older ones are
+            pruned now and then after writes, a small batch at a time.
 
     Raises:
-        ValueError: the URL cannot be right.
+        ValueError: the URL or `keep_history` cannot be right.
         TypeError: the URL is no string, or `encryption` neither key nor cipher.
         PerdureError: the scheme or an option is not supported (yet).
         StorageError: the file cannot be opened, is no database, was written by a newer Perdure, or the key is not its.
@@ -52,8 +51,7 @@ def connect(
     Opening one file twice in a process gives two handles on one database, however its path is spelt. Use it with
     `with`, or call `close()`.
     """
-    if not isinstance(keep_history, timedelta) or keep_history < timedelta(0):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ValueError(f"keep_history={keep_history!r}: give a timedelta, such as timedelta(days=30).")
+    kept = checked(keep_history)
     cipher = _cipher(encryption)
     backend = _open(url)
     try:
@@ -61,7 +59,7 @@ def connect(
     except BaseException:
         backend.close()
         raise
-    return Database(url, backend, cipher=cipher, keep_history=keep_history)
+    return Database(url, backend, cipher=cipher, keep_history=kept)
 
 
 def _cipher(encryption: Cipher | bytes | str | None) -> Cipher | None:
@@ -123,7 +121,9 @@ class Database:
         backend: the database itself.
     """
 
-    def __init__(self, url: str, backend: Backend, *, cipher: Cipher | None, keep_history: timedelta) -> None:
+    def __init__(
+        self, url: str, backend: Backend, *, cipher: Cipher | None, keep_history: KeepHistory
+    ) -> None:
         """Over an open backend, which `close` closes."""
         self.url = url
         self.backend = backend

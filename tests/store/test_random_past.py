@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import hypothesis.strategies as st
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from perdure.errors import Compacted
-from perdure.storage.contract import PruneHistory, Revision, commit_now
+from perdure.storage.contract import Backend, PruneHistory, PruneVersions, Revision, commit_now
 from perdure.store.base import PutOp
 from perdure.store.face import BackendStore
 from perdure.store.memory import InMemoryStore
@@ -32,6 +32,27 @@ places = st.tuples(one(SPACES), one(("k", "l")))
 values = st.none() | st.builds(lambda n: {"n": n}, st.integers(0, 3))
 
 
+class Gone(NamedTuple):
+    """What `Compacted` said."""
+
+    asked: Revision
+    oldest: Revision
+
+
+def kept_or_compacted(ask: Callable[[], Any]) -> Any:
+    """The answer, or what the error says that is given instead."""
+    try:
+        return ask()
+    except Compacted as error:
+        return Gone(Revision.parse(str(error.asked)), Revision.parse(str(error.oldest)))
+
+
+def backend_of(store: BackendStore) -> Backend:
+    handle = store.__perdure_backend__
+    assert handle is not None
+    return handle.backend
+
+
 class ThePastIsExact(RuleBasedStateMachine):
     """On memory and SQLite side by side, against all states that ever were."""
 
@@ -46,6 +67,7 @@ class ThePastIsExact(RuleBasedStateMachine):
         self.states: list[State] = [{}]  # by commit
         self.updated: dict[Place, int] = {}  # the newest version's time, of deletions too
         self.ended: list[tuple[int, int]] = []  # of every version that ended: when, and by which commit
+        self.deletions: dict[Place, int] = {}  # of items that are gone: where in `ended`
         self.exact_from = 0  # no version that a view from here on needs was ever pruned
 
     def teardown(self) -> None:
@@ -61,7 +83,13 @@ class ThePastIsExact(RuleBasedStateMachine):
             at = max(self.clock.micros(), self.updated.get(place, 0))
             if place in state:
                 self.ended.append((at, commit))
+            if (
+                value is not None and place in self.deletions
+            ):  # a view needs the deletion until the item is back
+                when = self.deletions.pop(place)
+                self.ended[when] = (self.ended[when][0], commit)
             if value is None:
+                self.deletions[place] = len(self.ended)
                 self.ended.append((at, commit))
                 del state[place]
             else:
@@ -84,11 +112,24 @@ class ThePastIsExact(RuleBasedStateMachine):
     def prune(self, seconds: int, limit: int) -> None:
         before = self.clock.micros() + seconds * SECOND
         for store in self.stores:
-            handle = store.__perdure_backend__
-            assert handle is not None
-            handle.backend.commit(commit_now(removals=[PruneHistory(before, limit)]))
+            backend_of(store).commit(commit_now(removals=[PruneHistory(before, limit)]))
         gone = [commit for at, commit in self.ended if at < before]
         self.exact_from = max([self.exact_from, *gone])
+        self.states.append(self.states[-1])
+
+    @rule(where=st.lists(places, unique=True, max_size=3), keep=one((1, 2, 3)), limit=one((1, 2, 1000)))
+    def count_versions(self, where: list[Place], keep: int, limit: int) -> None:
+        before = [[store.history(*place) for place in where] for store in self.stores]
+        for store in self.stores:
+            backend_of(store).commit(commit_now(removals=[PruneVersions(tuple(where), keep, limit)]))
+        after = [[store.history(*place) for place in where] for store in self.stores]
+        for had, has in zip(before, after, strict=True):
+            for versions, left in zip(had, has, strict=True):
+                kept = 0 if keep == 1 and versions and versions[0].deleted else keep
+                assert left == versions[: max(kept, len(versions) - limit)]
+                if len(left) < len(versions):
+                    above = [version.revision for version in versions[: len(left) + 1]]
+                    self.exact_from = max(self.exact_from, *(Revision.parse(at).seq for at in above))
         self.states.append(self.states[-1])
 
     @invariant()
@@ -101,16 +142,13 @@ class ThePastIsExact(RuleBasedStateMachine):
         """Both give the expected answer, or both say that it is not kept, which they may only below `exact_from`."""
         answers: list[Any] = []
         for store in self.stores:
-            try:
-                answers.append(ask(store))
-            except Compacted as error:
-                assert error.asked is not None
-                assert error.oldest is not None
+            answer = kept_or_compacted(lambda store=store: ask(store))
+            answers.append(answer)
+            if isinstance(answer, Gone):
                 assert commit < self.exact_from
-                assert Revision.parse(error.oldest) > Revision.parse(error.asked)
-                answers.append((error.asked, error.oldest))
+                assert answer.oldest > answer.asked
             else:
-                assert answers[-1] == expected
+                assert answer == expected
         assert answers[0] == answers[1]
 
     @rule(data=st.data(), prefix=one(((), *SPACES, ("b",))))
@@ -177,14 +215,11 @@ class ThePastIsExact(RuleBasedStateMachine):
         target, now = self.states[commit], self.states[-1]
         reports: list[Any] = []
         for store in self.stores:
-            try:
-                reports.append(store.revert(since=f"0.{commit}"))
-            except Compacted:
-                assert commit < self.exact_from
-                reports.append(None)
+            reports.append(kept_or_compacted(lambda store=store: store.revert(since=f"0.{commit}")))
         one, other = reports
-        assert (one is None) == (other is None)
-        if one is None:
+        if isinstance(one, Gone):
+            assert one == other
+            assert commit < self.exact_from
             return
         assert (one.revision, one.items) == (other.revision, other.items)
         assert [(c.key, c.reason) for c in one.conflicts] == [(c.key, c.reason) for c in other.conflicts]

@@ -27,6 +27,7 @@ from perdure.storage.contract import (
     Origin,
     Outcome,
     PruneHistory,
+    PruneVersions,
     RemoveCheckpoint,
     RemoveRun,
     RemoveSegments,
@@ -58,6 +59,7 @@ _REMOVALS = (
     RemoveStaged,
     RemoveWrites,
     PruneHistory,
+    PruneVersions,
 )
 
 
@@ -368,8 +370,21 @@ class MemoryBackend:
                 del self._ended[:end]
                 for version in gone:
                     self._drop_version(version)
+            case PruneVersions(items, keep, limit):
+                for namespace, key in items:
+                    self._prune_item(namespace, key, keep, limit)
             case _:  # `_check` let no unknown one in
                 raise AssertionError(removal)
+
+    def _prune_item(self, namespace: Namespace, key: str, keep: int, limit: int) -> None:
+        line = [row for row in self._down(self._newest(namespace, key)) if row is not None]
+        gone: list[tuple[int, int]] = []
+        for place, row in enumerate(line):
+            if place >= keep or (keep == 1 and line[0].value is None):
+                gone.append(((line[place - 1] if place else row).updated_at, row.version))
+        for ended in gone[::-1][: max(limit, 0)]:
+            del self._ended[bisect_left(self._ended, ended)]
+            self._drop_version(ended[1])
 
     def _drop_version(self, version: int) -> None:
         row = self._history.pop(version)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.sqlite_given import Opened, of_connection, of_path
+from perdure.storage.upkeep import KeepHistory, checked
 from perdure.store.base import IndexConfig, NotSupported, TTLConfig
 from perdure.store.face import BackendStore, Opening, refuse_index
 
@@ -28,7 +29,12 @@ class SqliteFace(BackendStore):
 
     @classmethod
     def from_conn_string(
-        cls, conn_string: str, *, index: SqliteIndexConfig | None = None, ttl: TTLConfig | None = None
+        cls,
+        conn_string: str,
+        *,
+        index: SqliteIndexConfig | None = None,
+        ttl: TTLConfig | None = None,
+        keep_history: KeepHistory | None = None,
     ) -> Opening[Self]:
         """A store on the file, to be used with `with` or `async with`; closed when the block ends.
 
@@ -36,26 +42,37 @@ class SqliteFace(BackendStore):
             conn_string: path of the file, made if it is not there; `":memory:"` is a new database in memory.
             index: searching by text arrives with the next release.
             ttl: items that expire arrive with the next release.
+            keep_history: which versions of items are kept (see `perdure.connect`), in the whole database, as long as this
+                process says nothing else; None: as was said before, 30 days if nobody did.
 
         Raises:
+            ValueError: `keep_history` cannot be right.
             StorageError: on entering: the file cannot be opened, or is no database of ours.
             PerdureError: an `index` or a `ttl` was given.
         """
         refuse_later(index, ttl)
+        kept = None if keep_history is None else checked(keep_history)
 
         def make() -> Self:
             store = cls.__new__(cls)
-            SqliteFace.__init__(store, of_path(conn_string))
+            SqliteFace.__init__(store, of_path(conn_string), keep_history=kept)
             return store
 
         return Opening(make)
 
-    def __init__(self, opened: Opened | None, deserializer: Deserializer | None = None) -> None:
+    def __init__(
+        self,
+        opened: Opened | None,
+        deserializer: Deserializer | None = None,
+        *,
+        keep_history: KeepHistory | None = None,
+    ) -> None:
         """Over a backend that was opened for this store."""
         super().__init__(
             None if opened is None else opened.backend,
             ItemCodec(loads=deserializer),
             let_go=None if opened is None else opened.let_go,
+            keep_history=None if keep_history is None else checked(keep_history),
         )
 
 
@@ -72,6 +89,7 @@ class SqliteStore(SqliteFace):
         deserializer: from the stored JSON (bytes) to the value, instead of ours.
         index: searching by text arrives with the next release.
         ttl: items that expire arrive with the next release.
+        keep_history: which versions of items are kept, as in `from_conn_string`.
 
     Raises:
         ValueError: the connection cannot be shared between threads; the message has the line to write instead.
@@ -86,10 +104,11 @@ class SqliteStore(SqliteFace):
         deserializer: Deserializer | None = None,
         index: SqliteIndexConfig | None = None,
         ttl: TTLConfig | None = None,
+        keep_history: KeepHistory | None = None,
     ) -> None:
         """On the connection's database."""
         refuse_later(index, ttl)
-        super().__init__(of_connection(conn), deserializer)
+        super().__init__(of_connection(conn), deserializer, keep_history=keep_history)
 
     def setup(self) -> None:
         """Nothing is left to do: the schema was made when the database was opened."""
