@@ -381,10 +381,11 @@ class MemoryBackend:
         gone: list[tuple[int, int]] = []
         for place, row in enumerate(line):
             if place >= keep or (keep == 1 and line[0].value is None):
-                gone.append(((line[place - 1] if place else row).updated_at, row.version))
-        for ended in gone[::-1][: max(limit, 0)]:
-            del self._ended[bisect_left(self._ended, ended)]
-            self._drop_version(ended[1])
+                ended = row if row.value is None else line[place - 1]  # a deletion ends when it happens
+                gone.append((ended.updated_at, row.version))
+        for when, version in gone[::-1][: max(limit, 0)]:
+            del self._ended[bisect_left(self._ended, (when, version))]
+            self._drop_version(version)
 
     def _drop_version(self, version: int) -> None:
         row = self._history.pop(version)
