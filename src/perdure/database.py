@@ -5,15 +5,14 @@ Here: URLs and options. Not here: the faces (`checkpoint`, `store`), the databas
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import PurePath
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from perdure.errors import PerdureError
 from perdure.storage.keycheck import check_key
-from perdure.storage.upkeep import keep
+from perdure.storage.upkeep import HISTORY, KeepHistory, checked, keep
 
 if TYPE_CHECKING:
     from perdure.checkpoint.face import BackendSaver
@@ -24,14 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Database", "connect"]
 
-HISTORY: Final = timedelta(days=30)
-
 
 def connect(
     url: str = "sqlite:///perdure.db",
     *,
     encryption: Cipher | bytes | str | None = None,
-    keep_history: timedelta = HISTORY,
+    keep_history: KeepHistory = HISTORY,
     index: IndexConfig | None = None,
 ) -> Database:
     """The database at `url`, opened or made: pass it to `compile`, and threads and memory commit together.
@@ -43,12 +40,14 @@ def connect(
         encryption: a 32-byte key (raw or base64), or a `perdure.codec.Cipher`: values are sealed with AES-GCM. Names,
             keys and namespaces stay readable. The same key must be given every time: with another, or with none, an
             encrypted database is refused, and so is a plain one that has data with a key.
-        keep_history: how long replaced and deleted versions of items are kept.
+        keep_history: which versions of items are kept for `history`, `at`, `diff`, `blame` and `revert`: a `timedelta`
+            after they were replaced or deleted; or a number, the newest so many of each item; or `"all"`. Older ones are
+            pruned now and then after writes, a small batch at a time.
         index: what of the items is found by words, and how; by default all texts of a value, in English. An encrypted
             database has no such index.
 
     Raises:
-        ValueError: the URL cannot be right.
+        ValueError: the URL or `keep_history` cannot be right.
         TypeError: the URL is no string, or `encryption` neither key nor cipher.
         PerdureError: the scheme or an option is not supported (yet).
         StorageError: the file cannot be opened, is no database, was written by a newer Perdure, or the key is not its.
@@ -56,8 +55,7 @@ def connect(
     Opening one file twice in a process gives two handles on one database, however its path is spelt. Use it with
     `with`, or call `close()`.
     """
-    if not isinstance(keep_history, timedelta) or keep_history < timedelta(0):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ValueError(f"keep_history={keep_history!r}: give a timedelta, such as timedelta(days=30).")
+    kept = checked(keep_history)
     cipher = _cipher(encryption)
     backend = _open(url)
     try:
@@ -65,7 +63,7 @@ def connect(
     except BaseException:
         backend.close()
         raise
-    return Database(url, backend, cipher=cipher, keep_history=keep_history, index=index)
+    return Database(url, backend, cipher=cipher, keep_history=kept, index=index)
 
 
 def _cipher(encryption: Cipher | bytes | str | None) -> Cipher | None:
@@ -133,7 +131,7 @@ class Database:
         backend: Backend,
         *,
         cipher: Cipher | None,
-        keep_history: timedelta,
+        keep_history: KeepHistory,
         index: IndexConfig | None = None,
     ) -> None:
         """Over an open backend, which `close` closes."""

@@ -25,6 +25,7 @@ from perdure.storage.contract import (
     Namespace,
     Origin,
     PruneHistory,
+    PruneVersions,
     PutItem,
     RemoveCheckpoint,
     RemoveSegments,
@@ -118,6 +119,12 @@ removals = st.one_of(
     st.builds(RemoveStaged, one(THREADS), one(NS), one(IDS)),
     st.builds(RemoveWrites, one(THREADS), one(NS), one(IDS)),
     st.builds(PruneHistory, st.integers(0, 300), st.integers(0, 5)),
+    st.builds(
+        PruneVersions,
+        st.lists(st.tuples(one(SPACES), one(KEYS)), max_size=3).map(tuple),
+        st.integers(1, 3),
+        st.integers(0, 4),
+    ),
 )
 rows = st.fixed_dictionaries(
     {

@@ -359,7 +359,7 @@ class OwnChain:
         if parts.rows:
             self.expected, self.standing, self._rests = self.rows.parent, revision, ()
         if operations and self.memory.backend is not None:
-            wrote(self.memory.backend, len(operations))
+            wrote(self.memory.backend, operations)
 
     async def _send_with_memory(self, parts: Parts, operations: Sequence[Operation]) -> Revision | None:
         if self.memory.backend is not self.backend and not self._pair():

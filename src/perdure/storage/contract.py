@@ -271,8 +271,26 @@ class PruneHistory(NamedTuple):
     limit: int = 1000
 
 
+class PruneVersions(NamedTuple):
+    """Of each of these items all but the newest `keep` versions go, at most `limit`, oldest first; live ones stay.
+
+    A deletion is a version, except that nothing is kept of an item that is gone where `keep` is 1.
+    """
+
+    items: tuple[tuple[Namespace, str], ...]
+    keep: int  # at least 1
+    limit: int = 1000  # of each item
+
+
 Removal: TypeAlias = (
-    RemoveThread | RemoveCheckpoint | RemoveRun | RemoveSegments | RemoveStaged | RemoveWrites | PruneHistory
+    RemoveThread
+    | RemoveCheckpoint
+    | RemoveRun
+    | RemoveSegments
+    | RemoveStaged
+    | RemoveWrites
+    | PruneHistory
+    | PruneVersions
 )
 
 

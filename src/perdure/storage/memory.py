@@ -29,6 +29,7 @@ from perdure.storage.contract import (
     Outcome,
     Posting,
     PruneHistory,
+    PruneVersions,
     PutItem,
     RemoveCheckpoint,
     RemoveRun,
@@ -67,6 +68,7 @@ _REMOVALS = (
     RemoveStaged,
     RemoveWrites,
     PruneHistory,
+    PruneVersions,
 )
 
 
@@ -393,8 +395,24 @@ class MemoryBackend:
                 for version in gone:
                     self._drop_version(version)
                 del self._ended[:end]
+            case PruneVersions(items, keep, limit):
+                for namespace, key in items:
+                    self._prune_item(namespace, key, keep, limit)
             case _:  # `_check` let no unknown one in
                 raise AssertionError(removal)
+
+    def _prune_item(self, namespace: Namespace, key: str, keep: int, limit: int) -> None:
+        line = [row for row in self._down(self._newest(namespace, key)) if row is not None]
+        gone: list[tuple[int, int]] = []
+        for place, row in enumerate(line):
+            if place >= keep or (keep == 1 and line[0].value is None):
+                ended = row if row.value is None else line[place - 1]  # a deletion ends when it happens
+                gone.append((ended.updated_at, row.version))
+        for when, version in gone[::-1][: max(limit, 0)]:
+            at = bisect_left(self._ended, (when, version))
+            if self._ended[at : at + 1] == [(when, version)]:
+                del self._ended[at]
+            self._drop_version(version)
 
     def _drop_version(self, version: int) -> None:
         """Done again, it changes nothing."""

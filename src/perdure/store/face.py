@@ -36,7 +36,7 @@ from perdure.storage.item_store import Change, FaceHandle, ItemStore
 from perdure.storage.reverting import Reverted, Reverting, undoing
 from perdure.storage.staging import ANY, Operation, read_item
 from perdure.storage.text.settings import filer_of
-from perdure.storage.upkeep import wrote
+from perdure.storage.upkeep import KeepHistory, keep, wrote
 from perdure.store.base import Item, NotSupported
 from perdure.store.runs import runs_in
 
@@ -70,6 +70,7 @@ class BackendStore(ItemStore):
         backend: where the items are; None if that is not known yet.
         codec: the encoding of their values.
         let_go: called once by `close`.
+        keep_history: which versions of its items are kept; None: as was said before, 30 days if nobody did.
     """
 
     def __init__(
@@ -78,10 +79,14 @@ class BackendStore(ItemStore):
         codec: ItemCodec | None = None,
         *,
         let_go: Callable[[], object] | None = None,
+        keep_history: KeepHistory | None = None,
     ) -> None:
         """Over an open backend."""
         super().__init__(codec or codec_of(None))
-        self._opened: Backend | None = backend
+        self._keep_history: KeepHistory | None = keep_history
+        self._opened: Backend | None = None
+        if backend is not None:
+            self._open(backend)
         self._let_go = let_go
         self._closed = False
 
@@ -150,6 +155,12 @@ class BackendStore(ItemStore):
             )
         return self._opened
 
+    def _open(self, backend: Backend) -> None:
+        """The items are there from now on."""
+        self._opened = backend
+        if self._keep_history is not None:
+            keep(backend, self._keep_history)
+
     def _here(self) -> ItemStore:
         task = CURRENT.get()
         if task is None or self._opened is None:
@@ -168,12 +179,12 @@ class BackendStore(ItemStore):
     def _write(self, operations: list[Operation]) -> None:
         backend = self._backend()
         outcome.commit(backend, _commit(operations))
-        wrote(backend, len(operations))
+        wrote(backend, operations)
 
     async def _awrite(self, operations: list[Operation]) -> None:
         backend = self._backend()
         await _committed(backend, _commit(operations))
-        wrote(backend, len(operations))
+        wrote(backend, operations)
 
     def _update(self, namespace: Namespace, key: str, fn: Change) -> Item | None:
         change = self._on_bytes(namespace, key, fn)
@@ -190,7 +201,7 @@ class BackendStore(ItemStore):
             try:
                 backend = self._backend()
                 revision = outcome.commit(backend, _commit([operation]))
-                wrote(backend, 1)
+                wrote(backend, [operation])
             except VersionConflict:
                 if attempt + 1 == TRIES:
                     raise
@@ -208,7 +219,7 @@ class BackendStore(ItemStore):
             try:
                 backend = self._backend()
                 revision = outcome.commit(backend, plan.commit())
-                wrote(backend, len(plan.puts))
+                wrote(backend, plan.puts)
             except VersionConflict:
                 if attempt + 1 == TRIES:
                     raise

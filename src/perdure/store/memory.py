@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.memory import MemoryBackend
+from perdure.storage.upkeep import KeepHistory, checked
 from perdure.store.base import IndexConfig
 from perdure.store.face import BackendStore, codec_of
 
@@ -22,8 +23,10 @@ class InMemoryStore(BackendStore):
         index: what of the items is found by words, and how; by default all texts of a value, in English.
         backend: the data to look at, shared with others that look at it; by default data of its own.
         codec: the encoding of the values, with how they are filed; `index` says nothing then.
+        keep_history: which versions of items are kept (see `perdure.connect`); None: 30 days.
 
     Raises:
+        ValueError: `keep_history` cannot be right.
         QueryError: an `index` that cannot be right.
     """
 
@@ -33,12 +36,14 @@ class InMemoryStore(BackendStore):
         index: IndexConfig | None = None,
         backend: MemoryBackend | None = None,
         codec: ItemCodec | None = None,
+        keep_history: KeepHistory | None = None,
     ) -> None:
         """Empty, unless a backend with data is given."""
         if codec is None:
             codec = codec_of(index)
+        kept = None if keep_history is None else checked(keep_history)
         if backend is None:
             own = MemoryBackend()
-            super().__init__(own, codec, let_go=own.close)
+            super().__init__(own, codec, let_go=own.close, keep_history=kept)
         else:
-            super().__init__(backend, codec)
+            super().__init__(backend, codec, keep_history=kept)

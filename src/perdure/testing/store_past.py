@@ -44,6 +44,7 @@ def a_history_tells_every_version(store: ItemStore) -> None:
     assert marks == sorted(marks, reverse=True)
     assert store.history(NOTES, "tea", limit=1) == versions[:1]
     assert store.history(NOTES, "never") == []
+    bad: Any
     for bad in (0, -1, True, "2"):
         _raises(QueryError, lambda limit=bad: store.history(NOTES, "tea", limit=limit))
 
@@ -133,7 +134,9 @@ def a_moment_is_a_revision_or_a_time(store: ItemStore) -> None:
     assert n(BEGIN + timedelta(hours=1)) == n(BEGIN + timedelta(days=1)) == n(second) == 2
     elsewhere = (BEGIN + timedelta(minutes=30)).astimezone(tz=None)
     assert n(elsewhere) == 1
-    for bad in (BEGIN.replace(tzinfo=None), "yesterday", "0.999999", "7.1", "0.-1", 5, None, {}):
+    nowhere: dict[str, Any] = {}
+    bad: Any
+    for bad in (BEGIN.replace(tzinfo=None), "yesterday", "0.999999", "7.1", "0.-1", 5, None, nowhere):
         _raises(QueryError, lambda moment=bad: store.at(moment))
     _raises(QueryError, lambda: store.at({"configurable": {"thread_id": "t", "checkpoint_id": "no such"}}))
 

@@ -141,6 +141,27 @@ SELECT n.name, i.key
 
 -- ---- what the writer says
 
+-- name: versions_beyond
+-- ?1 namespace, ?2 key, ?3 how many are kept, ?4 limit. Older versions of the item, oldest first, and whether one is its newest:
+-- its deletion, where one is kept. One seek a version.
+WITH RECURSIVE line (item, version, before, place, gone) AS (
+    SELECT i.id, v.version, v.before, 0, ?3 = 1 AND i.alive = 0
+      FROM perdure_namespaces n
+      JOIN perdure_items i ON i.id >> 32 = +n.no AND i.key = ?2
+      JOIN perdure_versions v ON v.version = i.version
+     WHERE n.name = ?1
+  UNION ALL
+    SELECT line.item, v.version, v.before, line.place + 1, line.gone
+      FROM line
+      JOIN perdure_versions v ON v.version = line.before
+)
+SELECT line.version, line.item, line.place = 0
+  FROM line
+ WHERE line.place >= ?3
+    OR line.gone
+ ORDER BY line.version
+ LIMIT ?4;
+
 -- name: raise_floor
 -- ?1 seq. Of older commits deleted items may be gone. One seek.
 INSERT INTO perdure_floor (one, seq) VALUES (1, ?1)

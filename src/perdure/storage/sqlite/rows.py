@@ -21,6 +21,7 @@ from perdure.storage.contract import (
     ItemIs,
     Namespace,
     PruneHistory,
+    PruneVersions,
     PutItem,
     Removal,
     RemoveCheckpoint,
@@ -275,6 +276,8 @@ class Prepared:
                 fits(log, start)
             case PruneHistory(before, limit):
                 fits(before, limit)
+            case PruneVersions(_, keep, limit):
+                fits(keep, limit)
             case RemoveThread() | RemoveCheckpoint() | RemoveRun():
                 pass
             case _:

@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from perdure.codec import text_to_bytes
+from perdure.codec import encode_namespace, text_to_bytes
 from perdure.errors import PerdureError, StorageError
 from perdure.storage.contract import (
     CheckpointIs,
     ItemIs,
     Outcome,
     PruneHistory,
+    PruneVersions,
     RemoveCheckpoint,
     RemoveRun,
     RemoveSegments,
@@ -521,7 +522,11 @@ class GroupWriter:
             case RemoveSegments(thread, log, start):
                 self._remove_segments(text_to_bytes(thread), log, start)
             case PruneHistory(before, limit):
-                self._prune(before, limit)
+                self._drop_versions(self._ask("ended_versions", before, max(limit, 0)))
+            case PruneVersions(items, keep, limit):
+                for namespace, key in items:
+                    where = encode_namespace(namespace), text_to_bytes(key)
+                    self._drop_versions(self._ask("versions_beyond", *where, keep, max(limit, 0)))
             case _:  # the others are gathered; `Prepared` let no unknown one in
                 raise AssertionError(removal)
         seq, last = self._known.seq, self._known.last
@@ -555,9 +560,6 @@ class GroupWriter:
         for _, _, place in self._ask_many("find_logs", [(number, log)]):
             self._ask("remove_segments", (place << 32) + min(max(start, 0), _LOW + 1), (place + 1) << 32)
             self._ask("remove_empty_log", number, log, place)
-
-    def _prune(self, before: int, limit: int) -> None:
-        self._drop_versions(self._ask("ended_versions", before, max(limit, 0)))
 
     def _drop_versions(self, gone: list[tuple[Any, ...]]) -> None:
         """Versions that are kept no more, as rows of (version, item, whether it is the item's newest: its deletion)."""

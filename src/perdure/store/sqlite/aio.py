@@ -10,6 +10,7 @@ from perdure.errors import StorageError
 from perdure.storage.contract import Backend
 from perdure.storage.sqlite_given import AsyncConnection, is_async, of_async_connection, of_connection
 from perdure.storage.staging import Operation
+from perdure.storage.upkeep import KeepHistory
 from perdure.store.base import TTLConfig
 from perdure.store.face import codec_of
 from perdure.store.sqlite.base import Deserializer, SqliteFace, SqliteIndexConfig, refuse_later
@@ -32,6 +33,7 @@ class AsyncSqliteStore(SqliteFace):
         deserializer: from the stored JSON (bytes) to the value, instead of ours.
         index: what of the items is found by words, and how; by default all texts of a value, in English.
         ttl: items that expire arrive with the next release.
+        keep_history: which versions of items are kept, as in `from_conn_string`.
 
     Raises:
         ValueError: the connection cannot be shared between threads; the message has the line to write instead.
@@ -48,16 +50,17 @@ class AsyncSqliteStore(SqliteFace):
         deserializer: Deserializer | None = None,
         index: SqliteIndexConfig | None = None,
         ttl: TTLConfig | None = None,
+        keep_history: KeepHistory | None = None,
     ) -> None:
         """On the connection's database."""
         refuse_later(ttl)
         codec = codec_of(index, loads=deserializer)
         if is_async(conn):
-            super().__init__(None, codec)
+            super().__init__(None, codec, keep_history=keep_history)
             self._given = conn
             self._asking: asyncio.Task[None] | None = None
         else:
-            super().__init__(of_connection(conn), codec)
+            super().__init__(of_connection(conn), codec, keep_history=keep_history)
 
     async def setup(self) -> None:
         """The database is open and has its schema. Again: nothing."""
@@ -101,7 +104,8 @@ class AsyncSqliteStore(SqliteFace):
         if self._closed:
             opened.let_go()
         else:
-            self._let_go, self._opened = opened.let_go, opened.backend
+            self._let_go = opened.let_go
+            self._open(opened.backend)
 
     async def _aside(self, work: Callable[[], T]) -> T:
         await self._ready()

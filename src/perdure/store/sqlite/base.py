@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.sqlite_given import Opened, of_connection, of_path
+from perdure.storage.upkeep import KeepHistory, checked
 from perdure.store.base import IndexConfig, NotSupported, TTLConfig
 from perdure.store.face import BackendStore, Opening, codec_of
 
@@ -28,7 +29,12 @@ class SqliteFace(BackendStore):
 
     @classmethod
     def from_conn_string(
-        cls, conn_string: str, *, index: SqliteIndexConfig | None = None, ttl: TTLConfig | None = None
+        cls,
+        conn_string: str,
+        *,
+        index: SqliteIndexConfig | None = None,
+        ttl: TTLConfig | None = None,
+        keep_history: KeepHistory | None = None,
     ) -> Opening[Self]:
         """A store on the file, to be used with `with` or `async with`; closed when the block ends.
 
@@ -36,27 +42,34 @@ class SqliteFace(BackendStore):
             conn_string: path of the file, made if it is not there; `":memory:"` is a new database in memory.
             index: what of the items is found by words, and how; by default all texts of a value, in English.
             ttl: items that expire arrive with the next release.
+            keep_history: which versions of items are kept (see `perdure.connect`), in the whole database, as long as this
+                process says nothing else; None: as was said before, 30 days if nobody did.
 
         Raises:
+            ValueError: `keep_history` cannot be right.
             StorageError: on entering: the file cannot be opened, or is no database of ours.
             PerdureError: an `index` that cannot be right, or a `ttl`.
         """
         refuse_later(ttl)
         codec = codec_of(index)
+        kept = None if keep_history is None else checked(keep_history)
 
         def make() -> Self:
             store = cls.__new__(cls)
-            SqliteFace.__init__(store, of_path(conn_string), codec)
+            SqliteFace.__init__(store, of_path(conn_string), codec, keep_history=kept)
             return store
 
         return Opening(make)
 
-    def __init__(self, opened: Opened | None, codec: ItemCodec) -> None:
+    def __init__(
+        self, opened: Opened | None, codec: ItemCodec, *, keep_history: KeepHistory | None = None
+    ) -> None:
         """Over a backend that was opened for this store."""
         super().__init__(
             None if opened is None else opened.backend,
             codec,
             let_go=None if opened is None else opened.let_go,
+            keep_history=None if keep_history is None else checked(keep_history),
         )
 
 
@@ -73,6 +86,7 @@ class SqliteStore(SqliteFace):
         deserializer: from the stored JSON (bytes) to the value, instead of ours.
         index: what of the items is found by words, and how; by default all texts of a value, in English.
         ttl: items that expire arrive with the next release.
+        keep_history: which versions of items are kept, as in `from_conn_string`.
 
     Raises:
         ValueError: the connection cannot be shared between threads; the message has the line to write instead.
@@ -87,11 +101,12 @@ class SqliteStore(SqliteFace):
         deserializer: Deserializer | None = None,
         index: SqliteIndexConfig | None = None,
         ttl: TTLConfig | None = None,
+        keep_history: KeepHistory | None = None,
     ) -> None:
         """On the connection's database."""
         refuse_later(ttl)
         codec = codec_of(index, loads=deserializer)  # before anything is opened
-        super().__init__(of_connection(conn), codec)
+        super().__init__(of_connection(conn), codec, keep_history=keep_history)
 
     def setup(self) -> None:
         """Nothing is left to do: the schema was made when the database was opened."""

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from perdure.errors import Compacted
-from perdure.storage.contract import Backend, Namespace, Origin, PruneHistory, PutItem, Revision
+from perdure.storage.contract import (
+    Backend,
+    Namespace,
+    Origin,
+    PruneHistory,
+    PruneVersions,
+    PutItem,
+    Revision,
+)
 from perdure.testing import hostile
 from perdure.testing.backends.kit import NOTES, Make, commit_of, opened, put_of, raised
 
@@ -148,6 +156,31 @@ def check_a_deletion_that_was_pruned_in_the_middle_is_remembered(make: Make) -> 
                 error = raised(Compacted, lambda at=revision: now.item_at(NOTES, "k", at))
                 assert error.oldest == str(revisions[2])
                 raised(Compacted, lambda at=revision: now.items_at(NOTES, at, None, 9))
+
+
+def check_versions_of_an_item_are_pruned_by_number(make: Make) -> None:
+    """The newest stay, oldest go first; a deletion counts; of what is gone nothing stays where one is kept."""
+    with opened(make) as db:
+        for at, key, value in (
+            (1, "a", b"1"), (2, "a", b"2"), (3, "a", None), (4, "a", b"3"), (5, "gone", b"1"), (6, "gone", None), (7, "b", b"1"),
+        ):  # fmt: skip
+            db.commit(commit_of(at, items=[put_of(key, value)]))
+        a, gone, b = ((NOTES, key) for key in ("a", "gone", "b"))
+
+        def left(where: tuple[Namespace, str]) -> list[bytes | None]:
+            with db.read() as now:
+                return [row.value for row in now.history(*where, 9).versions]
+
+        db.commit(commit_of(removals=[PruneVersions((a, gone, b, (NOTES, "never")), 2, limit=1)]))
+        assert (left(a), left(gone), left(b)) == ([b"3", None, b"2"], [None, b"1"], [b"1"])
+        db.commit(commit_of(removals=[PruneVersions((a, gone), 2)]))
+        assert (left(a), left(gone)) == ([b"3", None], [None, b"1"])
+        db.commit(commit_of(removals=[PruneVersions((a, gone, b), 1)]))
+        assert (left(a), left(gone), left(b)) == ([b"3"], [], [b"1"])
+        with db.read() as now:
+            assert (now.count("items"), now.count("history"), now.floor()) == (2, 2, Revision(0, 6))
+        db.commit(commit_of(removals=[PruneHistory(1_000)]))  # nothing that ended is left
+        assert (left(a), left(b)) == ([b"3"], [b"1"])
 
 
 def check_a_moment_has_a_revision(make: Make) -> None:
