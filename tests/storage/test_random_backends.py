@@ -17,6 +17,7 @@ from perdure.storage.contract import (
     Backend,
     CheckpointRow,
     Commit,
+    Embedded,
     Filed,
     FileItem,
     HeadIs,
@@ -103,6 +104,8 @@ filed = st.builds(
     one(ANALYSES),
     st.dictionaries(one(WORDS), st.integers(1, 3), max_size=3),
 )
+MODELS = ("m", "n")
+embedded = st.builds(Embedded, one(MODELS), one((b"", b"1234", b"12345678")))
 puts = st.builds(
     PutItem,
     one(SPACES),
@@ -111,6 +114,7 @@ puts = st.builds(
     origins,
     st.none() | filed,
     one((None, None, (), ("a", "b.c"))),
+    st.none() | embedded,
 )
 removals = st.one_of(
     st.builds(RemoveThread, one(THREADS)),
@@ -141,7 +145,7 @@ kinds = one(("right", "right", "wrong"))
 expectations = st.tuples(
     few(st.tuples(chains, kinds)),
     few(st.tuples(one(SPACES), one(KEYS), kinds)),
-    few(st.tuples(one(SPACES), one(KEYS), kinds, st.none() | filed)),
+    few(st.tuples(one(SPACES), one(KEYS), kinds, st.none() | filed, st.none() | embedded)),
 )
 
 
@@ -172,8 +176,8 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
                     ItemIs(space, key, self.version(now, space, key, kind)) for space, key, kind in items
                 ]
                 filings = [
-                    FileItem(space, key, self.version(now, space, key, kind) or -1, how)
-                    for space, key, kind, how in filed
+                    FileItem(space, key, self.version(now, space, key, kind) or -1, *how)
+                    for space, key, kind, *how in filed
                 ]
                 found.append(Commit(id, at, heads=expected, versions=versions, filings=filings, **fields))
         return found
@@ -262,6 +266,19 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
 
         self.both(answer)
 
+    @rule(space=one(((), *SPACES, ("b",))), model=one(MODELS), after=st.integers(0, 20))
+    def find_vectors(self, space: Namespace, model: str, after: int) -> None:
+        def answer(now: Snapshot) -> Any:
+            found: list[Any] = []
+            for number, items, changed in now.vector_spaces(space, model):
+                rows = now.vectors(number, model, after)
+                named = now.rows([ref for ref, _ in rows])
+                assert len(now.embedded(number, model)) == items
+                found.append((items, changed, sorted((*named[ref][:2], data) for ref, data in rows)))
+            return found
+
+        self.both(answer)
+
     @rule(after=st.integers(0, 40), limit=st.integers(1, 9))
     def read_changes(self, after: int, limit: int) -> None:
         self.both(lambda now: self.plain(now, now.changes(Revision(0, after), limit)))
@@ -307,7 +324,17 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
     @invariant()
     def they_remember_the_same(self) -> None:
         def everything(now: Snapshot) -> Any:
-            tables = ("checkpoints", "segments", "writes", "staged", "items", "history", "runs", "postings")
+            tables = (
+                "checkpoints",
+                "segments",
+                "writes",
+                "staged",
+                "items",
+                "history",
+                "runs",
+                "postings",
+                "vectors",
+            )
             return (
                 now.revision(),
                 [now.count(table) for table in tables],

@@ -128,6 +128,13 @@ class Filed(NamedTuple):
     length: int  # terms in all
 
 
+class Embedded(NamedTuple):
+    """What a search by meaning finds of an item: its vectors, made before the commit."""
+
+    model: str  # names what made them: vectors of two names are never compared
+    data: bytes  # their components one after the other, float32, least byte first; empty: nothing to find
+
+
 class PutItem(NamedTuple):
     """The item has this value from this commit on; `value=None`: it is gone. Each one is a version of its own."""
 
@@ -137,6 +144,7 @@ class PutItem(NamedTuple):
     origin: Origin = Origin()
     filed: Filed | None = None  # None: no search by words finds it until it is filed
     paths: tuple[str, ...] | None = None  # what of it is to be found; (): nothing; None: what the store says
+    embedded: Embedded | None = None  # None: no search by meaning finds it until it is embedded
 
 
 class FileItem(NamedTuple):
@@ -146,6 +154,7 @@ class FileItem(NamedTuple):
     key: str
     version: int
     filed: Filed | None
+    embedded: Embedded | None = None
 
 
 class ItemRow(NamedTuple):
@@ -172,6 +181,14 @@ class TextTotals(NamedTuple):
 
 Posting: TypeAlias = tuple[int, int, int]
 """A term in an item: what the item is called (see `Snapshot.rows`), how often the term stands there, the item's length."""
+
+
+class VectorSpace(NamedTuple):
+    """One namespace's vectors of one model."""
+
+    space: int  # what the namespace is called in this database
+    items: int  # that have any
+    changed: int  # seq of the last commit that changed any
 
 
 class History(NamedTuple):
@@ -453,6 +470,18 @@ class Snapshot(Protocol):
         """How many terms each live item is filed with under this index; those that have none are left out."""
         ...
 
+    def vector_spaces(self, prefix: Namespace, model: str) -> list[VectorSpace]:
+        """Namespaces of the subtree with vectors of this model, by namespace. One range of namespaces."""
+        ...
+
+    def vectors(self, space: int, model: str, after: int) -> list[tuple[int, bytes]]:
+        """(item, its vectors) of the namespace, by item; only those written by a commit later than seq `after`."""
+        ...
+
+    def embedded(self, space: int, model: str) -> list[int]:
+        """The items of the namespace that have vectors, in order: as `vectors`, without them."""
+        ...
+
     def revision_at(self, at: int) -> Revision:
         """The greatest revision whose commit was made at or before `at` (microseconds); `Revision(epoch, 0)`: none was.
 
@@ -500,7 +529,7 @@ class Snapshot(Protocol):
         ...
 
     def count(self, table: str) -> int:
-        """Rows of `checkpoints | segments | writes | staged | items | history | runs | postings`: for tests and `db stats`."""
+        """Rows of `checkpoints | segments | writes | staged | items | history | runs | postings | vectors`: for tests and `db stats`."""
         ...
 
 

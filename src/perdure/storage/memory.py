@@ -21,6 +21,7 @@ from perdure.storage.contract import (
     CheckpointIs,
     CheckpointRow,
     Commit,
+    Embedded,
     Filed,
     FileItem,
     History,
@@ -44,6 +45,7 @@ from perdure.storage.contract import (
     StagedRow,
     TextTotals,
     ThreadIs,
+    VectorSpace,
     WriteRow,
     compacted,
     stale_checkpoint,
@@ -51,11 +53,12 @@ from perdure.storage.contract import (
     version_conflict,
 )
 from perdure.storage.memory_texts import Texts
+from perdure.storage.memory_vectors import Vectors
 
 _R = TypeVar("_R", str, tuple[int, int], SegmentRow)
 _Put: TypeAlias = tuple[
-    ItemRow | None, ItemRow | None, Filed | None
-]  # an item as it stood, as it is now, how it is filed
+    ItemRow | None, ItemRow | None, Filed | None, Embedded | None
+]  # as it stood, as it is now
 _names = count(1)
 _forks = (
     object()
@@ -122,6 +125,7 @@ class MemoryBackend:
             tuple[Namespace, str], ItemRow
         ] = {}  # the deletions of items that are gone, while kept
         self._texts = Texts()
+        self._vectors = Vectors()
         self._before: dict[int, int] = {}  # of a version that replaced one: that one, kept or not
         self._floor = 0  # seq of the last deletion that is kept no more
         self._closed = False
@@ -313,14 +317,14 @@ class MemoryBackend:
             puts.append(self._seen(item, commit.at, revision))
             self._put(*puts[-1])
         for filing in commit.filings:
-            self._file(filing)
+            self._file(filing, revision)
 
     def _seen(self, put: PutItem, at: int, revision: Revision) -> _Put:
         """The item as it stands, and as it is to be. Changes nothing."""
-        namespace, key, value, origin, filed, paths = put
+        namespace, key, value, origin, filed, paths, embedded = put
         live = self._items.get(namespace, {}).get(key)
         if live is None and value is None:
-            return None, None, None  # deleting what isn't there changes nothing
+            return None, None, None, None  # deleting what isn't there changes nothing
         before = live or self._deleted.get((namespace, key))
         updated = max(at, before.updated_at) if before else at
         created = live.created_at if live else updated
@@ -329,9 +333,11 @@ class MemoryBackend:
             self._before[version] = before.version
         paths = None if value is None else paths
         row = ItemRow(namespace, key, value, created, updated, version, revision, origin, paths)
-        return live, row, filed
+        return live, row, filed, embedded
 
-    def _put(self, live: ItemRow | None, row: ItemRow | None, filed: Filed | None) -> None:
+    def _put(
+        self, live: ItemRow | None, row: ItemRow | None, filed: Filed | None, embedded: Embedded | None
+    ) -> None:
         """Done again, it changes nothing."""
         if row is None:
             return
@@ -343,6 +349,7 @@ class MemoryBackend:
         if row.value is None:
             _place(self._ended, (row.updated_at, row.version))
             self._deleted[where] = row
+            self._embed(where, None, row.revision)
             self._texts.remove(where)
             self._items.get(namespace, {}).pop(key, None)
             if not self._items.get(namespace):
@@ -351,11 +358,19 @@ class MemoryBackend:
             self._deleted.pop(where, None)
             self._items.setdefault(namespace, {})[key] = row
             self._texts.file(where, filed, to_find=row.paths != ())
+            self._embed(where, None if row.paths == () else embedded, row.revision)
 
-    def _file(self, filing: FileItem) -> None:
+    def _embed(self, where: tuple[Namespace, str], embedded: Embedded | None, revision: Revision) -> None:
+        ref = self._texts.ref(where)
+        if ref is not None:
+            self._vectors.put(ref, where[0], embedded, revision.seq)
+
+    def _file(self, filing: FileItem, revision: Revision) -> None:
         live = self._items.get(filing.namespace, {}).get(filing.key)
         if live is not None and live.version == filing.version:
-            self._texts.file((filing.namespace, filing.key), filing.filed, to_find=live.paths != ())
+            where = filing.namespace, filing.key
+            self._texts.file(where, filing.filed, to_find=live.paths != ())
+            self._embed(where, None if live.paths == () else filing.embedded, revision)
 
     def _thread(self, thread: str) -> _Thread:
         return self._threads.get(thread) or self._threads.setdefault(thread, _Thread())
@@ -628,6 +643,17 @@ class _MemorySnapshot:
     def text_lengths(self, refs: Sequence[int], index: str) -> dict[int, int]:
         return self._db._texts.lengths(refs, index)  # pyright: ignore[reportPrivateUsage]
 
+    def vector_spaces(self, prefix: Namespace, model: str) -> list[VectorSpace]:
+        return self._db._vectors.spaces(prefix, model)  # pyright: ignore[reportPrivateUsage]
+
+    def vectors(self, space: int, model: str, after: int) -> list[tuple[int, bytes]]:
+        del model  # a space has one
+        return self._db._vectors.rows(space, after)  # pyright: ignore[reportPrivateUsage]
+
+    def embedded(self, space: int, model: str) -> list[int]:
+        del model
+        return self._db._vectors.refs(space)  # pyright: ignore[reportPrivateUsage]
+
     def revision_at(self, at: int) -> Revision:
         times = self._db._times  # pyright: ignore[reportPrivateUsage]
         return Revision(0, next((seq for seq in range(len(times), 0, -1) if times[seq - 1] <= at), 0))
@@ -715,6 +741,8 @@ class _MemorySnapshot:
                 return sum(map(len, self._db._items.values()))  # pyright: ignore[reportPrivateUsage]
             case "postings":
                 return self._db._texts.count()  # pyright: ignore[reportPrivateUsage]
+            case "vectors":
+                return self._db._vectors.count()  # pyright: ignore[reportPrivateUsage]
             case "history":
                 return len(self._db._history)  # pyright: ignore[reportPrivateUsage]
             case _:

@@ -112,7 +112,8 @@ CREATE TABLE perdure_namespaces (
 
 -- id: number of the namespace << 32 | n. version: the item's newest; alive = 0: that is its deletion, and the row stays
 -- until the history of the item is pruned. idx, length: how the live one is filed (`perdure_indexes`), with how many terms;
--- NULL: it is not to be found. paths: what of it is, as JSON; NULL: what the store says.
+-- NULL: it is not to be found. paths: what of it is, as JSON; NULL: what the store says. model: what made its
+-- vectors (`perdure_indexes`); NULL: it has none.
 CREATE TABLE perdure_items (
   id INTEGER PRIMARY KEY,
   key BLOB NOT NULL,
@@ -120,7 +121,8 @@ CREATE TABLE perdure_items (
   alive INTEGER NOT NULL,
   idx INTEGER,
   length INTEGER,
-  paths BLOB
+  paths BLOB,
+  model INTEGER
 ) STRICT;
 
 CREATE UNIQUE INDEX perdure_items_by_key ON perdure_items (id >> 32, key);
@@ -185,3 +187,23 @@ CREATE TABLE perdure_floor (
   one INTEGER PRIMARY KEY CHECK (one = 1),
   seq INTEGER NOT NULL
 ) STRICT;
+
+-- What a search by meaning finds: the vectors of a live item one after the other, float32, least byte first. seq: of the
+-- commit that wrote them, so that a matrix in memory learns what is new. With a row id the values stay off the index.
+CREATE TABLE perdure_vectors (
+  item INTEGER PRIMARY KEY,
+  model INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  data BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX perdure_vectors_by_seq ON perdure_vectors (item >> 32, model, seq);
+
+-- How many items of a namespace have vectors of a model, and the commit that changed any last.
+CREATE TABLE perdure_vector_spaces (
+  space INTEGER NOT NULL,
+  model INTEGER NOT NULL,
+  items INTEGER NOT NULL,
+  changed INTEGER NOT NULL,
+  PRIMARY KEY (space, model)
+) STRICT, WITHOUT ROWID;

@@ -66,3 +66,7 @@ SELECT count(*) FROM perdure_versions;
 -- name: count_postings
 -- Scan: the table.
 SELECT count(*) FROM perdure_postings;
+
+-- name: count_vectors
+-- Scan: the table.
+SELECT coalesce(sum(items), 0) FROM perdure_vector_spaces;

@@ -93,7 +93,7 @@ SELECT n.name, n.no,
 WITH wanted (namespace, key) AS (VALUES
     (?, ?) -- repeat
 )
-SELECT wanted.namespace, i.key, i.id, i.version, i.alive, coalesce(v.created, v.updated), v.updated, i.idx, i.length, i.paths
+SELECT wanted.namespace, i.key, i.id, i.version, i.alive, coalesce(v.created, v.updated), v.updated, i.idx, i.length, i.paths, i.model
   FROM wanted
   JOIN perdure_items i ON i.id >> 32 = wanted.namespace AND i.key = wanted.key
   JOIN perdure_versions v ON v.version = i.version;
@@ -105,12 +105,12 @@ SELECT wanted.namespace, i.key, i.id, i.version, i.alive, coalesce(v.created, v.
 INSERT INTO perdure_namespaces (no, name) VALUES (?, ?);
 
 -- name: add_item
--- id, key, version, alive, idx, length, paths.
-INSERT INTO perdure_items (id, key, version, alive, idx, length, paths) VALUES (?, ?, ?, ?, ?, ?, ?);
+-- id, key, version, alive, idx, length, paths, model.
+INSERT INTO perdure_items (id, key, version, alive, idx, length, paths, model) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: set_item
--- version, alive, idx, length, paths, id. One seek.
-UPDATE perdure_items SET version = ?, alive = ?, idx = ?, length = ?, paths = ? WHERE id = ?;
+-- version, alive, idx, length, paths, model, id. One seek.
+UPDATE perdure_items SET version = ?, alive = ?, idx = ?, length = ?, paths = ?, model = ? WHERE id = ?;
 
 -- name: add_version
 -- version, item, before, created, updated, ended, thread, checkpoint, node, actor, value.

@@ -155,3 +155,60 @@ INSERT INTO perdure_totals (space, idx, items, length, empty) VALUES (?, ?, ?, ?
 DELETE FROM perdure_totals
  WHERE space = ?1
    AND NOT EXISTS (SELECT 1 FROM perdure_namespaces n WHERE n.no = ?1);
+
+-- ---- vectors
+
+-- name: vector_spaces
+-- ?1 first namespace, ?2 end, ?3 model. One range of namespaces, one seek each.
+SELECT n.no, s.items, s.changed
+  FROM perdure_namespaces n
+ CROSS JOIN perdure_vector_spaces s ON s.space = n.no AND s.model = ?3
+ WHERE n.name >= ?1
+   AND n.name < ?2
+   AND s.items > 0
+ ORDER BY n.name;
+
+-- name: vectors
+-- ?1 space, ?2 model, ?3 after. Those written by later commits. One range of perdure_vectors_by_seq.
+SELECT item, data
+  FROM perdure_vectors
+ WHERE item >> 32 = ?1
+   AND model = ?2
+   AND seq > ?3
+ ORDER BY item;
+
+-- name: all_vectors
+-- ?1 space, ?2 model. All of the namespace's. One range of the table.
+SELECT item, data
+  FROM perdure_vectors
+ WHERE item BETWEEN ?1 << 32 AND (?1 << 32) | 4294967295
+   AND model = ?2
+ ORDER BY item;
+
+-- name: embedded
+-- ?1 space, ?2 model. Items that have vectors. One range of perdure_vectors_by_seq.
+SELECT item
+  FROM perdure_vectors
+ WHERE item >> 32 = ?1
+   AND model = ?2
+ ORDER BY item;
+
+-- name: set_vectors
+-- item, model, seq, data.
+INSERT INTO perdure_vectors (item, model, seq, data) VALUES (?, ?, ?, ?)
+    ON CONFLICT (item) DO UPDATE SET model = excluded.model, seq = excluded.seq, data = excluded.data;
+
+-- name: remove_vectors
+-- item. One seek.
+DELETE FROM perdure_vectors WHERE item = ?;
+
+-- name: add_to_vector_spaces
+-- space, model, items that are added, changed. One seek.
+INSERT INTO perdure_vector_spaces (space, model, items, changed) VALUES (?, ?, ?, ?)
+    ON CONFLICT (space, model) DO UPDATE SET items = items + excluded.items, changed = excluded.changed;
+
+-- name: remove_vector_spaces
+-- ?1 no. Of a namespace that is gone. One range.
+DELETE FROM perdure_vector_spaces
+ WHERE space = ?1
+   AND NOT EXISTS (SELECT 1 FROM perdure_namespaces n WHERE n.no = ?1);

@@ -36,6 +36,7 @@ class ItemState(NamedTuple):
     idx: int | None = None  # how it is filed; None: it is not to be found
     length: int = 0  # with how many terms
     paths: bytes | None = None
+    model: int | None = None  # of its vectors; None: it has none
 
 
 class Known:
@@ -76,6 +77,8 @@ class Known:
                 put.text is not None and put.text.analysis not in self.indexes
             ):
                 return False  # the terms that it was filed with are to be read
+            if put.vectors is not None and put.vectors.model not in self.indexes:
+                return False
         if member.filings:
             return False
         for name in member.threads:

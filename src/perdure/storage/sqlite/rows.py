@@ -15,6 +15,7 @@ from perdure.errors import StorageError
 from perdure.storage.contract import (
     CheckpointRow,
     Commit,
+    Embedded,
     Filed,
     FileItem,
     HeadIs,
@@ -68,6 +69,13 @@ class PreparedText(NamedTuple):
     length: int
 
 
+class PreparedVectors(NamedTuple):
+    """An item's vectors."""
+
+    model: bytes
+    data: bytes
+
+
 class Put(NamedTuple):
     """A new version of an item, or its deletion."""
 
@@ -76,6 +84,7 @@ class Put(NamedTuple):
     origin: tuple[bytes | None, bytes | None, bytes | None, bytes | None]
     text: PreparedText | None
     paths: bytes | None  # JSON; None: what the store says
+    vectors: PreparedVectors | None
 
 
 class Refile(NamedTuple):
@@ -84,6 +93,7 @@ class Refile(NamedTuple):
     item: Key
     version: int
     text: PreparedText | None
+    vectors: PreparedVectors | None
 
 
 NO_PATHS: Final = b"[]"
@@ -303,11 +313,19 @@ class Prepared:
         item = self._item(put.namespace, put.key)
         text = None if put.filed is None or put.value is None else self._text(put.filed)
         paths = None if put.paths is None else json.dumps(put.paths).encode()
-        return Put(item, put.value, origin, text, paths)
+        vectors = None if put.value is None else self._vectors(put.embedded)
+        return Put(item, put.value, origin, text, paths, vectors)
 
     def _filing(self, filing: FileItem) -> Refile:
         text = None if filing.filed is None else self._text(filing.filed)
-        return Refile(self._item(filing.namespace, filing.key), filing.version, text)
+        item = self._item(filing.namespace, filing.key)
+        return Refile(item, filing.version, text, self._vectors(filing.embedded))
+
+    def _vectors(self, embedded: Embedded | None) -> PreparedVectors | None:
+        if embedded is None or not embedded.data:
+            return None
+        self._weigh(embedded.data)
+        return PreparedVectors(text_to_bytes(embedded.model), embedded.data)
 
     def _text(self, filed: Filed) -> PreparedText:
         fits(filed.length, *filed.counts.values())

@@ -26,6 +26,7 @@ from perdure.storage.contract import (
     SegmentRow,
     StagedRow,
     TextTotals,
+    VectorSpace,
     WriteRow,
 )
 from perdure.storage.sqlite.connections import C, Connection
@@ -44,7 +45,17 @@ _PLACES: Final = (
 )
 _SIZES: Final = (1, 4, 16, 64, _PLACES)
 _NO_INDEX: Final = -1
-_TABLES: Final = ("checkpoints", "segments", "writes", "staged", "items", "history", "runs", "postings")
+_TABLES: Final = (
+    "checkpoints",
+    "segments",
+    "writes",
+    "staged",
+    "items",
+    "history",
+    "runs",
+    "postings",
+    "vectors",
+)
 
 _HEAD = Q["head"]
 _CHECKPOINT = Q["checkpoint"]
@@ -342,6 +353,21 @@ class SqliteSnapshot:
         if self._past is None:
             self._past = Past(self._ask, self._few)
         return self._past
+
+    def vector_spaces(self, prefix: Namespace, model: str) -> list[VectorSpace]:
+        """Namespaces of the subtree with vectors of this model."""
+        rows = self._ask(Q["vector_spaces"], (*_range(prefix), self._index(model)))
+        return list(map(VectorSpace._make, rows))
+
+    def vectors(self, space: int, model: str, after: int) -> list[tuple[int, bytes]]:
+        """(item, its vectors) of the namespace, by item, of commits later than `after`."""
+        if after <= 0:
+            return self._ask(Q["all_vectors"], (space, self._index(model)))
+        return self._ask(Q["vectors"], (space, self._index(model), after))
+
+    def embedded(self, space: int, model: str) -> list[int]:
+        """The items of the namespace that have vectors, in order."""
+        return [item for (item,) in self._ask(Q["embedded"], (space, self._index(model)))]
 
     def revision_at(self, at: int) -> Revision:
         """The greatest revision whose commit was made at or before."""

@@ -36,6 +36,7 @@ from perdure.storage.contract import (
 from perdure.storage.sql import Queries
 from perdure.storage.sqlite.combined import Combined
 from perdure.storage.sqlite.connections import C, Connection
+from perdure.storage.sqlite.embedding_rows import VectorRows
 from perdure.storage.sqlite.filing import NOWHERE, Filing
 from perdure.storage.sqlite.known import ChainState, ItemState, Known
 from perdure.storage.sqlite.packing import pack_id, unpack_id
@@ -75,6 +76,9 @@ _ADD_POSTING = Q["add_posting"]
 _REMOVE_TEXT = Q["remove_text"]
 _SET_TEXT = Q["set_text"]
 _ADD_TO_TOTALS = Q["add_to_totals"]
+_REMOVE_VECTORS = Q["remove_vectors"]
+_SET_VECTORS = Q["set_vectors"]
+_ADD_TO_VECTOR_SPACES = Q["add_to_vector_spaces"]
 _REMOVE_WRITES = Q["remove_writes"]
 _REMOVE_STAGED = Q["remove_staged"]
 
@@ -102,7 +106,11 @@ _STATEMENTS: Final = (
     _REMOVE_TEXT,
     _SET_TEXT,
     _ADD_TO_TOTALS,
+    _REMOVE_VECTORS,
+    _SET_VECTORS,
+    _ADD_TO_VECTOR_SPACES,
 )
+_EMBEDDING: Final = (_REMOVE_VECTORS, _SET_VECTORS, _ADD_TO_VECTOR_SPACES)  # as `Gathered`
 _FILING: Final = (
     _ADD_INDEX,
     _REMOVE_POSTING,
@@ -131,6 +139,7 @@ class GroupWriter:
         "_rows",
         "_set_items",
         "_touched",
+        "_vectors",
     )
 
     def __init__(self, connection: Connection, known: Known, *, begun: bool = True) -> None:
@@ -141,6 +150,7 @@ class GroupWriter:
         self._touched: set[bytes] = set()  # threads with rows that are not written yet
         self._set_items: dict[int, tuple[Any, ...]] = {}  # id -> the values of `set_item`
         self._filing = Filing(known)
+        self._vectors = VectorRows()
         self._filed: dict[int, bool] = {}  # items filed, and whether they had terms before
         self._removed = False
 
@@ -249,6 +259,7 @@ class GroupWriter:
             states = [self._known.items.get(put.item) for put in changed]
             items = list(dict.fromkeys(state.id for state in states if state is not None and state.length))
             names = {put.text.analysis for put in changed if put.text is not None}
+            names |= {put.vectors.model for put in changed if put.vectors is not None}
             self._filing.learn(items, names, self._ask_many)
 
     def _learn_items(self, keys: set[Key]) -> None:
@@ -261,9 +272,9 @@ class GroupWriter:
             if space in self._known.namespaces
         }
         for number, key, *state in self._ask_many("find_items", wanted):
-            id, version, alive, created, updated, idx, length, paths = state
+            id, version, alive, created, updated, idx, length, paths, model = state
             self._known.items[wanted[number, key]] = ItemState(
-                id, version, alive == 1, created, updated, idx, length or 0, paths
+                id, version, alive == 1, created, updated, idx, length or 0, paths, model
             )
 
     def _next(self, kind: int) -> int:
@@ -333,7 +344,7 @@ class GroupWriter:
         for put in member.items:
             version = self._put(put, version, member.at)
         for filing in member.filings:
-            self._refile(filing)
+            self._refile(filing, seq)
         return Revision(0, seq)
 
     def _rests(self, want: CheckpointIs | ThreadIs) -> bool:
@@ -388,10 +399,13 @@ class GroupWriter:
         paths = None if deleted else put.paths
         idx = None if deleted or paths == NO_PATHS else self._index(put.text)
         length = 0 if put.text is None or idx is None else put.text.length
+        model = (
+            None if deleted or paths == NO_PATHS or put.vectors is None else self._number(put.vectors.model)
+        )
         if state is None:
-            self._add(_ADD_ITEM, (id, put.item[1], version, 1, idx, length, paths))
+            self._add(_ADD_ITEM, (id, put.item[1], version, 1, idx, length, paths, model))
         else:
-            self._set_items[id] = (version, 0 if deleted else 1, idx, length, paths, id)
+            self._set_items[id] = (version, 0 if deleted else 1, idx, length, paths, model, id)
         if state and alive:
             self._add(_END_VERSION, (updated, state.version))
         self._add(
@@ -408,23 +422,30 @@ class GroupWriter:
             ),
         )
         self._file(id, state, put.text, idx)
+        if model is not None or (state is not None and state.model is not None):
+            self._vectors.put(id, state, put.vectors, model, version >> 20)
         self._known.items[put.item] = ItemState(
-            id, version, not deleted, created, updated, idx, length, paths
+            id, version, not deleted, created, updated, idx, length, paths, model
         )
         return version + 1
 
-    def _refile(self, filing: Refile) -> None:
+    def _refile(self, filing: Refile, seq: int) -> None:
         state = self._known.items.get(filing.item)
         if state is None or not state.alive or state.version != filing.version or state.paths == NO_PATHS:
             return
         idx = self._index(filing.text)
         length = 0 if filing.text is None else filing.text.length
-        self._set_items[state.id] = (state.version, 1, idx, length, state.paths, state.id)
+        model = None if filing.vectors is None else self._number(filing.vectors.model)
+        self._set_items[state.id] = (state.version, 1, idx, length, state.paths, model, state.id)
         self._file(state.id, state, filing.text, idx)
-        self._known.items[filing.item] = state._replace(idx=idx, length=length)
+        self._vectors.put(state.id, state, filing.vectors, model, seq)
+        self._known.items[filing.item] = state._replace(idx=idx, length=length, model=model)
 
     def _index(self, text: PreparedText | None) -> int:
-        return NOWHERE if text is None else self._filing.number(text.analysis, lambda: self._next(4))
+        return NOWHERE if text is None else self._number(text.analysis)
+
+    def _number(self, name: bytes) -> int:
+        return self._filing.number(name, lambda: self._next(4))
 
     def _file(self, id: int, before: ItemState | None, text: PreparedText | None, idx: int | None) -> None:
         had = before is not None and before.length > 0
@@ -474,6 +495,9 @@ class GroupWriter:
         gathered = self._filing.rows(self._filed)
         self._filed = {}
         for statement, rows in zip(_FILING, gathered, strict=True):
+            if rows:
+                self._rows[statement] = rows
+        for statement, rows in zip(_EMBEDDING, self._vectors.rows(), strict=True):
             if rows:
                 self._rows[statement] = rows
 
@@ -570,4 +594,5 @@ class GroupWriter:
             spaces = [(space,) for space in {item >> 32 for item, _ in deletions}]
             self._db.executemany(Q["remove_empty_namespace"], spaces)
             self._db.executemany(Q["remove_totals"], spaces)
+            self._db.executemany(Q["remove_vector_spaces"], spaces)
             self._ask("raise_floor", max(version for _, version in deletions) >> 20)

@@ -80,6 +80,11 @@ from perdure.testing.backends.texts import (
     check_what_is_gone_is_not_found,
     check_words_find_what_was_put,
 )
+from perdure.testing.backends.vectors import (
+    check_an_item_is_embedded_later,
+    check_vectors_are_kept_by_namespace_and_model,
+    check_what_is_new_of_vectors_can_be_asked,
+)
 from perdure.testing.backends.writes import (
     check_a_run_is_written_once,
     check_pending_writes_keep_the_first_or_the_last,
@@ -139,6 +144,9 @@ CHECKS: Final[Sequence[Callable[[Make], None]]] = (
     check_items_that_are_filed_otherwise_are_told,
     check_terms_that_begin_alike_are_listed,
     check_terms_are_any_text,
+    check_an_item_is_embedded_later,
+    check_vectors_are_kept_by_namespace_and_model,
+    check_what_is_new_of_vectors_can_be_asked,
 )
 """All of them."""
 

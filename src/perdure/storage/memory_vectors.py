@@ -1,0 +1,86 @@
+"""Vectors in the memory backend: by namespace and model, each with the commit that wrote it.
+
+Here: `Vectors`. Not here: items (`memory.py`), comparing them (`vectors/`). Every change, done again, changes nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from itertools import count
+
+from perdure.storage.contract import Embedded, Namespace, VectorSpace
+
+
+class _Shelf:
+    """One model in one namespace."""
+
+    __slots__ = ("changed", "rows", "space")
+
+    def __init__(self, space: int) -> None:
+        self.space = space
+        self.changed = 0
+        self.rows: dict[int, tuple[int, Embedded]] = {}  # ref -> seq of its commit, vectors
+
+
+class Vectors:
+    """Who uses it holds the backend's lock."""
+
+    def __init__(self) -> None:
+        self._names: list[Namespace] = []  # in order: a subtree is a range
+        self._shelves: dict[Namespace, dict[str, _Shelf]] = {}
+        self._spaces: dict[int, _Shelf] = {}
+        self._model: dict[int, str] = {}  # ref -> of its vectors
+        self._next = count(1)
+
+    def put(self, ref: int, namespace: Namespace, embedded: Embedded | None, seq: int) -> None:
+        """The item has these vectors from now on."""
+        model = None if embedded is None or not embedded.data else embedded.model
+        before = self._model.get(ref)
+        if before is not None and before != model:
+            shelf = self._shelves[namespace][before]
+            shelf.rows.pop(ref, None)
+            shelf.changed = seq
+            self._model.pop(ref, None)
+        if embedded is not None and model is not None:
+            shelf = self._shelf(namespace, model)
+            shelf.rows[ref] = (seq, embedded)
+            shelf.changed = seq
+            self._model[ref] = model
+
+    def _shelf(self, namespace: Namespace, model: str) -> _Shelf:
+        at = bisect_left(self._names, namespace)
+        if self._names[at : at + 1] != [namespace]:
+            insort(self._names, namespace)
+        shelves = self._shelves.setdefault(namespace, {})
+        shelf = shelves.get(model)
+        if shelf is None:
+            shelf = _Shelf(next(self._next))
+            self._spaces[shelf.space] = shelf
+            shelves[model] = shelf
+        return shelf
+
+    def spaces(self, prefix: Namespace, model: str) -> list[VectorSpace]:
+        """Namespaces of the subtree with vectors of the model."""
+        found: list[VectorSpace] = []
+        for place in range(bisect_left(self._names, prefix), len(self._names)):
+            if self._names[place][: len(prefix)] != prefix:
+                break
+            shelf = self._shelves[self._names[place]].get(model)
+            if shelf is not None and shelf.rows:
+                found.append(VectorSpace(shelf.space, len(shelf.rows), shelf.changed))
+        return found
+
+    def rows(self, space: int, after: int) -> list[tuple[int, bytes]]:
+        """The space's vectors that were written later."""
+        shelf = self._spaces.get(space)
+        rows = {} if shelf is None else shelf.rows
+        return sorted((ref, embedded.data) for ref, (seq, embedded) in rows.items() if seq > after)
+
+    def refs(self, space: int) -> list[int]:
+        """The space's items that have vectors."""
+        shelf = self._spaces.get(space)
+        return [] if shelf is None else sorted(shelf.rows)
+
+    def count(self) -> int:
+        """Items with vectors in all."""
+        return sum(len(shelf.rows) for shelf in self._spaces.values())
