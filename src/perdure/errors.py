@@ -16,6 +16,7 @@ PerdureError
 ├── EncodingError                          a value cannot be saved or read back; carries the path
 ├── ScopeError                             outside the view's prefix
 ├── QueryError (ValueError)                a filter or namespace that cannot be right; carries the part
+├── EmbeddingError                         the embedding model failed; carries its name
 └── StorageError                           the database refused or was lost
     ├── SchemaTooNew                       written by a newer Perdure; refused untouched
     └── Unavailable                        no answer in time; says whether it was written, or that this is unknown
@@ -46,6 +47,7 @@ __all__ = [
     "Busy",
     "Compacted",
     "Conflict",
+    "EmbeddingError",
     "EmptyChannelError",
     "EmptyInputError",
     "EncodingError",
@@ -387,6 +389,19 @@ class QueryError(PerdureError, ValueError):
         """The message should name the part as well."""
         super().__init__(message)
         self.part = part
+
+
+class EmbeddingError(PerdureError):
+    """The embedding model failed, or gave what the store cannot use.
+
+    Attributes:
+        model: names the model and how the store uses it.
+    """
+
+    def __init__(self, message: str, *, model: str | None = None) -> None:
+        """The message says whether anything was written."""
+        super().__init__(message)
+        self.model = model
 
 
 class StorageError(PerdureError):

@@ -271,7 +271,7 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
         def answer(now: Snapshot) -> Any:
             found: list[Any] = []
             for number, items, changed in now.vector_spaces(space, model):
-                rows = now.vectors(number, model, after)
+                rows = now.vectors(number, model, after, 0, 1 << 60)
                 named = now.rows([ref for ref, _ in rows])
                 assert len(now.embedded(number, model)) == items
                 found.append((items, changed, sorted((*named[ref][:2], data) for ref, data in rows)))

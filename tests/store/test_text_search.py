@@ -15,6 +15,7 @@ from perdure.errors import QueryError
 from perdure.graph import START, StateGraph
 from perdure.storage.item_store import ItemStore
 from perdure.storage.text.analyser import analyser
+from perdure.storage.text.bm25 import LEAST
 from perdure.storage.text.values import strings_of
 from perdure.store.face import BackendStore
 from perdure.store.memory import InMemoryStore
@@ -95,7 +96,9 @@ def scored(several: list[Any], prefix: tuple[str, ...], query: str) -> dict[Plac
         for place, number in times.items():
             if number:
                 length = sum(counts[place].values())
-                scores[place] = scores.get(place, 0) + weight * number / (number + 0.9 * length / average)
+                scores[place] = scores.get(place, 0) + weight * (
+                    number / (number + 0.9 * length / average) + LEAST
+                )
     return scores
 
 

@@ -67,6 +67,7 @@ class AtEnd:
                 if op.change is not None:
                     op.value = compute(op, before.value if before else None)
                     op.paths, op.filed = before.paths if before else None, None
+                    op.texts = op.embedded = None
                 now.add(op)
         for op in held:
             op.guard = ANY  # what stands before it is this run's own

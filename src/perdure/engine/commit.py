@@ -22,6 +22,7 @@ from perdure.engine.memory import (
     Memory,
     UpdateFailed,
     can_repeat,
+    embedded,
     needs_answer,
     pause_before,
     resolve,
@@ -370,7 +371,8 @@ class OwnChain:
             return await self._send_computed(parts, operations)
         if self.durability == "async" and not self.backend.inline:
             return await self._send_soon(parts, operations)
-        return await self._commit(parts, resolve(None, operations, self.memory.codec).items, ())
+        resolved = await embedded(resolve(None, operations, self.memory.codec), self.memory.codec, self.ports)
+        return await self._commit(parts, resolved.items, ())
 
     def _pair(self) -> bool:
         """Whether saver and store are two databases that can commit together."""
@@ -393,6 +395,7 @@ class OwnChain:
         for attempt in range(TRIES):
             with backend.read() as snapshot:
                 resolved = resolve(snapshot, operations, self.memory.codec)
+            resolved = await embedded(resolved, self.memory.codec, self.ports)
             try:
                 return await self._commit(parts, resolved.items, resolved.versions)
             except VersionConflict as error:
@@ -404,7 +407,10 @@ class OwnChain:
 
     async def _send_soon(self, parts: Parts, operations: Sequence[Operation]) -> None:
         """On its way: its revision is known when it has landed."""
-        items = resolve(None, operations, self.memory.codec).items if operations else ()
+        items: Sequence[PutItem] = ()
+        if operations:
+            codec = self.memory.codec
+            items = (await embedded(resolve(None, operations, codec), codec, self.ports)).items
         commit, layer = parts.commit(items), Layer()
         pending = Pending(self.backend, commit)
         layer.extend(operations)

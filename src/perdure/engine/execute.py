@@ -38,6 +38,7 @@ from perdure.types.policies import retries
 
 if TYPE_CHECKING:
     from perdure.engine.run import Run
+    from perdure.storage.staging import Files
 
 CONFLICT_ATTEMPTS = 3  # of a task whose guarded write met another writer
 _RECORD_AFTER = 0.002  # seconds without news from the step until what is finished is recorded
@@ -126,6 +127,8 @@ async def attempts(run: Run, task: Task, base: contextvars.Context | None, ports
                     if ports.blocking
                     else await _async(run, task, context, own)
                 )
+            if context.operations:
+                await _embed(run, context, ports)
         except GraphInterrupt as question:
             return Finished(task, interrupts=question.interrupts, answers=answers)
         except GraphBubbleUp as signal:
@@ -144,6 +147,16 @@ async def attempts(run: Run, task: Task, base: contextvars.Context | None, ports
         first_at = context.first_at
         attempt += 1
         await ports.pause(pause)
+
+
+async def _embed(run: Run, context: TaskContext, ports: Ports) -> None:
+    """What the task staged is embedded before it counts as finished: a model that fails, fails the task."""
+    codec: Files | None = run.memory.codec
+    if codec is not None and (lacking := codec.lacking(context.operations)):
+        if ports.blocking:
+            codec.embed(lacking)
+        else:
+            await codec.aembed(lacking)
 
 
 _Request = tuple[Call, Any]  # user code, and its first argument

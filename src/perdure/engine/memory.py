@@ -54,6 +54,7 @@ class Resolved(NamedTuple):
     items: list[PutItem]
     versions: list[ItemIs]
     computed: set[tuple[Namespace, str]]  # keys whose expectation comes from a computed value only
+    done: list[Operation]  # what the items were made of
 
 
 def needs_answer(operations: Sequence[Operation]) -> bool:
@@ -70,6 +71,7 @@ def resolve(snapshot: Snapshot | None, operations: Sequence[Operation], codec: F
     expected: dict[tuple[Namespace, str], int | None] = {}
     guarded: set[tuple[Namespace, str]] = set()
     standing: dict[tuple[Namespace, str], Operation] = {}
+    all_done: list[Operation] = []
     for op in operations:
         where = (op.namespace, op.key)
         done = op
@@ -91,9 +93,25 @@ def resolve(snapshot: Snapshot | None, operations: Sequence[Operation], codec: F
                     done = Operation(op.namespace, op.key, value, op.at, origin=op.origin, paths=before.paths)
         standing[where] = done
         filed = codec.filed_of(done)
-        items.append(PutItem(op.namespace, op.key, done.value, op.origin, filed, done.paths))
+        items.append(PutItem(op.namespace, op.key, done.value, op.origin, filed, done.paths, done.embedded))
+        all_done.append(done)
     versions = [ItemIs(namespace, key, version) for (namespace, key), version in expected.items()]
-    return Resolved(items, versions, set(expected) - guarded)
+    return Resolved(items, versions, set(expected) - guarded, all_done)
+
+
+async def embedded(resolved: Resolved, codec: Files | None, ports: Ports) -> Resolved:
+    """With the vectors of all that was computed just now, or comes from a record: outside of any snapshot."""
+    lacking = [] if codec is None else codec.lacking(resolved.done)
+    if codec is None or not lacking:
+        return resolved
+    if ports.blocking:
+        codec.embed(lacking)
+    else:
+        await codec.aembed(lacking)
+    items = [
+        item._replace(embedded=op.embedded) for item, op in zip(resolved.items, resolved.done, strict=True)
+    ]
+    return resolved._replace(items=items)
 
 
 def _as_it_stands(op: Operation, row: ItemRow | None) -> Operation:
@@ -140,11 +158,13 @@ async def write_memory(memory: Memory, ports: Ports, operations: Sequence[Operat
         await _write_foreign(memory.store, ports, operations)
         return
     if not needs_answer(operations):
-        await ports.commit(backend, items_commit(resolve(None, operations, memory.codec)))
+        resolved = await embedded(resolve(None, operations, memory.codec), memory.codec, ports)
+        await ports.commit(backend, items_commit(resolved))
         return
     for attempt in range(TRIES):
         with backend.read() as snapshot:
             resolved = resolve(snapshot, operations, memory.codec)
+        resolved = await embedded(resolved, memory.codec, ports)
         try:
             await ports.commit(backend, items_commit(resolved))
         except VersionConflict as error:

@@ -42,7 +42,7 @@ class Tails:
             before = last.get(where)
             made = Operation(
                 op.namespace, op.key, op.value, op.at, op.guard, origin=op.origin, created_at=op.created_at,
-                after=None if before is None else before[0], paths=op.paths, filed=op.filed,
+                after=None if before is None else before[0], paths=op.paths, filed=op.filed, embedded=op.embedded,
             )  # fmt: skip
             if op.change is not None:
                 made.computed = True
@@ -50,7 +50,7 @@ class Tails:
                 made.base = None if live is None else live.version
                 found = before[1].value if before is not None else None if live is None else live.value
                 made.paths = before[1].paths if before is not None else None if live is None else live.paths
-                made.filed = None
+                made.filed = made.embedded = None
                 try:
                     made.value = compute(op, found)
                 except UpdateFailed:

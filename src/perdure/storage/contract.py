@@ -474,8 +474,16 @@ class Snapshot(Protocol):
         """Namespaces of the subtree with vectors of this model, by namespace. One range of namespaces."""
         ...
 
-    def vectors(self, space: int, model: str, after: int) -> list[tuple[int, bytes]]:
-        """(item, its vectors) of the namespace, by item; only those written by a commit later than seq `after`."""
+    @property
+    def source(self) -> object:
+        """Stands for the backend: one object, the same for all its snapshots, that can be weakly referenced."""
+        ...
+
+    def vectors(self, space: int, model: str, after: int, start: int, limit: int) -> list[tuple[int, bytes]]:
+        """(item, its vectors) of the namespace, by item, from item `start` on, at most `limit`.
+
+        Only those written by a commit later than seq `after`; 0: all.
+        """
         ...
 
     def embedded(self, space: int, model: str) -> list[int]:

@@ -11,7 +11,7 @@ from typing import cast
 from perdure import clock
 from perdure.errors import QueryError
 from perdure.storage.contract import Namespace, Snapshot
-from perdure.storage.finding import finding
+from perdure.storage.finding import Question, finding
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_rows import item_of
 from perdure.storage.listing import Answer, listing, refuse_order
@@ -36,11 +36,12 @@ __all__ = ["Plan", "deletion", "guard_of", "operation_of"]
 class Plan:
     """A batch: its reads as functions of a snapshot, its writes as operations. Raises if one op cannot be right."""
 
-    __slots__ = ("reads", "size", "writes")
+    __slots__ = ("questions", "reads", "size", "writes")
 
     def __init__(self, codec: ItemCodec, ops: list[Op]) -> None:
         self.size = len(ops)
         self.reads: list[tuple[int, Callable[[Snapshot, Sequence[Layer]], Result]]] = []
+        self.questions: list[Question] = []  # to be embedded before the reads
         last: dict[tuple[Namespace, str], Operation] = {}
         for place, op in enumerate(ops):
             match op:
@@ -53,7 +54,10 @@ class Plan:
                 case GetOp():
                     self.reads.append((place, _getting(codec, op)))
                 case SearchOp():
-                    self.reads.append((place, _searching(codec, op)))
+                    answer, question = _searching(codec, op)
+                    self.reads.append((place, answer))
+                    if question is not None:
+                        self.questions.append(question)
                 case ListNamespacesOp():
                     self.reads.append((place, _listing(op)))
                 case _:
@@ -74,7 +78,8 @@ def operation_of(codec: ItemCodec, op: PutOp, guard: Guard) -> Operation:
         return Operation(namespace, key, None, clock.micros(), guard)
     value = codec.encode(namespace, key, op.value)
     filed = codec.filed(op.value, paths)
-    return Operation(namespace, key, value, clock.micros(), guard, paths=paths, filed=filed)
+    texts = None if paths == () else codec.to_embed(op.value, paths)
+    return Operation(namespace, key, value, clock.micros(), guard, paths=paths, filed=filed, texts=texts)
 
 
 def _paths(index: object) -> tuple[str, ...] | None:
@@ -120,13 +125,13 @@ def _getting(codec: ItemCodec, op: GetOp) -> Callable[[Snapshot, Sequence[Layer]
     return answer
 
 
-def _searching(codec: ItemCodec, op: SearchOp) -> Answer:
+def _searching(codec: ItemCodec, op: SearchOp) -> tuple[Answer, Question | None]:
     prefix = check_labels(op.namespace_prefix)
     limit, offset = _count("limit", op.limit), _count("offset", op.offset)
     if op.query:
         refuse_order(op)
         return finding(codec, op, prefix, limit, offset)
-    return listing(codec, op, prefix, limit, offset)
+    return listing(codec, op, prefix, limit, offset), None
 
 
 def _listing(op: ListNamespacesOp) -> Callable[[Snapshot, Sequence[Layer]], list[Namespace]]:

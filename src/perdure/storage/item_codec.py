@@ -8,17 +8,22 @@ Tuples become lists. NaN and the infinities are refused: JSON has no word for th
 from __future__ import annotations
 
 import json
+import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from perdure.codec import Cipher, bytes_to_text, encode_namespace, text_to_bytes
-from perdure.errors import EncodingError
-from perdure.storage.contract import Filed, Namespace
+from perdure.errors import EmbeddingError, EncodingError
+from perdure.storage.contract import Embedded, Filed, Namespace
+from perdure.store.base.paths import get_text_at_path
 
 if TYPE_CHECKING:
     from perdure.storage.staging import Operation
     from perdure.storage.text.filer import Filer
+    from perdure.storage.vectors.embedder import Embedder
+
+log = logging.getLogger("perdure.storage")
 
 __all__ = ["ITEM_BYTES", "ITEM_DEPTH", "ItemCodec"]
 
@@ -44,9 +49,10 @@ class ItemCodec:
         cipher: seals every value, bound to its namespace and key; plain values are refused then.
         loads: a user's own way from JSON text, as bytes, to the value.
         filer: how values are filed, for searches by words; None: they are not.
+        embedder: what makes vectors of them, for searches by meaning; None: nothing does.
     """
 
-    __slots__ = ("_loads", "cipher", "filer")
+    __slots__ = ("_loads", "cipher", "embedder", "filer")
 
     def __init__(
         self,
@@ -54,9 +60,11 @@ class ItemCodec:
         *,
         loads: Callable[[bytes], dict[str, Any]] | None = None,
         filer: Filer | None = None,
+        embedder: Embedder | None = None,
     ) -> None:
         """With a cipher, or without."""
         self.cipher = cipher
+        self.embedder = embedder
         self.filer = filer
         self._loads = loads
 
@@ -122,6 +130,66 @@ class ItemCodec:
             value = self.decode(operation.namespace, operation.key, operation.value)
             operation.filed = self.filed(value, operation.paths)
         return operation.filed
+
+    def to_embed(self, value: Mapping[str, Any], paths: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        """The texts of the value that are embedded; None: nothing is."""
+        if self.embedder is None:
+            return None
+        fields = self.embedder.fields if paths is None else paths
+        return tuple(text for path in fields for text in get_text_at_path(value, path))
+
+    def lacking(self, operations: Iterable[Operation]) -> list[Operation]:
+        """Those of the operations that are still to be embedded."""
+        if self.embedder is None:
+            return []
+        return [op for op in operations if op.value is not None and op.embedded is None and op.paths != ()]
+
+    def embed(self, operations: Sequence[Operation]) -> None:
+        """Asks the model for the vectors of these.
+
+        Raises:
+            EmbeddingError: it failed, and the store does not put that off.
+        """
+        if self.embedder is not None and operations:
+            texts = self._texts(operations)
+            try:
+                self._take(operations, texts, self.embedder.embed([text for some in texts for text in some]))
+            except EmbeddingError as error:
+                self._put_off(operations, error)
+
+    async def aembed(self, operations: Sequence[Operation]) -> None:
+        """As `embed`."""
+        if self.embedder is not None and operations:
+            texts = self._texts(operations)
+            try:
+                made = await self.embedder.aembed([text for some in texts for text in some])
+                self._take(operations, texts, made)
+            except EmbeddingError as error:
+                self._put_off(operations, error)
+
+    def _texts(self, operations: Sequence[Operation]) -> list[tuple[str, ...]]:
+        for op in operations:
+            if op.texts is None and op.value is not None:
+                op.texts = self.to_embed(self.decode(op.namespace, op.key, op.value), op.paths)
+        return [op.texts or () for op in operations]
+
+    def _take(
+        self, operations: Sequence[Operation], texts: list[tuple[str, ...]], vectors: list[bytes]
+    ) -> None:
+        assert self.embedder is not None  # noqa: S101 - the callers looked
+        first = 0
+        for op, some in zip(operations, texts, strict=True):
+            op.embedded = Embedded(self.embedder.name, b"".join(vectors[first : first + len(some)]))
+            first += len(some)
+
+    def _put_off(self, operations: Sequence[Operation], error: EmbeddingError) -> None:
+        if self.embedder is None or not self.embedder.defer:
+            raise error
+        log.warning(
+            "%d items are written without vectors, as the model failed; store.reindex() embeds them later: %s",
+            len(operations),
+            error,
+        )
 
 
 def _aad(namespace: Namespace, key: str) -> bytes:

@@ -37,7 +37,11 @@ def item_of(codec: ItemCodec, row: ItemRow) -> Item:
 
 
 def search_item_of(
-    row: ItemRow, value: dict[str, Any], score: float | None = None, cursor: str | None = None
+    row: ItemRow,
+    value: dict[str, Any],
+    score: float | None = None,
+    cursor: str | None = None,
+    explanation: dict[str, Any] | None = None,
 ) -> SearchItem:
     """The row as an item that was found, with its value as decoded before.
 
@@ -53,6 +57,7 @@ def search_item_of(
         version=row.version,
         revision=_revision(row),
         cursor=cursor,
+        explanation=explanation,
     )
 
 

@@ -11,24 +11,26 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from perdure import clock
 from perdure.storage.aside import aside
 from perdure.storage.contract import Backend, ItemRow, Namespace, Snapshot
+from perdure.storage.finding import Question
 from perdure.storage.item_batch import Plan, deletion, guard_of, operation_of
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_past import ItemPast
 from perdure.storage.item_rows import item_of
-from perdure.storage.staging import Layer, Operation, read_item
+from perdure.storage.staging import Layer, Operation, read_item, staged_in
 from perdure.store.base import (
     NOT_PROVIDED,
     BaseStore,
     Item,
     NotProvided,
     Op,
+    RankBy,
     Result,
+    SearchItem,
 )
 from perdure.store.base.interface import Change
 from perdure.store.base.ops import check_labels, check_namespace
@@ -36,9 +38,6 @@ from perdure.store.base.ops import check_labels, check_namespace
 __all__ = ["Change", "FaceHandle", "ItemStore"]
 
 T = TypeVar("T")
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_PAGE: Final = 500  # rows fetched at once where a filter may drop any of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +104,7 @@ class ItemStore(ItemPast, BaseStore):
 
     def _batch(self, ops: list[Op]) -> list[Result]:
         plan = Plan(self._codec, ops)
+        self._ask_model(plan)
         results = self._answers(plan)
         if plan.writes:
             self._write(plan.writes)
@@ -114,10 +114,31 @@ class ItemStore(ItemPast, BaseStore):
         """As `batch`."""
         here = self._here()
         plan = Plan(here._codec, list(ops))
+        await here._aask_model(plan)
         results = await here._aside(lambda: here._answers(plan)) if plan.reads else here._answers(plan)
         if plan.writes:
             await here._awrite(plan.writes)
         return results
+
+    def _ask_model(self, plan: Plan) -> None:
+        """Fetches the vectors of what is asked, and of what is staged where it is asked."""
+        embedder = self._codec.embedder
+        if plan.questions and embedder is not None:
+            for question in plan.questions:
+                question.vector = embedder.query(question.text)
+            self._codec.embed(self._staged_for(plan.questions))
+
+    async def _aask_model(self, plan: Plan) -> None:
+        embedder = self._codec.embedder
+        if plan.questions and embedder is not None:
+            for question in plan.questions:
+                question.vector = await embedder.aquery(question.text)
+            await self._codec.aembed(self._staged_for(plan.questions))
+
+    def _staged_for(self, questions: Sequence[Question]) -> list[Operation]:
+        layers = self._layers()
+        found = {id(op): op for question in questions for op in staged_in(layers, question.prefix)}
+        return self._codec.lacking(found.values())
 
     def _answers(self, plan: Plan) -> list[Result]:
         results: list[Result] = [None] * plan.size
@@ -127,6 +148,75 @@ class ItemStore(ItemPast, BaseStore):
                 for place, answer in plan.reads:
                     results[place] = answer(snapshot, layers)
         return results
+
+    # Searches, with more to say than the interface has.
+
+    def search(
+        self,
+        namespace_prefix: tuple[str, ...],
+        /,
+        *,
+        query: str | None = None,
+        filter: dict[str, Any] | None = None,
+        limit: int = 10,
+        offset: int = 0,
+        refresh_ttl: bool | None = None,
+        order_by: str | None = None,
+        after: str | None = None,
+        mode: Literal["text", "vector", "hybrid"] | None = None,
+        weights: tuple[float, float] = (0.5, 0.5),
+        explain: bool = False,
+    ) -> list[SearchItem]:
+        """Items whose namespace begins with the prefix: the best for `query` first; without one the newest first.
+
+        Args:
+            namespace_prefix: whole labels, compared literally; `()` is everything.
+            query: what is looked for; any text. `""` is none. `"words in quotes"` have to stand one after the other,
+                `begin*` stands for all words that begin so.
+            filter: fields with the value they must have, or with operators: see `docs/reference/filters.md`.
+            limit: at most so many.
+            offset: skipping so many.
+            refresh_ttl: whether their time starts anew; None: as the store is configured.
+            order_by: an order for a search without a query, see `BaseStore.search`.
+            after: the `cursor` of an item of an earlier search in that order; not beside a query.
+            mode: rank by words (`"text"`), by meaning (`"vector"`), or by both (`"hybrid"`); None: by both where the store
+                has an embedding model, else by words.
+            weights: how much words and meaning count in `"hybrid"`.
+            explain: whether items tell in `explanation` where their score came from.
+
+        Returns items with a `score`, greater is better, comparable within one answer. By words it is BM25; by meaning the
+        cosine, the inner product or minus the distance; by both a number up to 1 (see `docs/reference/search.md`).
+
+        Raises:
+            InvalidNamespaceError: no item can be filed there.
+            QueryError: a filter, a query, a mode or a number that cannot be right. A `ValueError`.
+            EmbeddingError: the embedding model failed.
+
+        Method: Robertson & Zaragoza, Foundations and Trends in Information Retrieval 3(4), 2009, for words.
+        """
+        op = self._search_op(namespace_prefix, query, filter, limit, offset, refresh_ttl, order_by, after)
+        return cast("list[SearchItem]", self.batch([op._replace(rank_by=RankBy(mode, weights, explain))])[0])
+
+    async def asearch(
+        self,
+        namespace_prefix: tuple[str, ...],
+        /,
+        *,
+        query: str | None = None,
+        filter: dict[str, Any] | None = None,
+        limit: int = 10,
+        offset: int = 0,
+        refresh_ttl: bool | None = None,
+        order_by: str | None = None,
+        after: str | None = None,
+        mode: Literal["text", "vector", "hybrid"] | None = None,
+        weights: tuple[float, float] = (0.5, 0.5),
+        explain: bool = False,
+    ) -> list[SearchItem]:
+        """As `search`."""
+        op = self._search_op(namespace_prefix, query, filter, limit, offset, refresh_ttl, order_by, after)
+        op = op._replace(rank_by=RankBy(mode, weights, explain))
+        return cast("list[SearchItem]", (await self.abatch([op]))[0])
 
     # Single items, without the ado of a batch.
 

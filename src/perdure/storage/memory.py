@@ -646,9 +646,13 @@ class _MemorySnapshot:
     def vector_spaces(self, prefix: Namespace, model: str) -> list[VectorSpace]:
         return self._db._vectors.spaces(prefix, model)  # pyright: ignore[reportPrivateUsage]
 
-    def vectors(self, space: int, model: str, after: int) -> list[tuple[int, bytes]]:
+    @property
+    def source(self) -> object:
+        return self._db
+
+    def vectors(self, space: int, model: str, after: int, start: int, limit: int) -> list[tuple[int, bytes]]:
         del model  # a space has one
-        return self._db._vectors.rows(space, after)  # pyright: ignore[reportPrivateUsage]
+        return self._db._vectors.rows(space, after, start, limit)  # pyright: ignore[reportPrivateUsage]
 
     def embedded(self, space: int, model: str) -> list[int]:
         del model

@@ -6,6 +6,7 @@ Here: `Vectors`. Not here: items (`memory.py`), comparing them (`vectors/`). Eve
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from heapq import nsmallest
 from itertools import count
 
 from perdure.storage.contract import Embedded, Namespace, VectorSpace
@@ -70,11 +71,12 @@ class Vectors:
                 found.append(VectorSpace(shelf.space, len(shelf.rows), shelf.changed))
         return found
 
-    def rows(self, space: int, after: int) -> list[tuple[int, bytes]]:
-        """The space's vectors that were written later."""
+    def rows(self, space: int, after: int, start: int, limit: int) -> list[tuple[int, bytes]]:
+        """The space's vectors that were written later, from item `start` on."""
         shelf = self._spaces.get(space)
         rows = {} if shelf is None else shelf.rows
-        return sorted((ref, embedded.data) for ref, (seq, embedded) in rows.items() if seq > after)
+        refs = nsmallest(limit, (ref for ref, (seq, _) in rows.items() if seq > after and ref >= start))
+        return [(ref, rows[ref][1].data) for ref in refs]
 
     def refs(self, space: int) -> list[int]:
         """The space's items that have vectors."""

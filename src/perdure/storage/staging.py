@@ -9,14 +9,14 @@ Here: `Operation`, `Layer`, and the reads of a stack. Not here: when a layer is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import count
 from typing import Any, Final, Protocol, TypeAlias
 
 from perdure.errors import VersionConflict
-from perdure.storage.contract import Filed, ItemRow, Namespace, Origin, Revision, Snapshot
+from perdure.storage.contract import Embedded, Filed, ItemRow, Namespace, Origin, Revision, Snapshot
 
 
 class NoGuard(Enum):
@@ -59,6 +59,8 @@ class Operation:
     )
     paths: tuple[str, ...] | None = None  # what of the item is to be found; (): nothing
     filed: Filed | None = None  # `value` as it is filed; None: not known yet
+    texts: tuple[str, ...] | None = None  # what of `value` is to be embedded; None: not known yet
+    embedded: Embedded | None = None  # None: not yet
     serial: int = field(
         default=0, compare=False
     )  # of this process, from when it was first staged on; 0: it is not
@@ -98,6 +100,18 @@ class Files(Protocol):
 
     def filed_of(self, operation: Operation, /) -> Filed | None:
         """What is staged, as it is filed."""
+        ...
+
+    def lacking(self, operations: Iterable[Operation], /) -> list[Operation]:
+        """Those that are still to be embedded."""
+        ...
+
+    def embed(self, operations: Sequence[Operation], /) -> None:
+        """Asks the model for the vectors of these."""
+        ...
+
+    async def aembed(self, operations: Sequence[Operation], /) -> None:
+        """As `embed`."""
         ...
 
 

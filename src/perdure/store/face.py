@@ -37,7 +37,8 @@ from perdure.storage.reverting import Reverted, Reverting, undoing
 from perdure.storage.staging import ANY, Operation, read_item
 from perdure.storage.text.settings import filer_of
 from perdure.storage.upkeep import KeepHistory, keep, wrote
-from perdure.store.base import Item, NotSupported
+from perdure.storage.vectors.settings import embedder_of
+from perdure.store.base import Item
 from perdure.store.runs import runs_in
 
 if TYPE_CHECKING:
@@ -178,11 +179,13 @@ class BackendStore(ItemStore):
 
     def _write(self, operations: list[Operation]) -> None:
         backend = self._backend()
+        self._codec.embed(self._codec.lacking(operations))
         outcome.commit(backend, _commit(operations))
         wrote(backend, operations)
 
     async def _awrite(self, operations: list[Operation]) -> None:
         backend = self._backend()
+        await self._codec.aembed(self._codec.lacking(operations))
         await _committed(backend, _commit(operations))
         wrote(backend, operations)
 
@@ -198,6 +201,7 @@ class BackendStore(ItemStore):
             operation = Operation(namespace, key, value, clock.micros(), guard)
             operation.paths = None if row is None else row.paths
             self._codec.filed_of(operation)
+            self._codec.embed(self._codec.lacking([operation]))
             try:
                 backend = self._backend()
                 revision = outcome.commit(backend, _commit([operation]))
@@ -291,7 +295,20 @@ class _Direct(BackendStore):
         """Nothing: it is the store's to close."""
 
 
-_KNOWN: Final = ("dims", "embed", "fields", "distance", "language", "text")
+_KNOWN: Final = (
+    "dims",
+    "embed",
+    "fields",
+    "distance",
+    "distance_type",
+    "model",
+    "on_embed_error",
+    "batch_size",
+    "max_concurrency",
+    "cache_bytes",
+    "language",
+    "text",
+)
 
 
 def codec_of(
@@ -311,18 +328,25 @@ def codec_of(
                 f"index has the unknown setting {unknown[0]!r}. Known are {', '.join(_KNOWN)}.",
                 part=unknown[0],
             )
-        if index.get("embed") is not None or index.get("dims") is not None:
-            raise NotSupported(
-                "index= has an embedding model: searching by vectors arrives with the next release, so nothing would be "
-                "embedded. Leave out dims and embed until then; searching by words works without a model."
+    embedder = embedder_of(index)
+    if cipher is not None:
+        if embedder is not None:
+            raise QueryError(
+                "index= has an embedding model, but the database is encrypted: vectors and words would tell what is in it."
+                " Leave embed out.",
+                part="embed",
             )
-    return ItemCodec(cipher, loads=loads, filer=None if cipher is not None else filer_of(index))
+        return ItemCodec(cipher, loads=loads)
+    return ItemCodec(loads=loads, filer=filer_of(index), embedder=embedder)
 
 
 def _commit(operations: list[Operation]) -> Commit:
     return commit_now(
         versions=[ItemIs(op.namespace, op.key, op.guard) for op in operations if op.guard is not ANY],
-        items=[PutItem(op.namespace, op.key, op.value, op.origin, op.filed, op.paths) for op in operations],
+        items=[
+            PutItem(op.namespace, op.key, op.value, op.origin, op.filed, op.paths, op.embedded)
+            for op in operations
+        ],
     )
 
 

@@ -169,21 +169,25 @@ SELECT n.no, s.items, s.changed
  ORDER BY n.name;
 
 -- name: vectors
--- ?1 space, ?2 model, ?3 after. Those written by later commits. One range of perdure_vectors_by_seq.
+-- ?1 space, ?2 model, ?3 after, ?4 first item, ?5 limit. Those written by later commits. One range of
+-- perdure_vectors_by_seq.
 SELECT item, data
   FROM perdure_vectors
  WHERE item >> 32 = ?1
    AND model = ?2
    AND seq > ?3
- ORDER BY item;
+   AND +item >= ?4
+ ORDER BY item
+ LIMIT ?5;
 
 -- name: all_vectors
--- ?1 space, ?2 model. All of the namespace's. One range of the table.
+-- ?1 space, ?2 model, ?3 first item, ?4 limit. All of the namespace's. One range of the table.
 SELECT item, data
   FROM perdure_vectors
- WHERE item BETWEEN ?1 << 32 AND (?1 << 32) | 4294967295
+ WHERE item BETWEEN max(?3, ?1 << 32) AND (?1 << 32) | 4294967295
    AND model = ?2
- ORDER BY item;
+ ORDER BY item
+ LIMIT ?4;
 
 -- name: embedded
 -- ?1 space, ?2 model. Items that have vectors. One range of perdure_vectors_by_seq.

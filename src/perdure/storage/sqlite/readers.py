@@ -42,7 +42,7 @@ class FileReading:
         except BaseException:
             self._pool.give(database, sound=False)
             raise
-        self._snapshot = SqliteSnapshot(database, seq, self._pool.place.name)
+        self._snapshot = SqliteSnapshot(database, seq, self._pool.place.name, self._pool)
         return self._snapshot
 
     def _begin(self, database: sqlite3.Connection) -> int:
@@ -88,7 +88,7 @@ class MemoryReading:
         try:
             database = self._database()
             seq = int(database.execute(_NEWEST_SEQ).fetchall()[0][0])
-            self._snapshot = SqliteSnapshot(database, seq, "the in-memory database")
+            self._snapshot = SqliteSnapshot(database, seq, "the in-memory database", self._turn)
         except BaseException as error:
             self._turn.release()
             if isinstance(error, sqlite3.Error):

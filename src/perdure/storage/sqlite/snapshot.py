@@ -71,7 +71,8 @@ _INDEX_NUMBER = Q["index_number"]
 class SqliteSnapshot:
     """One moment. Made by `SqliteBackend.read()`, of no use after its block."""
 
-    def __init__(self, connection: Connection, seq: int, where: str) -> None:
+    def __init__(self, connection: Connection, seq: int, where: str, source: object) -> None:
+        self.source = source
         self._db: Connection | None = connection
         self._seq = seq
         self._where = where
@@ -359,11 +360,11 @@ class SqliteSnapshot:
         rows = self._ask(Q["vector_spaces"], (*_range(prefix), self._index(model)))
         return list(map(VectorSpace._make, rows))
 
-    def vectors(self, space: int, model: str, after: int) -> list[tuple[int, bytes]]:
+    def vectors(self, space: int, model: str, after: int, start: int, limit: int) -> list[tuple[int, bytes]]:
         """(item, its vectors) of the namespace, by item, of commits later than `after`."""
         if after <= 0:
-            return self._ask(Q["all_vectors"], (space, self._index(model)))
-        return self._ask(Q["vectors"], (space, self._index(model), after))
+            return self._ask(Q["all_vectors"], (space, self._index(model), start, limit))
+        return self._ask(Q["vectors"], (space, self._index(model), after, start, limit))
 
     def embedded(self, space: int, model: str) -> list[int]:
         """The items of the namespace that have vectors, in order."""

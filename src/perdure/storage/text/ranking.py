@@ -6,38 +6,28 @@ like all others.
 
 Exact while no term of the query stands in more than `EXACT` items of the subtree. Beyond, terms that are rarer give the
 candidates; frequent ones add candidates, up to `CUT` in all, only if they could change the answer.
-Here: scores and their order. Not here: postings (the backends), terms (`analyser.py`), filters.
+Here: scores. Not here: postings (the backends), terms (`analyser.py`), the order of what is found, filters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from heapq import nlargest
 from itertools import islice
-from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from perdure.storage.contract import Filed, ItemRow, Namespace, Posting, Snapshot
+from perdure.storage.contract import Filed, Posting
 from perdure.storage.item_codec import ItemCodec
-from perdure.storage.staging import Layers, staged_in
+from perdure.storage.overlay import Overlay
 from perdure.storage.text.analyser import TextQuery
-from perdure.storage.text.bm25 import LENGTH_WEIGHT, SATURATION, idf, most
+from perdure.storage.text.bm25 import LEAST, LENGTH_WEIGHT, SATURATION, idf, most
 from perdure.storage.text.filer import Filer
 
-__all__ = ["CUT", "EXACT", "Hit", "ranked"]
+__all__ = ["CUT", "EXACT", "Ranking"]
 
 EXACT: Final = 20_000
 CUT: Final = 50_000
 _COMPLETIONS: Final = 64  # terms that a prefix stands for
-_PAGE: Final = 64  # rows fetched at once
-
-
-class Hit(NamedTuple):
-    """An item that was found."""
-
-    score: float
-    row: ItemRow
-    value: dict[str, Any]
 
 
 class _Unit(NamedTuple):
@@ -49,79 +39,60 @@ class _Unit(NamedTuple):
     postings: list[Posting] | None  # None: it is frequent, they are read where they can matter
 
 
-class _Own(NamedTuple):
-    """An item that is analysed here: staged, or filed otherwise."""
-
-    row: ItemRow
-    filed: Filed
-
-
-def ranked(
-    snapshot: Snapshot,
-    layers: Layers,
-    prefix: Namespace,
-    query: TextQuery,
-    filer: Filer,
-    codec: ItemCodec,
-    enough: int | None,
-) -> Iterator[Hit]:
-    """The items that have a word of the query, best first; among equals the newest first.
+class Ranking:
+    """How well the words of a query fit the items of a subtree.
 
     Args:
-        snapshot: what is committed; read while the iterator runs.
-        layers: what lies over it.
-        prefix: the subtree.
-        query: the words.
+        view: the subtree.
         filer: how the store files.
         codec: decodes values.
-        enough: how many will be asked for; None: not known, any may be dropped.
+
+    Attributes:
+        cut: whether the last query met words so frequent that not all items were looked at.
     """
-    view = _View(snapshot, layers, prefix, filer, codec)
-    units = view.units(query)
-    scores = view.scores(units, enough)
-    for score, row in view.in_order(scores, enough or _PAGE):
-        value = codec.decode(row.namespace, row.key, row.value or b"")
-        if query.phrases:
-            texts = filer.texts(value, row.paths)
-            if not all(filer.has_phrase(texts, phrase) for phrase in query.phrases):
-                continue
-        yield Hit(score, row, value)
 
-
-class _View:
-    """The subtree as one reader sees it."""
-
-    def __init__(
-        self, snapshot: Snapshot, layers: Layers, prefix: Namespace, filer: Filer, codec: ItemCodec
-    ) -> None:
-        self._now = snapshot
-        self._prefix = prefix
+    def __init__(self, view: Overlay, filer: Filer, codec: ItemCodec) -> None:
+        self.cut = False
+        self._now = snapshot = view.now
+        self._prefix = view.prefix
+        self._hidden = view.hidden
         self._analysis = filer.analysis
-        items, length, strays = snapshot.text_totals(prefix, filer.analysis)
-        places: list[tuple[Namespace, str]] = []
-        own: list[_Own] = []
-        for op in staged_in(layers, prefix):
-            places.append((op.namespace, op.key))
-            row = op.row(snapshot)
-            if row is not None and op.paths != () and (filed := codec.filed_of(op)) is not None:
-                own.append(_Own(row, filed))
-        self._hidden = set(snapshot.refs(places)) if places else set[int]()
+        items, length, strays = snapshot.text_totals(view.prefix, filer.analysis)
+        self._own: dict[int, Filed] = {}  # analysed here: staged, or filed otherwise
+        for name, operation in view.staged.items():
+            filed = codec.filed_of(operation)
+            if filed is not None:
+                self._own[name] = filed
         if strays:
-            touched = set(places)
-            for row in snapshot.strays(prefix, filer.analysis):
-                if (row.namespace, row.key) not in touched and row.value is not None:
-                    value = codec.decode(row.namespace, row.key, row.value)
-                    own.append(_Own(row, filer.filed(value, row.paths)))
-        # Own items have names below zero; a staged one that came first is the newest.
-        self._own = {-1 - place: one for place, one in enumerate(own)}
+            self._take_strays(view, filer, codec)
         hidden = snapshot.text_lengths(list(self._hidden), filer.analysis) if self._hidden else {}
-        lengths = [one.filed.length for one in own if one.filed.counts]
+        lengths = [filed.length for filed in self._own.values() if filed.counts]
         self._items = items - len(hidden) + len(lengths)
         self._average = (length - sum(hidden.values()) + sum(lengths)) / max(self._items, 1)
 
+    def _take_strays(self, view: Overlay, filer: Filer, codec: ItemCodec) -> None:
+        rows = {
+            (row.namespace, row.key): row
+            for row in view.now.strays(view.prefix, filer.analysis)
+            if (row.namespace, row.key) not in view.touched
+        }
+        for ref, place in view.now.refs(list(rows)).items():
+            row = rows[place]
+            if row.value is not None:
+                self._own[ref] = filer.filed(codec.decode(*place, row.value), row.paths)
+
+    def scores(self, query: TextQuery, enough: int | None) -> dict[int, float]:
+        """The score of each item that has a word of the query.
+
+        Args:
+            query: the words.
+            enough: how many of the best will be asked for; None: not known, any may be dropped.
+        """
+        return self._scores(self._units(query), enough)
+
     # -- words -------------------------------------------------------------------------------------------------------
 
-    def units(self, query: TextQuery) -> list[_Unit]:
+    def _units(self, query: TextQuery) -> list[_Unit]:
         """The words that stand anywhere, weighed by how rare they are."""
         wanted = [(term,) for term in query.terms] + [self._completions(start) for start in query.prefixes]
         units: list[_Unit] = []
@@ -138,7 +109,7 @@ class _View:
     def _completions(self, start: str) -> tuple[str, ...]:
         found = set(self._now.terms(self._prefix, self._analysis, start, _COMPLETIONS))
         for one in self._own.values():
-            found.update(term for term in one.filed.counts if term.startswith(start))
+            found.update(term for term in one.counts if term.startswith(start))
         return tuple(sorted(found)[:_COMPLETIONS])
 
     def _frequency(self, terms: tuple[str, ...]) -> int:
@@ -148,7 +119,7 @@ class _View:
         count = self._now.frequency(self._prefix, self._analysis, term, self._items + len(self._hidden))
         if count and self._hidden:
             count -= len(self._now.postings_in(list(self._hidden), self._analysis, term))
-        return count + sum(term in one.filed.counts for one in self._own.values())
+        return count + sum(term in one.counts for one in self._own.values())
 
     def _postings(self, term: str) -> list[Posting]:
         found = self._now.postings(self._prefix, self._analysis, term)
@@ -158,9 +129,7 @@ class _View:
 
     def _own_postings(self, term: str) -> list[Posting]:
         return [
-            (name, times, one.filed.length)
-            for name, one in self._own.items()
-            if (times := one.filed.counts.get(term, 0))
+            (name, times, one.length) for name, one in self._own.items() if (times := one.counts.get(term, 0))
         ]
 
     def _read(self, terms: tuple[str, ...]) -> list[Posting]:
@@ -175,12 +144,13 @@ class _View:
 
     # -- scores ------------------------------------------------------------------------------------------------------
 
-    def scores(self, units: Sequence[_Unit], enough: int | None) -> dict[int, float]:
+    def _scores(self, units: Sequence[_Unit], enough: int | None) -> dict[int, float]:
         """The score of each candidate. Summed in the order of the query, so that every backend gets the same number."""
         read = {place: unit.postings for place, unit in enumerate(units) if unit.postings is not None}
         frequent = [place for place, unit in enumerate(units) if unit.postings is None]
         if frequent:
             frequent.sort(key=lambda place: units[place].frequency)
+            self.cut = True
             self._add_frequent(units, frequent, read, enough)
         return self._summed(units, read)
 
@@ -191,7 +161,9 @@ class _View:
         for place in sorted(read):
             weight = units[place].weight
             for name, times, length in read[place]:
-                scores[name] = scores.get(name, 0.0) + weight * (times / (times + flat + slope * length))
+                scores[name] = scores.get(name, 0.0) + weight * (
+                    times / (times + flat + slope * length) + LEAST
+                )
         return scores
 
     def _add_frequent(
@@ -232,55 +204,3 @@ class _View:
                 before = merged.get(name)
                 merged[name] = (name, times if before is None else before[1] + times, length)
         return [posting for name, posting in merged.items() if name in candidates]
-
-    # -- order -------------------------------------------------------------------------------------------------------
-
-    def in_order(self, scores: dict[int, float], first: int) -> Iterator[tuple[float, ItemRow]]:
-        """The candidates' rows, best first; fetched by pages, those that are likely asked for in the first one."""
-        page: list[tuple[int, float]] = []
-        for one in self._names_in_order(scores, first):
-            page.append(one)
-            if len(page) >= min(max(first, 1), _PAGE):
-                yield from self._rows(page)
-                page = []
-        yield from self._rows(page)
-
-    def _names_in_order(self, scores: dict[int, float], first: int) -> Iterator[tuple[int, float]]:
-        if len(scores) > 4 * first:
-            least = nlargest(max(first, 1), scores.values())[-1]
-            best = {name: score for name, score in scores.items() if score >= least}
-            yield from self._sorted(best)
-            scores = {name: score for name, score in scores.items() if score < least}
-        yield from self._sorted(scores)
-
-    def _sorted(self, scores: dict[int, float]) -> Iterator[tuple[int, float]]:
-        equal: list[int] = []
-        last = 0.0
-        for name, score in sorted(scores.items(), key=itemgetter(1), reverse=True):
-            if score != last and equal:
-                yield from [(one, last) for one in self._newest_first(equal)]
-                equal = []
-            equal.append(name)
-            last = score
-        yield from [(one, last) for one in self._newest_first(equal)]
-
-    def _newest_first(self, names: list[int]) -> list[int]:
-        if len(names) < 2:
-            return names
-        versions = self._now.versions([name for name in names if name >= 0])
-
-        def newest(name: int) -> tuple[bool, int]:
-            own = self._own.get(name)
-            if own is None:
-                return (False, versions.get(name, 0))
-            return (True, name) if own.row.version < 0 else (False, own.row.version)
-
-        return sorted(names, key=newest, reverse=True)
-
-    def _rows(self, page: list[tuple[int, float]]) -> Iterator[tuple[float, ItemRow]]:
-        rows = self._now.rows([name for name, _ in page if name >= 0])
-        for name, score in page:
-            own = self._own.get(name)
-            row = rows.get(name) if own is None else own.row
-            if row is not None:
-                yield score, row

@@ -51,6 +51,13 @@ class IndexConfig(TypedDict, total=False):
         embed: an embedder, or a function (async or not) from texts to vectors.
         fields: paths into the value; unless given, or with `["$"]`: all of it.
         distance: how vectors are compared, `"cosine"` unless given.
+        model: names the model, so that vectors of another one are never compared with its; by default what the embedder
+            calls its `model`.
+        on_embed_error: `"raise"`, so that nothing is written when the model fails, unless given; `"defer"`: items are written
+            all the same, and embedded by `reindex()`.
+        batch_size: texts that the model is asked for at once, 128 unless given.
+        max_concurrency: batches that it is asked for at the same time, 4 unless given.
+        cache_bytes: of matrices that are kept in memory between searches, 1 GiB unless given.
         language: of the texts, `"english"` unless given: which endings are cut off, which words mean nothing.
         text: False: nothing is found by words.
     """
@@ -59,6 +66,11 @@ class IndexConfig(TypedDict, total=False):
     embed: EmbedLike
     fields: list[str] | None
     distance: Literal["cosine", "inner_product", "l2"]
+    model: str
+    on_embed_error: Literal["raise", "defer"]
+    batch_size: int
+    max_concurrency: int
+    cache_bytes: int
     language: str
     text: bool
 

@@ -5,6 +5,7 @@ Plain values, detached from the database: changing one changes nothing but itsel
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -83,9 +84,10 @@ class SearchItem(Item):
         score: how well it fits the query, greater is better; None where nothing was ranked.
         cursor: opaque text for `search(..., after=)`, which goes on behind this item; None where the search was ranked,
             and from stores that have no cursors. A mark of the database, like `version`: not compared.
+        explanation: with `explain=True`, where the score came from; not compared.
     """
 
-    __slots__ = ("cursor", "score")
+    __slots__ = ("cursor", "explanation", "score")
 
     def __init__(
         self,
@@ -99,6 +101,7 @@ class SearchItem(Item):
         version: int | None = None,
         revision: str | None = None,
         cursor: str | None = None,
+        explanation: Mapping[str, Any] | None = None,
     ) -> None:
         """As an `Item`, by position or by name."""
         super().__init__(
@@ -112,6 +115,7 @@ class SearchItem(Item):
         )
         self.score = score
         self.cursor = cursor
+        self.explanation = explanation
 
     def dict(self) -> dict[str, Any]:
         """The item as JSON has it, with its score."""

@@ -6,6 +6,7 @@ Here: operations, their results' type, namespace rules. Not here: who answers.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -15,6 +16,7 @@ from perdure.errors import PerdureError, QueryError
 from perdure.store.base.items import Item, SearchItem
 
 __all__ = [
+    "MODES",
     "NOT_PROVIDED",
     "GetOp",
     "InvalidNamespaceError",
@@ -26,6 +28,7 @@ __all__ = [
     "NotSupported",
     "Op",
     "PutOp",
+    "RankBy",
     "Result",
     "SearchOp",
     "TTLConfig",
@@ -72,6 +75,24 @@ class GetOp(NamedTuple):
     refresh_ttl: bool = True
 
 
+MODES: Final = ("text", "vector", "hybrid")
+
+
+@dataclass(frozen=True, slots=True)
+class RankBy:
+    """How a search with a query ranks.
+
+    Attributes:
+        mode: by words (`"text"`), by meaning (`"vector"`), by both (`"hybrid"`); None: by what the store has.
+        weights: of words and of meaning, in `"hybrid"`.
+        explain: whether each item tells where its score came from.
+    """
+
+    mode: Literal["text", "vector", "hybrid"] | None = None
+    weights: tuple[float, float] = (0.5, 0.5)
+    explain: bool = False
+
+
 class SearchOp(NamedTuple):
     """Items of a subtree that fit."""
 
@@ -83,6 +104,7 @@ class SearchOp(NamedTuple):
     refresh_ttl: bool = True
     order_by: str | None = None
     after: str | None = None
+    rank_by: RankBy | None = None
 
 
 class PutOp(NamedTuple):

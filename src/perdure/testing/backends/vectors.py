@@ -28,7 +28,7 @@ def kept(
     """Where which vectors are."""
     found: dict[tuple[Namespace, str], bytes] = {}
     for space, items, _ in now.vector_spaces(prefix, model):
-        rows = now.vectors(space, model, after)
+        rows = now.vectors(space, model, after, 0, 1 << 60)
         assert [ref for ref, _ in rows] == sorted(ref for ref, _ in rows)
         if not after:
             assert [ref for ref, _ in rows] == now.embedded(space, model)

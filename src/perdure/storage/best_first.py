@@ -1,0 +1,76 @@
+"""What was scored, best first, among equals the newest first; worked out as far as it is asked for.
+
+Here: two ways to the same order, from a dict and from arrays. Not here: scores, rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from heapq import nlargest
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["best_of_arrays", "best_of_dict"]
+
+NewestFirst: TypeAlias = Callable[[Iterable[int]], list[int]]
+
+
+def best_of_dict(
+    scores: dict[int, float], likely: int, newest_first: NewestFirst
+) -> Iterator[tuple[int, float]]:
+    """(item, score); `likely`: how many will be asked for."""
+    if len(scores) > 4 * likely:
+        least = nlargest(max(likely, 1), scores.values())[-1]
+        best = {name: score for name, score in scores.items() if score >= least}
+        yield from _in_order(best.items(), newest_first)
+        scores = {name: score for name, score in scores.items() if score < least}
+    yield from _in_order(scores.items(), newest_first)
+
+
+def best_of_arrays(
+    names: NDArray[np.int64],
+    rough: NDArray[np.float64],
+    exact: Callable[[int, float], float],
+    near: float,
+    likely: int,
+    newest_first: NewestFirst,
+) -> Iterator[tuple[int, float]]:
+    """(item, exact score), from scores that are at most `near` off; `exact` gets the item and its rough score."""
+    import numpy
+
+    left: Any = numpy.arange(len(names))
+    size = max(likely, 1)
+    waiting: dict[int, float] = {}
+    while len(left):
+        if len(left) > size:
+            least = float(numpy.partition(rough[left], len(left) - size)[len(left) - size])
+            taken = rough[left] >= least - 2 * near
+        else:
+            least, taken = -numpy.inf, numpy.ones(len(left), bool)
+        for place in left[taken].tolist():
+            name = int(names[place])
+            waiting[name] = exact(name, float(rough[place]))
+        left = left[~taken]
+        # Whoever was not taken is below this, whatever its exact score.
+        sure = (
+            {name: score for name, score in waiting.items() if score > least - near} if len(left) else waiting
+        )
+        yield from _in_order(list(sure.items()), newest_first)
+        waiting = {name: score for name, score in waiting.items() if name not in sure}
+        size *= 8
+
+
+def _in_order(scores: Iterable[tuple[int, float]], newest_first: NewestFirst) -> Iterator[tuple[int, float]]:
+    equal: list[int] = []
+    last = 0.0
+    for name, score in sorted(scores, key=itemgetter(1), reverse=True):
+        if score != last and equal:
+            yield from [(one, last) for one in newest_first(equal)]
+            equal = []
+        equal.append(name)
+        last = score
+    yield from [(one, last) for one in newest_first(equal)]
