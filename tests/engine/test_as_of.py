@@ -16,6 +16,7 @@ from perdure.errors import VersionConflict
 from perdure.graph import START, StateGraph
 from perdure.runtime import Runtime
 from perdure.store.memory import InMemoryStore
+from perdure.types import Command, interrupt
 
 NOTES = ("notes",)
 THREAD = {"configurable": {"thread_id": "t"}}
@@ -223,3 +224,20 @@ def test_what_cannot_be_meant_is_refused(db: Database, steps: Steps) -> None:
     with pytest.raises(ValueError, match="on one database"):
         apart.graph.invoke(None, fork, memory="as_of")
     assert steps.saw == []
+
+
+def test_an_answer_goes_on_as_of_then(db: Database, steps: Steps) -> None:
+    def asks(store: Any) -> None:
+        interrupt("go on?")
+        put(store, "c", 1)
+
+    steps.acts[1] = lambda store: put(store, "a", 2)
+    steps.acts[2] = asks
+    steps.graph.invoke(None, steps.config_before("n1"), memory="as_of")
+    put(db.store, "later", 1)
+
+    steps.graph.invoke(Command(resume="yes"), steps.graph.get_state(THREAD).config, memory="as_of")
+
+    assert [seen.get("a") for seen in steps.saw] == [1, 2, 2]
+    assert ["later" in seen for seen in steps.saw] == [False] * 3
+    assert facts(db.store) == {"old": 2, "theirs": 1, "a": 2, "b": 1, "later": 1, "c": 1}
