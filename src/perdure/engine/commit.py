@@ -366,6 +366,11 @@ class OwnChain:
         if self.memory.backend is not self.backend and not self._pair():
             await write_memory(self.memory, self.ports, operations)
             operations = ()
+        if self.memory.as_of is not None and operations:
+            await self.settle_flight()
+            revision = await self._send_computed(parts, operations)
+            self.memory.as_of.wrote(operations, revision)
+            return revision
         if needs_answer(operations):
             await self.settle_flight()
             return await self._send_computed(parts, operations)
@@ -394,12 +399,17 @@ class OwnChain:
         assert backend is not None  # noqa: S101 - the caller looked
         for attempt in range(TRIES):
             with backend.read() as snapshot:
+                past = self.memory.as_of
+                expected = [] if past is None else past.expected(snapshot, operations)
                 resolved = resolve(snapshot, operations, self.memory.codec)
             resolved = await embedded(resolved, self.memory.codec, self.ports)
+            known = {(want.namespace, want.key) for want in resolved.versions}
+            expected = [want for want in expected if (want.namespace, want.key) not in known]
             try:
-                return await self._commit(parts, resolved.items, resolved.versions)
+                return await self._commit(parts, resolved.items, [*resolved.versions, *expected])
             except VersionConflict as error:
-                if not can_repeat(error, resolved) or attempt == TRIES - 1:
+                # As of the past: the next try finds all items that moved, and says so.
+                if (past is None and not can_repeat(error, resolved)) or attempt == TRIES - 1:
                     raise
                 await self.ports.pause(pause_before(attempt))
                 parts.at = clock.micros()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from perdure.engine.as_of import AsOf
 from perdure.engine.own_methods import aasked, asked
 from perdure.engine.ports import Ports
 from perdure.errors import VersionConflict
@@ -38,6 +39,7 @@ class Memory:
     store: Any = None  # the object that the user gave
     backend: Backend | None = None
     codec: Any = None  # ItemCodec
+    as_of: AsOf | None = None  # reads are of the past, writes are guarded
 
     @property
     def foreign(self) -> bool:

@@ -29,6 +29,7 @@ class TaskStore(ItemStore):
         super().__init__(memory.codec)
         assert memory.backend is not None  # noqa: S101 - made for our stores only
         self._backend = memory.backend
+        self._as_of = memory.as_of
         self._task = task
         self._origin: Origin | None = None
 
@@ -49,6 +50,10 @@ class TaskStore(ItemStore):
 
     def _read(self) -> AbstractContextManager[Snapshot]:
         check_open(self._task)
+        return self._backend.read() if self._as_of is None else self._as_of.read()
+
+    def _committed(self) -> AbstractContextManager[Snapshot]:
+        check_open(self._task)
         return self._backend.read()
 
     def _revert(self, asked: Reverting) -> NoReturn:
@@ -60,7 +65,8 @@ class TaskStore(ItemStore):
         )
 
     def _layers(self) -> Sequence[Layer]:
-        return self._task.layers()
+        layers = self._task.layers()
+        return layers if self._as_of is None else [self._as_of.layer, *layers]
 
     def _write(self, operations: list[Operation]) -> None:
         check_open(self._task)
@@ -72,7 +78,7 @@ class TaskStore(ItemStore):
 
     def _stage_all(self, layers: Sequence[Layer], operations: list[Operation]) -> None:
         if any(operation.guard is not ANY for operation in operations):
-            with self._backend.read() as snapshot:
+            with self._read() as snapshot:
                 for operation in operations:
                     check_guard(snapshot, layers, operation)
         for operation in operations:
@@ -84,6 +90,8 @@ class TaskStore(ItemStore):
             operation.follows(before)
         if (operation.namespace, operation.key) in layer.index:
             operation.guard = ANY  # its own earlier write stands there, which was checked
+        elif self._as_of is not None and (operation.namespace, operation.key) in self._as_of.layer.index:
+            operation.guard = ANY  # its run's earlier write, which every commit of the run expects
         if self._origin is None:
             task = self._task
             self._origin = Origin(task.run.chain.thread, task.run.chain.at or None, task.task.name)

@@ -100,6 +100,7 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
         interrupt_before: Sequence[str] | str | None = None,
         interrupt_after: Sequence[str] | str | None = None,
         durability: str | None = None,
+        memory: str | None = None,
         control: Any = None,
         version: str = "v1",
         **kwargs: Any,
@@ -118,6 +119,8 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
             interrupt_after: node names (or "*") to stop after.
             durability: "sync": a step is durable before the next begins; "async" (default): at most 16 are on their
                 way; "exit": one commit at the end.
+            memory: "as_of": nodes read memory across threads as it was at the checkpoint that `config` names, plus what
+                this run has written since. Their writes go to live memory, if nobody else has written there since.
             control: a `RunControl`, to ask the run to stop between steps.
             version: "v2" gives a `GraphOutput` with value and interrupts apart.
             **kwargs: passed on to `stream`.
@@ -127,6 +130,7 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
             EmptyInputError: there is nothing to go on with.
             InvalidUpdateError: writes that contradict each other.
             StaleThread: somebody else moved the thread; nothing of this step was written.
+            VersionConflict: an item moved on; with `memory="as_of"` its `keys` are all that others wrote since.
             Whatever a node raises, unchanged, with a note that names the task.
         """
         if stream_mode != "values":
@@ -135,12 +139,13 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
                 self.stream(
                     input, config, context=context, stream_mode=stream_mode, print_mode=print_mode, output_keys=keys,
                     interrupt_before=interrupt_before, interrupt_after=interrupt_after, durability=durability,
-                    control=control, version=version, **kwargs,
+                    memory=memory, control=control, version=version, **kwargs,
                 )
             )  # fmt: skip
         plan = self._unheard(print_mode, version, kwargs)
         run = launch(
-            self, config, BlockingPorts(), context=context, durability=durability, control=control, modes=plan.modes,
+            self, config, BlockingPorts(), context=context, durability=durability, memory=memory, control=control,
+            modes=plan.modes,
             interrupt_before=interrupt_before, interrupt_after=interrupt_after, output_keys=_keys(output_keys),
         )  # fmt: skip
         if isinstance(plan, _Streaming):
@@ -167,6 +172,7 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
         interrupt_before: Sequence[str] | str | None = None,
         interrupt_after: Sequence[str] | str | None = None,
         durability: str | None = None,
+        memory: str | None = None,
         control: Any = None,
         version: str = "v1",
         **kwargs: Any,
@@ -179,12 +185,13 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
                 async for chunk in self.astream(
                     input, config, context=context, stream_mode=stream_mode, print_mode=print_mode, output_keys=keys,
                     interrupt_before=interrupt_before, interrupt_after=interrupt_after, durability=durability,
-                    control=control, version=version, **kwargs,
+                    memory=memory, control=control, version=version, **kwargs,
                 )
             ]  # fmt: skip
         plan = self._unheard(print_mode, version, kwargs)
         run = launch(
-            self, config, AsyncPorts(), context=context, durability=durability, control=control, modes=plan.modes,
+            self, config, AsyncPorts(), context=context, durability=durability, memory=memory, control=control,
+            modes=plan.modes,
             interrupt_before=interrupt_before, interrupt_after=interrupt_after, output_keys=_keys(output_keys),
         )  # fmt: skip
         if isinstance(plan, _Streaming):
@@ -216,6 +223,7 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
         interrupt_before: Sequence[str] | str | None = None,
         interrupt_after: Sequence[str] | str | None = None,
         durability: str | None = None,
+        memory: str | None = None,
         control: Any = None,
         subgraphs: bool = False,
         debug: bool | None = None,
@@ -229,7 +237,8 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
         """
         plan = _Streaming(self, stream_mode, print_mode, subgraphs, version, debug)
         run = launch(
-            self, config, BlockingPorts(), context=context, durability=durability, control=control, modes=plan.modes,
+            self, config, BlockingPorts(), context=context, durability=durability, memory=memory, control=control,
+            modes=plan.modes,
             interrupt_before=interrupt_before, interrupt_after=interrupt_after, output_keys=_keys(output_keys),
         )  # fmt: skip
         return self._stream(run, plan, input)
@@ -270,6 +279,7 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
         interrupt_before: Sequence[str] | str | None = None,
         interrupt_after: Sequence[str] | str | None = None,
         durability: str | None = None,
+        memory: str | None = None,
         control: Any = None,
         subgraphs: bool = False,
         debug: bool | None = None,
@@ -280,7 +290,8 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
 
         def begin() -> Run:
             return launch(
-                self, config, AsyncPorts(), context=context, durability=durability, control=control, modes=plan.modes,
+                self, config, AsyncPorts(), context=context, durability=durability, memory=memory, control=control,
+                modes=plan.modes,
                 interrupt_before=interrupt_before, interrupt_after=interrupt_after, output_keys=_keys(output_keys),
             )  # fmt: skip
 

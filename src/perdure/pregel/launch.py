@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import ormsgpack
@@ -12,6 +13,7 @@ import ormsgpack
 from perdure import clock
 from perdure.current import CURRENT
 from perdure.engine.apply import count_up
+from perdure.engine.as_of import AsOf
 from perdure.engine.commit import OwnChain
 from perdure.engine.context import TASK_KEY, TaskContext
 from perdure.engine.foreign import ForeignChain
@@ -74,6 +76,7 @@ def launch(
     *,
     context: Any = None,
     durability: str | None = None,
+    memory: str | None = None,
     control: RunControl | None = None,
     modes: frozenset[str] = frozenset(),
     interrupt_before: Sequence[str] | str | None = None,
@@ -84,11 +87,13 @@ def launch(
     """A run that has not begun yet. Not `nested`: it works on the thread that the config names, wherever it is called."""
     settings = settings_of(graph, config, nested=nested)
     parent = settings.parent.run if settings.parent is not None else None
-    memory = (
+    found = (
         parent.memory if parent is not None and parent.memory.store is not None else memory_of(graph.store)
     )
+    if memory is not None:
+        found = _of_the_past(memory, graph, settings, found)
     durability = _durability(durability, parent, graph, settings)
-    chain = _chain(graph, settings, parent, memory, ports, durability)
+    chain = _chain(graph, settings, parent, found, ports, durability)
     if context is None and parent is not None:
         context = parent.context
     before, after = interrupt_before, interrupt_after
@@ -97,7 +102,7 @@ def launch(
         settings,
         ports,
         chain,
-        memory,
+        found,
         durability=durability,
         context=coerced_context(graph.spec.context_schema, context),
         control=control if control is not None or parent is None else parent.control,
@@ -108,6 +113,35 @@ def launch(
         next_version=getattr(chain, "next_version", None) or count_up,
         debug=graph.debug,
     )
+
+
+def _of_the_past(
+    asked: object, graph: CompiledGraph[Any, Any, Any, Any], settings: Settings, memory: Memory
+) -> Memory:
+    """Memory as of the checkpoint that the call names. Raises ValueError where it names none, or memory has no past."""
+    if asked != "as_of":
+        raise ValueError(f'memory={asked!r}: give "as_of", or leave it out. Nothing was run.')
+    saver = None if not graph.checkpointer else own_saver(graph.checkpointer, graph.spec.types)
+    backend = memory.backend
+    if settings.parent is not None or saver is None or backend is None or saver.backend is not backend:
+        raise ValueError(
+            'memory="as_of" needs a graph that is called directly, with a saver and a store of Perdure\'s on one database:'
+            " compile(perdure.connect(...)). Nothing was run."
+        )
+    if settings.thread is None or settings.checkpoint is None:
+        raise ValueError(
+            'memory="as_of" needs a checkpoint to go on from: pass the config of one, such as a snapshot\'s in'
+            " graph.get_state_history(...). Nothing was run."
+        )
+    with backend.read() as snapshot:
+        row = snapshot.checkpoint(settings.thread, settings.ns, settings.checkpoint)
+        revision = None if row is None else row.revision
+    if revision is None:
+        raise ValueError(
+            f"thread {settings.thread!r} has no checkpoint {settings.checkpoint}, so memory as of it is not known. Nothing"
+            " was run."
+        )
+    return replace(memory, as_of=AsOf(backend, revision))
 
 
 def _durability(

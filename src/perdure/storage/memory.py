@@ -47,11 +47,11 @@ from perdure.storage.contract import (
     ThreadIs,
     VectorSpace,
     WriteRow,
-    compacted,
     stale_checkpoint,
     stale_thread,
     version_conflict,
 )
+from perdure.storage.memory_past import Past, versions_down
 from perdure.storage.memory_texts import Texts
 from perdure.storage.memory_vectors import Vectors
 
@@ -417,7 +417,8 @@ class MemoryBackend:
                 raise AssertionError(removal)
 
     def _prune_item(self, namespace: Namespace, key: str, keep: int, limit: int) -> None:
-        line = [row for row in self._down(self._newest(namespace, key)) if row is not None]
+        newest = self._items.get(namespace, {}).get(key) or self._deleted.get((namespace, key))
+        line = [row for row in versions_down(newest, self._before, self._history) if row is not None]
         gone: list[tuple[int, int]] = []
         for place, row in enumerate(line):
             if place >= keep or (keep == 1 and line[0].value is None):
@@ -437,20 +438,6 @@ class MemoryBackend:
             del self._deleted[row.namespace, row.key]
         self._before.pop(version, None)
         self._history.pop(version, None)
-
-    def _newest(self, namespace: Namespace, key: str) -> ItemRow | None:
-        """The item's newest version, if only its deletion."""
-        return self._items.get(namespace, {}).get(key) or self._deleted.get((namespace, key))
-
-    def _down(self, row: ItemRow | None) -> Generator[ItemRow | None]:
-        """The version and those before it, newest first; None at the end if one that was there is kept no more."""
-        while row is not None:
-            yield row if row.paths is None else row._replace(paths=None)
-            before = self._before.get(row.version)
-            if before is None:
-                return
-            row = self._history.get(before)
-        yield None
 
 
 def _applied(*parts: tuple[MemoryBackend, Commit]) -> Revision:
@@ -486,6 +473,7 @@ def _place(rows: list[_R], row: _R) -> None:
 class _MemorySnapshot:
     def __init__(self, backend: MemoryBackend) -> None:
         self._db = backend
+        self._past: Past | None = None  # made for whoever asks for it
 
     def _find(self, thread: str, ns: str) -> _Chain:
         known = self._db._threads.get(thread)  # pyright: ignore[reportPrivateUsage] - one file, two classes
@@ -662,70 +650,31 @@ class _MemorySnapshot:
         times = self._db._times  # pyright: ignore[reportPrivateUsage]
         return Revision(0, next((seq for seq in range(len(times), 0, -1) if times[seq - 1] <= at), 0))
 
+    def _then(self) -> Past:
+        if self._past is None:
+            db = self._db
+            self._past = Past(db._items, db._deleted, db._history, db._before, Revision(0, db._floor))  # pyright: ignore[reportPrivateUsage]
+        return self._past
+
     def floor(self) -> Revision:
-        return Revision(0, self._db._floor)  # pyright: ignore[reportPrivateUsage]
+        return self._then().floor
 
     def history(self, namespace: Namespace, key: str, limit: int) -> History:
-        newest = self._db._newest(namespace, key)  # pyright: ignore[reportPrivateUsage]
-        if newest is None:
-            return History([], True)
-        line = list(self._db._down(newest))  # pyright: ignore[reportPrivateUsage]
-        kept = [row for row in line if row is not None]
-        return History(kept[:limit], len(line) <= limit and line[-1] is not None)
+        return self._then().history(namespace, key, limit)
 
     def item_at(self, namespace: Namespace, key: str, revision: Revision) -> ItemRow | None:
-        newest = self._db._newest(namespace, key)  # pyright: ignore[reportPrivateUsage]
-        found = None if newest is None else self._stood(newest, revision)
-        if found is None and revision < self.floor():
-            found = self.floor()
-        if isinstance(found, Revision):
-            raise compacted(revision, found)
-        return None if found is None or found.value is None else found
-
-    def _stood(self, newest: ItemRow, revision: Revision) -> ItemRow | Revision | None:
-        """The version that stood then, a deletion too; a revision: since which they are kept; None: there was none yet."""
-        oldest = revision
-        for row in self._db._down(newest):  # pyright: ignore[reportPrivateUsage]
-            if row is None:
-                return oldest
-            if row.revision <= revision:
-                return row
-            oldest = row.revision
-        return None
+        return self._then().item(namespace, key, revision)
 
     def items_at(
         self, prefix: Namespace, revision: Revision, before: int | None, limit: int
     ) -> list[ItemRow]:
-        found = [row for row in self._all_at(prefix, revision) if before is None or row.version < before]
-        return sorted(found, key=lambda row: -row.version)[:limit]
-
-    def _all_at(self, prefix: Namespace, revision: Revision) -> list[ItemRow]:
-        if revision < self.floor():
-            raise compacted(revision, self.floor())
-        stood = [self._stood(row, revision) for row in self._newest_of(prefix)]
-        oldest = max((row for row in stood if isinstance(row, Revision)), default=None)
-        if oldest is not None:
-            raise compacted(revision, oldest)
-        return [row for row in stood if isinstance(row, ItemRow) and row.value is not None]
-
-    def _newest_of(self, prefix: Namespace) -> list[ItemRow]:
-        living = [row for rows in self._db._items.values() for row in rows.values()]  # pyright: ignore[reportPrivateUsage]
-        deleted = self._db._deleted.values()  # pyright: ignore[reportPrivateUsage]
-        return [row for row in (*living, *deleted) if row.namespace[: len(prefix)] == prefix]
+        return self._then().items(prefix, revision, before, limit)
 
     def namespaces_at(self, prefix: Namespace, revision: Revision) -> list[Namespace]:
-        return sorted({row.namespace for row in self._all_at(prefix, revision)})
+        return sorted({row.namespace for row in self._then().view(prefix, revision)})
 
     def touched(self, prefix: Namespace, after: Revision, thread: str | None) -> list[tuple[Namespace, str]]:
-        places = {
-            (row.namespace, row.key)
-            for row in self._db._history.values()  # pyright: ignore[reportPrivateUsage]
-            if row.revision > after
-            and row.namespace[: len(prefix)] == prefix
-            and thread in (None, row.origin.thread)
-        }
-        newest = sorted(self._newest_of(prefix), key=lambda row: row.version)
-        return [(row.namespace, row.key) for row in newest if (row.namespace, row.key) in places]
+        return self._then().touched(prefix, after, thread)
 
     def count(self, table: str) -> int:
         threads = [known for _, known in self._all()]

@@ -7,7 +7,8 @@ Give each check a fresh, empty store. With pytest:
         check(MyStore())
 
 `CHECKS` and `ASYNC_CHECKS` are the interface; a store of anybody's passes them. `VERSION_CHECKS` and
-`ASYNC_VERSION_CHECKS` are what Perdure's stores do besides: versions, compare and set, `update`.
+`ASYNC_VERSION_CHECKS` are what Perdure's stores do besides: versions, compare and set, `update`; `store_past.py` has what they
+tell of their past.
 """
 
 from __future__ import annotations
