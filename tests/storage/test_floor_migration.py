@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 
@@ -20,9 +21,17 @@ def made_by_the_first_migration(path: Path, *values: bytes) -> None:
         backend.commit(commit_of(items=[put_of("k", value)]))
     backend.close()
     file = sqlite3.connect(path, isolation_level=None)
-    number = next(step.number for step in migrations("sqlite") if "floor" in "".join(step.statements))
+    number = next(step.number for step in migrations("sqlite") if "perdure_floor" in "".join(step.statements))
     file.execute("DROP TABLE perdure_floor")
-    file.execute("DELETE FROM perdure_migrations WHERE number = ?", (number,))
+    later = [
+        statement for step in migrations("sqlite") if step.number > number for statement in step.statements
+    ]
+    for statement in reversed(later):  # undone, as they are made again
+        if named := re.match(r"CREATE TABLE (\w+)", statement):
+            file.execute(f"DROP TABLE {named[1]}")
+        elif named := re.match(r"ALTER TABLE (\w+) ADD COLUMN (\w+)", statement):
+            file.execute(f"ALTER TABLE {named[1]} DROP COLUMN {named[2]}")
+    file.execute("DELETE FROM perdure_migrations WHERE number >= ?", (number,))
     file.close()
 
 

@@ -105,6 +105,17 @@ def test_a_cursor_goes_on_through_the_layers_around_a_task(store: InMemoryStore,
     assert keys(outer, after=behind) == ["around", "committed"]
 
 
+def test_a_cursor_whose_item_is_written_again_leaves_nothing_of_the_layers_around_out(view: View) -> None:
+    outer = View(view.backend, view.layers[:1])
+    view.put(ME, "mine", {})
+    outer.put(ME, "around, later", {})
+    behind = cursor(view, "mine")
+
+    view.put(ME, "mine", {"again": True})
+
+    assert keys(view, after=behind) == ["around, later"]
+
+
 def test_a_cursor_at_a_staged_item_leaves_nothing_out_once_that_is_committed(
     store: InMemoryStore, view: View
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from perdure.errors import PerdureError, StorageError
+from perdure.errors import QueryError, StorageError
 from perdure.storage.memory import MemoryBackend
 from perdure.store.base import IndexConfig
 from perdure.store.face import BackendStore
@@ -245,17 +245,16 @@ def test_a_repr_says_where_and_whether(path: str) -> None:
     assert repr(InMemoryStore()).startswith("<InMemoryStore memory:")
 
 
-def test_an_index_is_refused_until_there_is_text_search(path: str) -> None:
-    def embed(texts: Any) -> list[list[float]]:
-        return [[0.0] for _ in texts]
-
+def test_an_index_that_cannot_be_right_is_refused_before_anything_is_opened(path: str) -> None:
     connection = sqlite3.connect(path)
-    with pytest.raises(PerdureError, match="next release"):
-        InMemoryStore(index=IndexConfig(dims=1, embed=embed))
-    with pytest.raises(PerdureError, match="next release"):
-        SqliteStore(connection, index=SqliteIndexConfig(dims=1, embed=embed))
-    with pytest.raises(PerdureError, match="next release"):
-        AsyncSqliteStore.from_conn_string(path, index=SqliteIndexConfig(dims=1, embed=embed))
+    for make in (
+        lambda: InMemoryStore(index=IndexConfig(dims=1)),
+        lambda: SqliteStore(connection, index=SqliteIndexConfig(dims=1)),
+        lambda: AsyncSqliteStore.from_conn_string(path, index=SqliteIndexConfig(dims=1)),
+        lambda: SqliteStore.from_conn_string(path, index=SqliteIndexConfig(language="klingon")),
+    ):
+        with pytest.raises(QueryError):
+            make()
     connection.close()
 
 

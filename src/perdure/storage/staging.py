@@ -191,7 +191,7 @@ def read_marked(
     """
     above = staged_in(layers, prefix)
     hidden = {(operation.namespace, operation.key) for operation in above}
-    for operation in above if after is None else _behind(above, -after):
+    for operation in above if after is None else _behind(layers, above, -after):
         row = operation.row(snapshot)
         if row is not None:
             yield -operation.serial, row
@@ -209,14 +209,24 @@ def read_marked(
             page = max(page, min(2 * page, _PAGE_ROWS))
 
 
-def _behind(above: list[Operation], serial: int) -> list[Operation]:
-    """Those that follow the operation of this number; if it is there no longer, those staged before it."""
+def _behind(layers: Layers, above: list[Operation], serial: int) -> list[Operation]:
+    """Those that follow the operation of this number; if it was replaced, those that followed it when it was not."""
     if serial < 0:
         return []
     for place, operation in enumerate(above):
         if operation.serial == serial:
             return above[place + 1 :]
+    for depth, layer in enumerate(layers):
+        if any(operation.serial == serial for operation in layer.operations):
+            return [op for op in above if _stands_behind(layers, op, depth, serial)]
     return [operation for operation in above if operation.serial < serial]
+
+
+def _stands_behind(layers: Layers, operation: Operation, depth: int, serial: int) -> bool:
+    """Whether it is of a layer further out, or of the same one and older."""
+    where = operation.namespace, operation.key
+    mine = next(place for place in range(len(layers) - 1, -1, -1) if where in layers[place].index)
+    return mine < depth or (mine == depth and operation.serial < serial)
 
 
 def read_namespaces(snapshot: Snapshot, layers: Layers, prefix: Namespace) -> list[Namespace]:
