@@ -128,10 +128,10 @@ def test_a_signal_before_the_commit_hits_its_own_thread_only(desk: Desk, queue: 
 
 
 class Signalled:
-    """A lock; who gives it back the n-th time is hit by a signal as soon as it is free."""
+    """The same lock; who gives it back the n-th time is hit by a signal as soon as it is free."""
 
-    def __init__(self, at: int) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, lock: threading.Lock, at: int) -> None:
+        self._lock = lock
         self._left = at
 
     def __enter__(self) -> bool:
@@ -156,7 +156,8 @@ def test_a_signal_beside_the_work_leaves_the_lead_free(queue: GroupQueue[str], w
     told: list[Outcome] = []
     if way != "alone":
         queue.enqueue("other", told.append)
-    plain, queue._lock = queue._lock, Signalled(at)  # type: ignore[assignment]
+    plain = queue._lock  # pyright: ignore[reportPrivateUsage]
+    queue._lock = Signalled(plain, at)  # type: ignore[assignment]
 
     with pytest.raises(KeyboardInterrupt):
         queue.lead_now() if way == "an event loop" else queue.commit(["mine"])
