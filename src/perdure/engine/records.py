@@ -87,7 +87,7 @@ def _staged_rows(
     for index, op in enumerate(operations):
         guard = [op.guard] if op.guard is not ANY else []
         base = [op.base] if op.computed else []
-        content = [op.value, op.at, guard, base, op.origin.node, op.created_at, op.after, op.paths]
+        content = [op.value, op.at, guard, base, op.origin.node, op.created_at, op.after, op.paths, op.rank]
         payload = pieces.encode(
             content, path=f"memory {op.key!r}", aad=aad(thread, "staged", checkpoint, task, index)
         )
@@ -176,11 +176,12 @@ def _read_staged(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded)
             value, at, guard, base, node, created, *later = pieces.decode(row.payload, aad=place)
         after = later[0] if later else None  # the first rows had none
         paths = later[1] if len(later) > 1 else None
+        rank = later[2] if len(later) > 2 else None
         recorded[row.task, row.index] = Operation(
             row.namespace, row.key, value, at, guard[0] if guard else ANY, base=base[0] if base else None,
             origin=Origin(row.thread, row.checkpoint, node), created_at=created,
             after=None if after is None else (after[0], after[1]), computed=bool(base),
-            paths=None if paths is None else tuple(paths),
+            paths=None if paths is None else tuple(paths), rank=rank,
         )  # fmt: skip
     lost = lost_tasks(snapshot, recorded)
     for (task, _), op in recorded.items():
@@ -188,5 +189,6 @@ def _read_staged(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded)
             op.guard = op.base
         if task not in lost:
             loaded.operations.setdefault(task, []).append(op)
+    loaded.lost |= lost
     for task in lost:  # it counts as unfinished and runs again
         loaded.records[task].writes = None
