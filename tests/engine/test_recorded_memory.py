@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import operator
 import threading
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import pytest
 
 from engine.kit import Colour, thread
+from perdure import connect
 from perdure.engine.commit import OwnChain
 from perdure.engine.headcache import HEADS
 from perdure.graph import START, StateGraph
@@ -327,3 +329,26 @@ def test_what_was_recorded_of_tasks_in_conflict_before_the_step_ended(
     assert siblings.since(6) == ["d"]
     assert {item.key: item.value["n"] for item in db.store.search(C)} == {"k": 1110, "x": 10, "y": 1000}
     assert end["log"] == [9700, 9801, 9900, 10002]
+
+
+@pytest.mark.parametrize("touched", [False, True])
+@pytest.mark.parametrize("other", ["memory://", "sqlite:///{}/other.db"])
+def test_the_base_is_looked_for_in_the_stores_own_database(
+    run: Colour, db: Any, tmp_path: Path, other: str, touched: bool
+) -> None:
+    with connect(other.format(tmp_path)) as apart:
+        apart.store.put(C, "k", {"n": 100})
+        siblings = Again(a=[asks], b=[counts(1)])
+        graph = siblings.graph(db.checkpointer, store=apart.store)
+        run.invoke(graph, {}, thread("t"))
+        if touched:
+            apart.store.update(C, "k", plus(1000))
+
+        due = ["a", "b"] if touched else ["a"]
+        now, before = run.state(graph, thread("t")), run.history(graph, thread("t"))[0]
+        run.invoke(graph, Command(resume="yes"), thread("t"))
+
+        assert siblings.since(2) == due
+        assert sorted(now.next) == due
+        assert sorted(task.name for task in before.tasks if task.result is None) == due
+        assert apart.store.get(C, "k").value == {"n": 1101 if touched else 101}

@@ -29,7 +29,7 @@ from perdure.engine.memory import (
 )
 from perdure.engine.ports import Pending, Ports
 from perdure.engine.recorded import Tails
-from perdure.engine.records import answer_rows, read_records, record_rows
+from perdure.engine.records import answer_rows, judge_records, read_records, record_rows
 from perdure.engine.state import Live
 from perdure.errors import VersionConflict
 from perdure.graph.spec import GraphSpec, Write
@@ -180,7 +180,12 @@ class OwnChain:
             loaded = Loaded(head, newest)
             if head is not None:
                 read_records(snapshot, self.pieces, head, loaded)
-            return loaded
+                if self.memory.backend is self.backend:
+                    judge_records(snapshot, loaded)
+        if loaded.recorded:  # of items in another database; asked behind the first, never within
+            with (self.memory.backend or self.backend).read() as items:
+                judge_records(items, loaded)
+        return loaded
 
     # -- beginning and ending ----------------------------------------------------------------------------------------
 
