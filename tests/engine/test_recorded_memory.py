@@ -213,7 +213,8 @@ def test_a_task_that_ran_again_for_its_lost_base_is_recorded_anew(run: Colour, d
     assert db.store.get(C, "k").value == {"n": 0}
 
 
-def test_nothing_of_the_record_before_is_left(run: Colour, db: Any) -> None:
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+def test_nothing_of_the_record_before_is_left(run: Colour, db: Any, durability: str) -> None:
     def first(store: Any) -> None:
         for key in "kxy":
             store.update(C, key, plus(1))
@@ -224,7 +225,7 @@ def test_nothing_of_the_record_before_is_left(run: Colour, db: Any) -> None:
         run.invoke(graph, {}, thread("t"))
 
     db.store.put(C, "k", {"n": 1000})
-    run.invoke(graph, None, thread("t"))
+    run.invoke(graph, None, thread("t"), durability=durability)
     end = run.invoke(graph, Command(resume="yes"), thread("t"))
 
     assert {item.key: item.value["n"] for item in db.store.search(C)} == {"k": 1010}
