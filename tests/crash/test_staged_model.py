@@ -291,9 +291,9 @@ class TheEngineRemembersWhatTheModelDoes(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         HEADS.clear()
-        execute._RECORD_AFTER = (
-            3600.0  # no task is recorded before its siblings: the model records in task order
-        )
+        self.patched = pytest.MonkeyPatch()
+        # No task is recorded before its siblings: the model records in task order.
+        self.patched.setattr(execute, "_RECORD_AFTER", 3600.0)
         self.db = connect(self.url)
         self.model = Model()
         self.cast: dict[str, Script] = {}
@@ -307,6 +307,7 @@ class TheEngineRemembersWhatTheModelDoes(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.db.close()
+        self.patched.undo()
 
     def node(self, name: str) -> Any:
         def act(state: State, *, store: Any) -> State:

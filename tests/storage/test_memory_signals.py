@@ -14,6 +14,7 @@ from perdure.storage.contract import (
     FileItem,
     PruneHistory,
     RemoveCheckpoint,
+    RemoveResult,
     RemoveRun,
     RemoveSegments,
     RemoveStaged,
@@ -38,8 +39,8 @@ def staged_of(id: str) -> StagedRow:
 FIRST = commit_of(
     checkpoints=[checkpoint_of("t", "1"), checkpoint_of("t", "3", "1")],
     segments=[SegmentRow("t", 1, n, 1, 1, b"s") for n in range(3)],
-    writes=[write_of("t", "3", "k", 0, b"w")],
-    staged=[staged_of("3")],
+    writes=[write_of("t", "3", "k", 0, b"w"), *(write_of("t", "1", "k", n, b"w") for n in (-1, 0, 1))],
+    staged=[staged_of("3"), staged_of("1")],
     runs=[RunRow("t", "r0", 5, b"")],
     items=[
         put_of("a", b"1"),
@@ -55,6 +56,7 @@ SECOND = commit_of(
     removals=[
         RemoveWrites("t", "", "3"),
         RemoveStaged("t", "", "3"),
+        RemoveResult("t", "", "1", "k"),
         RemoveCheckpoint("t", "", "1"),
         RemoveRun("t", "r0"),
         RemoveSegments("t", 1, 2),

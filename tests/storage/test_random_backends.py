@@ -29,6 +29,7 @@ from perdure.storage.contract import (
     PruneVersions,
     PutItem,
     RemoveCheckpoint,
+    RemoveResult,
     RemoveSegments,
     RemoveStaged,
     RemoveThread,
@@ -122,6 +123,7 @@ removals = st.one_of(
     st.builds(RemoveSegments, one(THREADS), one(LOGS), st.integers(0, 9)),
     st.builds(RemoveStaged, one(THREADS), one(NS), one(IDS)),
     st.builds(RemoveWrites, one(THREADS), one(NS), one(IDS)),
+    st.builds(RemoveResult, one(THREADS), one(NS), one(IDS), one(TASKS)),
     st.builds(PruneHistory, st.integers(0, 300), st.integers(0, 5)),
     st.builds(
         PruneVersions,

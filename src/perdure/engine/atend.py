@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.engine.chain import Finished, Loaded, Step
 from perdure.engine.memory import compute, needs_answer
-from perdure.engine.records import answer_rows, record_rows, tracked_value
+from perdure.engine.records import answer_rows, tracked_value
 from perdure.engine.state import Record
 from perdure.graph.spec import Write
 from perdure.storage.contract import RemoveStaged
@@ -85,9 +85,7 @@ class AtEnd:
             parts.rows.append(rows.row(draft, parts.at))
             parts.segments, parts.removals = writer.segments, writer.removals
         if self.finished:
-            parts.writes, parts.staged = record_rows(
-                chain.spec, chain.pieces, chain.thread, chain.ns, chain.at, chain.fixed(self.finished)
-            )
+            chain.add_records(parts, self.finished)
         for answers, updates, known in self.said:
             rows_said = answer_rows(chain.pieces, chain.thread, chain.ns, chain.at, answers, updates, known)
             parts.writes = [*parts.writes, *rows_said]

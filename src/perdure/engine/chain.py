@@ -40,6 +40,10 @@ class Loaded:
     newest: str | None  # the chain's head, which may be another than the checkpoint that was asked for
     records: dict[str, Record] = field(default_factory=dict[str, Record])  # by task id
     operations: dict[str, list[Operation]] = field(default_factory=dict[str, list[Operation]])  # by task id
+    recorded: dict[tuple[str, int], Operation] = field(
+        default_factory=dict[tuple[str, int], Operation]
+    )  # not judged yet
+    lost: set[str] = field(default_factory=set[str])  # ids of tasks whose record counts no more
     answers: dict[str, Any] = field(
         default_factory=dict[str, Any]
     )  # by interrupt id, given by the run's callers

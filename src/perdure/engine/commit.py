@@ -30,7 +30,7 @@ from perdure.engine.memory import (
 )
 from perdure.engine.ports import Pending, Ports
 from perdure.engine.recorded import Tails
-from perdure.engine.records import answer_rows, read_records, record_rows
+from perdure.engine.records import answer_rows, judge_records, read_records, record_rows
 from perdure.engine.state import Live
 from perdure.errors import VersionConflict
 from perdure.graph.spec import GraphSpec, Write
@@ -44,6 +44,7 @@ from perdure.storage.contract import (
     HeadIs,
     ItemIs,
     PutItem,
+    RemoveResult,
     RemoveStaged,
     RemoveWrites,
     Revision,
@@ -139,6 +140,7 @@ class OwnChain:
         self.end = AtEnd() if durability == "exit" else None
         self._run_written = run is None
         self._tails = Tails()  # of the step in progress
+        self._lost: set[str] = set()  # tasks of it whose records go with the next one; the run knows of more
         self._flight: deque[tuple[Pending, Layer, str | None]] = deque()  # and the head that it makes
         self._failed = False
 
@@ -179,14 +181,19 @@ class OwnChain:
             loaded = Loaded(head, newest)
             if head is not None:
                 read_records(snapshot, self.pieces, head, loaded)
-            return loaded
+                if self.memory.backend is self.backend:
+                    judge_records(snapshot, loaded)
+        if loaded.recorded:  # of items in another database; asked behind the first, never within
+            with (self.memory.backend or self.backend).read() as items:
+                judge_records(items, loaded)
+        return loaded
 
     # -- beginning and ending ----------------------------------------------------------------------------------------
 
     async def begin(self, loaded: Loaded, live: Live) -> None:
         """Goes on from what was loaded; from an older checkpoint than the head on a branch of its own."""
         head = loaded.head
-        self.expected = loaded.newest
+        self.expected, self._lost = loaded.newest, loaded.lost
         if head is None:
             return
         self.at = self.loaded_at = head.id
@@ -249,6 +256,8 @@ class OwnChain:
         else:
             await self._write(step, new)
         self.at = new
+        self._tails.clear()
+        self._lost.clear()
 
     async def _write(self, step: Step, new: str) -> None:
         await self._landed_ones()  # their revisions are what this one expects
@@ -275,7 +284,6 @@ class OwnChain:
                 self._run_written = run_written
             raise
         self.has_records = False
-        self._tails = Tails()
 
     def _held_alone(self) -> Parts:
         """The held input alone: the step after it failed, or there is none."""
@@ -308,15 +316,26 @@ class OwnChain:
         if self.end is not None:
             self.end.finished += finished
             return
-        finished = self.fixed(finished)
         parts = self._held_alone() if self.rows.held is not None else self.parts()
-        parts.writes, parts.staged = record_rows(
-            self.spec, self.pieces, self.thread, self.ns, self.at, finished
-        )
+        self.add_records(parts, finished)
         self.has_records = True
         await self._send(parts, ())
+        self._lost.clear()
 
-    def fixed(self, finished: Sequence[Finished]) -> list[Finished]:
+    def add_records(self, parts: Parts, finished: Sequence[Finished]) -> None:
+        """What these tasks left joins `parts`, instead of all that is recorded of the step and counts no more."""
+        lost = sorted(self._lost)
+        if lost:
+            parts.removals = [
+                *parts.removals,
+                *(RemoveResult(self.thread, self.ns, self.at, task) for task in lost),
+            ]
+            self._tails.drop(lost)
+        parts.writes, parts.staged = record_rows(
+            self.spec, self.pieces, self.thread, self.ns, self.at, self._fixed(finished)
+        )
+
+    def _fixed(self, finished: Sequence[Finished]) -> list[Finished]:
         """The same, with memory as values. A task of which a value cannot be computed now is left out: it runs again."""
         backend = self.memory.backend
         if backend is None or not any(left.operations for left in finished):

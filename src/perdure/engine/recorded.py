@@ -4,14 +4,15 @@ A computed write (`store.update`) is a function while its task's run lives; a re
 computed from the recorded write of the same key before it, whoever made that, or from the committed item; so siblings that
 count in one item need not run again because one of them asked a question. What came to a key in records is applied
 before what tasks of a later run write there, in the order in which it was recorded. If what the first answer was
-computed from is gone when the records are read, the tasks that computed from it count as unfinished.
+computed from is gone when the records are read, the tasks that computed from it count as unfinished; the next records of
+the step replace theirs.
 
 Here: the order and the answers. Not here: rows (`records.py`), the commit (`commit.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from perdure.engine.memory import UpdateFailed, compute
@@ -26,12 +27,29 @@ class Tails:
     """The last recorded write of each key in the step that is open."""
 
     def __init__(self, operations: Mapping[str, Sequence[Operation]] | None = None) -> None:
-        self._last: dict[Where, tuple[Place, Operation]] = {}
+        self._recorded: dict[Place, Operation] = {}
         for task, made in (operations or {}).items():
             for index, op in enumerate(made):
-                known = self._last.get((op.namespace, op.key))
-                if known is None or (op.rank or 0) >= (known[1].rank or 0):
-                    self._last[op.namespace, op.key] = ((task, index), op)
+                self._recorded[task, index] = op
+        self._last: dict[Where, tuple[Place, Operation]] = {}
+        self._find_last()
+
+    def _find_last(self) -> None:
+        self._last.clear()
+        for place, op in self._recorded.items():
+            known = self._last.get((op.namespace, op.key))
+            if known is None or (op.rank or 0) >= (known[1].rank or 0):
+                self._last[op.namespace, op.key] = (place, op)
+
+    def clear(self) -> None:
+        """Another step is open."""
+        self._recorded.clear()
+        self._last.clear()
+
+    def drop(self, tasks: Collection[str]) -> None:
+        """The records of these tasks go."""
+        self._recorded = {place: op for place, op in self._recorded.items() if place[0] not in tasks}
+        self._find_last()
 
     def fix(self, snapshot: Snapshot, task: str, operations: Iterable[Operation]) -> list[Operation] | None:
         """The writes as they are recorded; None: a function of the user's failed, and nothing is recorded of the task."""
@@ -43,6 +61,7 @@ class Tails:
             made = Operation(
                 op.namespace, op.key, op.value, op.at, op.guard, origin=op.origin, created_at=op.created_at,
                 after=None if before is None else before[0], paths=op.paths, filed=op.filed, embedded=op.embedded,
+                rank=0 if before is None else (before[1].rank or 0) + 1,
             )  # fmt: skip
             if op.change is not None:
                 made.computed = True
@@ -58,11 +77,12 @@ class Tails:
             last[where] = ((task, index), made)
             fixed.append(made)
         self._last = last
+        self._recorded.update(((task, index), op) for index, op in enumerate(fixed))
         return fixed
 
 
 def lost_tasks(snapshot: Snapshot, recorded: Mapping[Place, Operation]) -> set[str]:
-    """The tasks that computed from what is gone; sets the rank of all others' writes."""
+    """The tasks that computed from what is gone; ranks all others' writes, where their records do not."""
     lost: set[str] = set()
     before: set[str] | None = None
     while lost != before:  # who computed from a lost task's write is lost, too
@@ -71,7 +91,7 @@ def lost_tasks(snapshot: Snapshot, recorded: Mapping[Place, Operation]) -> set[s
             if op.computed and task not in lost and not _stands(snapshot, recorded, op, lost):
                 lost.add(task)
     for (task, _), op in recorded.items():
-        if task not in lost:
+        if task not in lost and op.rank is None:
             op.rank = _depth(recorded, op)
     return lost
 
@@ -84,6 +104,7 @@ def _stands(snapshot: Snapshot, recorded: Mapping[Place, Operation], op: Operati
 
 
 def _depth(recorded: Mapping[Place, Operation], op: Operation) -> int:
+    """For the first records, which hold no rank."""
     depth = 0
     while op.after is not None and op.after in recorded:
         op = recorded[op.after]

@@ -11,7 +11,7 @@ from typing import Any, cast
 from perdure.channels.base import MISSING
 from perdure.constants import ERROR, INTERRUPT, NO_WRITES, RESUME, TASKS
 from perdure.engine.chain import Finished, Loaded
-from perdure.engine.recorded import Place, lost_tasks
+from perdure.engine.recorded import lost_tasks
 from perdure.engine.state import Record
 from perdure.graph.spec import GraphSpec, Write
 from perdure.storage.chains import Head, Pieces, aad
@@ -87,7 +87,7 @@ def _staged_rows(
     for index, op in enumerate(operations):
         guard = [op.guard] if op.guard is not ANY else []
         base = [op.base] if op.computed else []
-        content = [op.value, op.at, guard, base, op.origin.node, op.created_at, op.after, op.paths]
+        content = [op.value, op.at, guard, base, op.origin.node, op.created_at, op.after, op.paths, op.rank]
         payload = pieces.encode(
             content, path=f"memory {op.key!r}", aad=aad(thread, "staged", checkpoint, task, index)
         )
@@ -128,7 +128,7 @@ def read_records(
     writes: Sequence[WriteRow] | None = None,
     done: bool = False,
 ) -> None:
-    """Fills `loaded` with what is durable of the step after `head`.
+    """Fills `loaded` with what is durable of the step after `head`; `judge_records` then says what of it counts.
 
     Args:
         snapshot: where it is read.
@@ -169,24 +169,33 @@ def read_records(
 
 
 def _read_staged(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded) -> None:
-    recorded: dict[Place, Operation] = {}
     for row in snapshot.staged(head.thread, head.ns, head.id):
         place = aad(row.thread, "staged", row.checkpoint, row.task, row.index)
         with reading(row.thread, row.ns, row.checkpoint, f"memory {row.key!r} in {row.namespace!r}, staged"):
             value, at, guard, base, node, created, *later = pieces.decode(row.payload, aad=place)
         after = later[0] if later else None  # the first rows had none
         paths = later[1] if len(later) > 1 else None
-        recorded[row.task, row.index] = Operation(
+        rank = later[2] if len(later) > 2 else None
+        loaded.recorded[row.task, row.index] = Operation(
             row.namespace, row.key, value, at, guard[0] if guard else ANY, base=base[0] if base else None,
             origin=Origin(row.thread, row.checkpoint, node), created_at=created,
             after=None if after is None else (after[0], after[1]), computed=bool(base),
-            paths=None if paths is None else tuple(paths),
+            paths=None if paths is None else tuple(paths), rank=rank,
         )  # fmt: skip
-    lost = lost_tasks(snapshot, recorded)
+
+
+def judge_records(items: Snapshot, loaded: Loaded) -> None:
+    """Which recorded tasks count as finished, by the items as they are; the others run again."""
+    recorded = loaded.recorded
+    if not recorded:
+        return
+    lost = lost_tasks(items, recorded)
     for (task, _), op in recorded.items():
         if op.computed and op.after is None:
             op.guard = op.base
         if task not in lost:
             loaded.operations.setdefault(task, []).append(op)
-    for task in lost:  # it counts as unfinished and runs again
+    loaded.lost |= lost
+    for task in lost:
         loaded.records[task].writes = None
+    loaded.recorded = {}

@@ -242,20 +242,29 @@ class Run:
                 if not due:
                     await self.record([left for left in finished if not left.recorded])
                     raise
-                known = [left for left in finished if left.task not in due]
+                known = self._without(finished, due)
             except UpdateFailed as failure:
                 failed = next(
                     left for left in finished if any(op is failure.operation for op in left.operations)
                 )
                 failures += 1
                 pause = pause_after(failed.task, failure.error, failures)
+                due, known = [failed.task], self._without(finished, [failed.task])
                 if pause is None:
-                    failed.writes, failed.error = None, failure.error
+                    failed.writes, failed.error, failed.recorded = None, failure.error, False
                     await self._all_done(finished)  # records the others, raises the error
-                due, known = [failed.task], [left for left in finished if left is not failed]
                 await self.ports.pause(pause or 0)
             else:
                 return finished
+
+    def _without(self, finished: Sequence[Finished], due: Sequence[Task]) -> list[Finished]:
+        """What counts on when these tasks run again. Their records do not, nor do those that may be computed from them."""
+        known = [left for left in finished if left.task not in due]
+        for left in finished:
+            if left.recorded and (left.task in due or any(op.change is not None for op in left.operations)):
+                self.loaded.lost.add(left.task.id)
+                left.recorded = False
+        return known
 
     def _recorded(self, task: Task) -> Finished | None:
         record = task.record

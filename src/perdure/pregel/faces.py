@@ -24,16 +24,17 @@ class Saver:
 
     backend: Backend
     pieces: Pieces
+    items: Backend  # where the graph's memory is
 
 
-def own_saver(checkpointer: Any, types: tuple[Any, ...]) -> Saver | None:
+def own_saver(checkpointer: Any, types: tuple[Any, ...], store: Any = None) -> Saver | None:
     """What the engine commits to, if the saver is ours; the graph's own types may be saved from then on."""
     handle: Any = getattr(checkpointer, "__perdure_backend__", None)
     if handle is None:
         return None
     pieces = handle.pieces
     teach(pieces, types)
-    return Saver(handle.backend, pieces)
+    return Saver(handle.backend, pieces, memory_of(store).backend or handle.backend)
 
 
 def memory_of(store: Any) -> Memory:

@@ -181,7 +181,7 @@ def _chain(
     if checkpointer is None or checkpointer is False:
         return NoChain(memory, ports, thread=settings.thread, ns=settings.ns)
     thread = required_thread(settings)
-    saver = own_saver(checkpointer, graph.spec.types)
+    saver = own_saver(checkpointer, graph.spec.types, memory.store)
     if saver is None:
         return ForeignChain(
             checkpointer, memory, ports, graph.spec, thread=thread, settings=settings, durability=durability
@@ -265,7 +265,7 @@ def _nested_chain(
 def own_saver_of(chain: OwnChain, types: tuple[Any, ...]) -> Saver:
     """The saver of the chain around, which learns the nested graph's types."""
     teach(chain.pieces, types)
-    return Saver(chain.backend, chain.pieces)
+    return Saver(chain.backend, chain.pieces, chain.memory.backend or chain.backend)
 
 
 def required_thread(settings: Settings) -> str:

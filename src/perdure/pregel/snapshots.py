@@ -5,7 +5,7 @@ Here: `StateSnapshot`s from checkpoints of our savers or of others. Not here: ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -18,7 +18,7 @@ from perdure.engine.chain import Loaded
 from perdure.engine.events import created_at, place, result_of
 from perdure.engine.headcache import HEADS
 from perdure.engine.plan import next_tasks
-from perdure.engine.records import read_records
+from perdure.engine.records import judge_records, read_records
 from perdure.engine.state import Live, Task, live_of
 from perdure.graph.spec import GraphSpec
 from perdure.pregel.faces import Saver
@@ -70,17 +70,33 @@ def _unpacked(packed: bytes) -> dict[str, Any]:
 def read_one(saver: Saver, thread: str, ns: str, checkpoint: str | None) -> Seen | None:
     """The checkpoint (None: the head) of our saver."""
     with saver.backend.read() as snapshot:
-        id = checkpoint or snapshot.head(thread, ns)
-        row = None if id is None else snapshot.checkpoint(thread, ns, id)
-        if row is None:
-            return None
-        if checkpoint is None:
-            head = HEADS.peek(saver.backend, row, saver.pieces)
-            if head is not None:
-                return _seen_head(snapshot, saver, head, row, {})
-        logs = Logs(snapshot, saver.pieces, thread)
-        after = None if checkpoint is None else _steps_after(snapshot, [row]).get(row.id)
-        return _seen(snapshot, saver, logs, row, after, {}, {}, None)
+        seen = _read_one(snapshot, saver, thread, ns, checkpoint)
+    if seen is not None:
+        _judge_elsewhere(saver, [seen])
+    return seen
+
+
+def _read_one(snapshot: Snapshot, saver: Saver, thread: str, ns: str, checkpoint: str | None) -> Seen | None:
+    id = checkpoint or snapshot.head(thread, ns)
+    row = None if id is None else snapshot.checkpoint(thread, ns, id)
+    if row is None:
+        return None
+    if checkpoint is None:
+        head = HEADS.peek(saver.backend, row, saver.pieces)
+        if head is not None:
+            return _seen_head(snapshot, saver, head, row, {})
+    logs = Logs(snapshot, saver.pieces, thread)
+    after = None if checkpoint is None else _steps_after(snapshot, [row]).get(row.id)
+    return _seen(snapshot, saver, logs, row, after, {}, {}, None)
+
+
+def _judge_elsewhere(saver: Saver, seen: Iterable[Seen]) -> None:
+    """Records that were computed from items in another database, which is asked behind the saver's, never within."""
+    unjudged = [each.loaded for each in seen if each.loaded.recorded]
+    if unjudged:
+        with saver.items.read() as items:
+            for loaded in unjudged:
+                judge_records(items, loaded)
 
 
 def _steps_after(snapshot: Snapshot, rows: Sequence[CheckpointRow]) -> dict[str, CheckpointRow]:
@@ -120,13 +136,15 @@ def read_page(
         for row in rows:
             _note_step(steps, row)
         writes = snapshot.writes_of([(row.thread, row.ns, row.id) for row in rows])
-        return [
+        page = [
             _seen(
                 snapshot, saver, logs, row, steps.get(row.id), known, runs,
                 writes.get((row.thread, row.ns, row.id), []),
             )
             for row in rows
         ]  # fmt: skip
+    _judge_elsewhere(saver, page)
+    return page
 
 
 def _seen(
@@ -159,6 +177,8 @@ def _seen_head(
 ) -> Seen:
     loaded = Loaded(head, None)
     read_records(snapshot, saver.pieces, head, loaded, writes=writes, done=done)
+    if saver.items is saver.backend:
+        judge_records(snapshot, loaded)
     return Seen(loaded, metadata_of(snapshot, saver.pieces, row, runs), at=created_at(row.at))
 
 

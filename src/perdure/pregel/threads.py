@@ -24,6 +24,7 @@ class ThreadMethods:
 
     spec: GraphSpec
     checkpointer: Any
+    store: Any
     config: dict[str, Any]
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -118,7 +119,7 @@ class ThreadMethods:
                 f"checkpoint_ns={settings.ns!r}: the state of nested graphs arrives with a later release"
                 " (see docs/reference/status.md)."
             )
-        saver = own_saver(self.checkpointer, self.spec.types)
+        saver = own_saver(self.checkpointer, self.spec.types, self.store)
         return required_thread(settings), settings.ns, settings.checkpoint, saver
 
     # -- changing ----------------------------------------------------------------------------------------------------

@@ -281,6 +281,15 @@ class RemoveWrites(NamedTuple):
     checkpoint: str
 
 
+class RemoveResult(NamedTuple):
+    """What one task wrote (`index >= 0`) and staged goes: it counts as unfinished. Its answers and questions stay."""
+
+    thread: str
+    ns: str
+    checkpoint: str
+    task: str
+
+
 class PruneHistory(NamedTuple):
     """Versions replaced or deleted before `before` (microseconds) go, at most `limit`, first ended first; live ones stay."""
 
@@ -306,6 +315,7 @@ Removal: TypeAlias = (
     | RemoveSegments
     | RemoveStaged
     | RemoveWrites
+    | RemoveResult
     | PruneHistory
     | PruneVersions
 )

@@ -33,6 +33,7 @@ from perdure.storage.contract import (
     PruneVersions,
     PutItem,
     RemoveCheckpoint,
+    RemoveResult,
     RemoveRun,
     RemoveSegments,
     RemoveStaged,
@@ -70,6 +71,7 @@ _REMOVALS = (
     RemoveSegments,
     RemoveStaged,
     RemoveWrites,
+    RemoveResult,
     PruneHistory,
     PruneVersions,
 )
@@ -404,6 +406,13 @@ class MemoryBackend:
                 kept = self._chain(thread, ns).writes.get(checkpoint, {})
                 for at in [at for at in kept if at[1] >= 0]:
                     del kept[at]
+            case RemoveResult(thread, ns, checkpoint, task):
+                chain = self._chain(thread, ns)
+                kept, staged = chain.writes.get(checkpoint, {}), chain.staged.get(checkpoint, {})
+                for at in [at for at in kept if at[0] == task and at[1] >= 0]:
+                    del kept[at]
+                for at in [at for at in staged if at[0] == task]:
+                    del staged[at]
             case PruneHistory(before, limit):
                 end = min(bisect_left(self._ended, (before, 0)), max(limit, 0))
                 gone = [version for _, version in self._ended[:end]]

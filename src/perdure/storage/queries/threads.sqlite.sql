@@ -336,6 +336,14 @@ DELETE FROM perdure_writes WHERE chain = ? AND checkpoint = ? AND idx >= 0;
 -- chain, checkpoint. One range.
 DELETE FROM perdure_staged WHERE chain = ? AND checkpoint = ?;
 
+-- name: remove_writes_of_task
+-- chain, checkpoint, task. Ordinary writes only. One range.
+DELETE FROM perdure_writes WHERE chain = ? AND checkpoint = ? AND task = ? AND idx >= 0;
+
+-- name: remove_staged_of_task
+-- chain, checkpoint, task. One range.
+DELETE FROM perdure_staged WHERE chain = ? AND checkpoint = ? AND task = ?;
+
 -- name: remove_checkpoint
 -- chain, id. One seek.
 DELETE FROM perdure_checkpoints WHERE chain = ? AND id = ?;

@@ -26,6 +26,7 @@ from perdure.storage.contract import (
     PutItem,
     Removal,
     RemoveCheckpoint,
+    RemoveResult,
     RemoveRun,
     RemoveSegments,
     RemoveStaged,
@@ -279,7 +280,7 @@ class Prepared:
 
     def _removal(self, removal: Removal) -> Removal:
         match removal:
-            case RemoveStaged(thread, ns, _) | RemoveWrites(thread, ns, _):
+            case RemoveStaged(thread, ns, _) | RemoveWrites(thread, ns, _) | RemoveResult(thread, ns, _, _):
                 self._chain(thread, ns)
                 return removal
             case RemoveSegments(_, log, start):

@@ -22,6 +22,7 @@ from perdure.storage.contract import (
     PruneHistory,
     PruneVersions,
     RemoveCheckpoint,
+    RemoveResult,
     RemoveRun,
     RemoveSegments,
     RemoveStaged,
@@ -39,7 +40,7 @@ from perdure.storage.sqlite.connections import C, Connection
 from perdure.storage.sqlite.embedding_rows import VectorRows
 from perdure.storage.sqlite.filing import NOWHERE, Filing
 from perdure.storage.sqlite.known import ChainState, ItemState, Known
-from perdure.storage.sqlite.packing import pack_id, unpack_id
+from perdure.storage.sqlite.packing import pack_id, pack_task, unpack_id
 from perdure.storage.sqlite.rows import NO_PATHS, Chain, Key, Prepared, PreparedText, Put, Refile, Version
 
 Q: Final = Queries(
@@ -81,11 +82,15 @@ _SET_VECTORS = Q["set_vectors"]
 _ADD_TO_VECTOR_SPACES = Q["add_to_vector_spaces"]
 _REMOVE_WRITES = Q["remove_writes"]
 _REMOVE_STAGED = Q["remove_staged"]
+_REMOVE_WRITES_OF = Q["remove_writes_of_task"]
+_REMOVE_STAGED_OF = Q["remove_staged_of_task"]
 
 # The order of effects at the end of a stretch: removals of finished steps, names, rows, items.
 _STATEMENTS: Final = (
     _REMOVE_WRITES,
     _REMOVE_STAGED,
+    _REMOVE_WRITES_OF,
+    _REMOVE_STAGED_OF,
     _ADD_COMMIT,
     _ADD_THREAD,
     _ADD_CHAIN,
@@ -507,20 +512,24 @@ class GroupWriter:
         for removal in member.removals:
             match removal:
                 case RemoveWrites(thread, ns, checkpoint):
-                    self._remove_step(_REMOVE_WRITES, thread, ns, checkpoint)
+                    self._remove_step(thread, ns, (pack_id(checkpoint),), _REMOVE_WRITES)
                 case RemoveStaged(thread, ns, checkpoint):
-                    self._remove_step(_REMOVE_STAGED, thread, ns, checkpoint)
+                    self._remove_step(thread, ns, (pack_id(checkpoint),), _REMOVE_STAGED)
+                case RemoveResult(thread, ns, checkpoint, task):
+                    place = (pack_id(checkpoint), pack_task(task))
+                    self._remove_step(thread, ns, place, _REMOVE_WRITES_OF, _REMOVE_STAGED_OF)
                 case _:
                     self._remove_now(removal, member)
 
-    def _remove_step(self, statement: str, thread: str, ns: str, checkpoint: str) -> None:
-        """What a finished step leaves behind: gathered, as these come with nearly every commit."""
+    def _remove_step(self, thread: str, ns: str, place: tuple[bytes, ...], *statements: str) -> None:
+        """What a step leaves behind: gathered, as these come with nearly every commit."""
         name = text_to_bytes(thread)
         if name in self._touched:
             self._flush()  # an earlier member of this group wrote to the thread: its rows come first
         number = self._number_of(name, text_to_bytes(ns))
         if number:
-            self._add(statement, (number, pack_id(checkpoint)))
+            for statement in statements:
+                self._add(statement, (number, *place))
 
     def _number_of(self, thread: bytes, ns: bytes) -> int:
         if (thread, ns) not in self._known.chains:

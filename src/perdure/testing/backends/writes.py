@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perdure.storage.contract import RemoveStaged, RemoveWrites, RunRow, StagedRow
+from perdure.storage.contract import RemoveResult, RemoveStaged, RemoveWrites, RunRow, StagedRow
 from perdure.testing import hostile
 from perdure.testing.backends.kit import NOTES, Make, commit_of, opened, put_of, write_of
 
@@ -84,6 +84,46 @@ def check_staged_memory_waits(make: Make) -> None:
         with db.read() as now:
             assert now.staged("t", "", "c") == []
             assert now.count("items") == 1
+
+
+def check_the_result_of_one_task_is_replaced(make: Make) -> None:
+    """It goes with its staged memory, and the same commit may bring another; what it asked stays, as do all other tasks."""
+    with opened(make) as db:
+        staged = [StagedRow("t", "", id, task, 0, NOTES, "k", b"v") for id in "cd" for task in ("a", "b")]
+        first = [
+            write_of("t", id, task, n, b"first") for id in "cd" for task in ("a", "b") for n in (0, 1, -3)
+        ]
+        db.commit(commit_of(writes=first, staged=staged))
+        gone = [
+            RemoveResult("t", "", "c", "a"),
+            RemoveResult("t", "", "x", "a"),
+            RemoveResult("x", "", "c", "a"),
+        ]
+
+        anew = staged[0]._replace(payload=b"anew")
+        db.commit(commit_of(removals=gone, writes=[write_of("t", "c", "a", 0, b"anew")], staged=[anew]))
+
+        with db.read() as now:
+            rows = {(row.task, row.index): row.payload for row in now.writes("t", "", "c")}
+            assert rows == {
+                ("a", -3): b"first",
+                ("a", 0): b"anew",
+                ("b", -3): b"first",
+                ("b", 0): b"first",
+                ("b", 1): b"first",
+            }
+            assert now.staged("t", "", "c") == [anew, staged[1]]
+            assert len(now.writes("t", "", "d")) == 6
+            assert now.staged("t", "", "d") == staged[2:]
+        db.commit(commit_of(removals=[RemoveResult("t", "", "c", "a")]))
+        with db.read() as now:
+            assert [(row.task, row.index) for row in now.writes("t", "", "c")] == [
+                ("a", -3),
+                ("b", -3),
+                ("b", 0),
+                ("b", 1),
+            ]
+            assert now.staged("t", "", "c") == [staged[1]]
 
 
 def check_a_run_is_written_once(make: Make) -> None:
