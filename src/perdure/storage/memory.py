@@ -14,8 +14,10 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any, TypeAlias, TypeVar
 
+from perdure import clock
 from perdure.errors import Conflict, StorageError
 from perdure.storage.contract import (
+    EXPIRED,
     Backend,
     Chained,
     CheckpointIs,
@@ -31,6 +33,7 @@ from perdure.storage.contract import (
     PruneHistory,
     PruneVersions,
     PutItem,
+    RefreshItem,
     RemoveCheckpoint,
     RemoveRun,
     RemoveSegments,
@@ -42,6 +45,7 @@ from perdure.storage.contract import (
     SegmentRow,
     Snapshot,
     StagedRow,
+    SweepItem,
     TextTotals,
     ThreadIs,
     WriteRow,
@@ -50,12 +54,13 @@ from perdure.storage.contract import (
     stale_thread,
     version_conflict,
 )
+from perdure.storage.lifetimes import Life, is_over, life_of
 from perdure.storage.memory_texts import Texts
 
 _R = TypeVar("_R", str, tuple[int, int], SegmentRow)
 _Put: TypeAlias = tuple[
-    ItemRow | None, ItemRow | None, Filed | None
-]  # an item as it stood, as it is now, how it is filed
+    ItemRow | None, ItemRow | None, Filed | None, ItemRow | None
+]  # an item as it stood, as it is now, how it is filed; the deletion of one that had expired, which comes first
 _names = count(1)
 _forks = (
     object()
@@ -121,6 +126,7 @@ class MemoryBackend:
         self._deleted: dict[
             tuple[Namespace, str], ItemRow
         ] = {}  # the deletions of items that are gone, while kept
+        self._mortal: set[tuple[Namespace, str]] = set()  # live items that have an end
         self._texts = Texts()
         self._before: dict[int, int] = {}  # of a version that replaced one: that one, kept or not
         self._floor = 0  # seq of the last deletion that is kept no more
@@ -243,7 +249,7 @@ class MemoryBackend:
             if not self._rests(want):
                 raise stale_checkpoint(want)
         if commit.versions:
-            found = [(want, self._version(want.namespace, want.key)) for want in commit.versions]
+            found = [(want, self._version(want.namespace, want.key, commit.at)) for want in commit.versions]
             failed = [(want, version) for want, version in found if version != want.version]
             if failed:
                 raise version_conflict(failed)
@@ -276,9 +282,9 @@ class MemoryBackend:
                 )
             seen.add((row.thread, row.log, row.start))
 
-    def _version(self, namespace: Namespace, key: str) -> int | None:
+    def _version(self, namespace: Namespace, key: str, at: int) -> int | None:
         row = self._items.get(namespace, {}).get(key)
-        return row.version if row else None
+        return None if row is None or is_over(row.expires, at) else row.version
 
     def _apply(self, commit: Commit, revision: Revision, puts: list[_Put]) -> None:
         """Every effect of the commit; again with the same `puts`, after it was left in the middle: what was not done yet."""
@@ -314,25 +320,65 @@ class MemoryBackend:
             self._put(*puts[-1])
         for filing in commit.filings:
             self._file(filing)
+        sweeps = [life for life in commit.lives if isinstance(life, SweepItem)]
+        for life in commit.lives:
+            if isinstance(life, RefreshItem):
+                self._refresh(life)
+        for sweep in sweeps[max(0, len(puts) - len(commit.items)) :]:
+            puts.append(self._swept(sweep, commit.at, revision))
+            self._put(*puts[-1])
 
     def _seen(self, put: PutItem, at: int, revision: Revision) -> _Put:
         """The item as it stands, and as it is to be. Changes nothing."""
-        namespace, key, value, origin, filed, paths = put
+        namespace, key, value, origin, filed, paths, ttl, expires, keeps = put
         live = self._items.get(namespace, {}).get(key)
-        if live is None and value is None:
-            return None, None, None  # deleting what isn't there changes nothing
-        before = live or self._deleted.get((namespace, key))
-        updated = max(at, before.updated_at) if before else at
-        created = live.created_at if live else updated
+        over = None
         version = self._versions + 1
+        if live is not None and is_over(live.expires, at):
+            over = self._deletion(live, at, version, revision)
+            version += 1
+        stands = None if over else live
+        if stands is None and value is None:
+            return live, None, None, over  # deleting what isn't there changes nothing
+        before = over or live or self._deleted.get((namespace, key))
+        updated = max(at, before.updated_at) if before else at
+        created = stands.created_at if stands else updated
         if before:
             self._before[version] = before.version
-        paths = None if value is None else paths
-        row = ItemRow(namespace, key, value, created, updated, version, revision, origin, paths)
-        return live, row, filed
+        life = life_of(ttl, expires, Life(stands.expires, stands.ttl) if stands and keeps else None, at)
+        if value is None:
+            paths, life = None, Life(None, None)
+        row = ItemRow(namespace, key, value, created, updated, version, revision, origin, paths, *life)
+        return live, row, filed, over
 
-    def _put(self, live: ItemRow | None, row: ItemRow | None, filed: Filed | None) -> None:
+    def _swept(self, sweep: SweepItem, at: int, revision: Revision) -> _Put:
+        """As `_seen`: the deletion of what has expired, if it has."""
+        live = self._items.get(sweep.namespace, {}).get(sweep.key)
+        if live is None or not is_over(live.expires, at):
+            return None, None, None, None
+        return live, None, None, self._deletion(live, at, self._versions + 1, revision)
+
+    def _deletion(self, live: ItemRow, at: int, version: int, revision: Revision) -> ItemRow:
+        self._before[version] = live.version
+        updated = max(at, live.updated_at)
+        where = live.namespace, live.key
+        return ItemRow(*where, None, live.created_at, updated, version, revision, EXPIRED)
+
+    def _refresh(self, life: RefreshItem) -> None:
         """Done again, it changes nothing."""
+        live = self._items.get(life.namespace, {}).get(life.key)
+        if live is not None and live.version == life.version and live.expires is not None:
+            row = live._replace(expires=max(live.expires, life.expires))
+            self._history[row.version] = row
+            self._items[life.namespace][life.key] = row
+
+    def _put(
+        self, live: ItemRow | None, row: ItemRow | None, filed: Filed | None, over: ItemRow | None
+    ) -> None:
+        """Done again, it changes nothing."""
+        if over is not None:
+            self._put(live, over, None, None)
+            live = None
         if row is None:
             return
         where = namespace, key = row.namespace, row.key
@@ -343,6 +389,7 @@ class MemoryBackend:
         if row.value is None:
             _place(self._ended, (row.updated_at, row.version))
             self._deleted[where] = row
+            self._mortal.discard(where)
             self._texts.remove(where)
             self._items.get(namespace, {}).pop(key, None)
             if not self._items.get(namespace):
@@ -350,6 +397,10 @@ class MemoryBackend:
         else:
             self._deleted.pop(where, None)
             self._items.setdefault(namespace, {})[key] = row
+            if row.expires is None:
+                self._mortal.discard(where)
+            else:
+                self._mortal.add(where)
             self._texts.file(where, filed, to_find=row.paths != ())
 
     def _file(self, filing: FileItem) -> None:
@@ -471,6 +522,10 @@ def _place(rows: list[_R], row: _R) -> None:
 class _MemorySnapshot:
     def __init__(self, backend: MemoryBackend) -> None:
         self._db = backend
+        self._now = clock.micros()
+
+    def now(self) -> int:
+        return self._now
 
     def _find(self, thread: str, ns: str) -> _Chain:
         known = self._db._threads.get(thread)  # pyright: ignore[reportPrivateUsage] - one file, two classes
@@ -568,7 +623,8 @@ class _MemorySnapshot:
         return sorted(rows, key=lambda row: (row.task, row.index))
 
     def item(self, namespace: Namespace, key: str) -> ItemRow | None:
-        return self._db._items.get(namespace, {}).get(key)  # pyright: ignore[reportPrivateUsage]
+        row = self._db._items.get(namespace, {}).get(key)  # pyright: ignore[reportPrivateUsage]
+        return None if row is None or is_over(row.expires, self._now) else row
 
     def items(self, prefix: Namespace, before: int | None, limit: int) -> list[ItemRow]:
         found = [
@@ -576,12 +632,23 @@ class _MemorySnapshot:
             for namespace, rows in self._db._items.items()  # pyright: ignore[reportPrivateUsage]
             if namespace[: len(prefix)] == prefix
             for row in rows.values()
-            if before is None or row.version < before
+            if (before is None or row.version < before) and not is_over(row.expires, self._now)
         ]
         return sorted(found, key=lambda row: -row.version)[:limit]
 
     def namespaces(self, prefix: Namespace) -> list[Namespace]:
-        return sorted(n for n in self._db._items if n[: len(prefix)] == prefix)  # pyright: ignore[reportPrivateUsage]
+        return sorted(
+            namespace
+            for namespace, rows in self._db._items.items()  # pyright: ignore[reportPrivateUsage]
+            if namespace[: len(prefix)] == prefix
+            and any(not is_over(row.expires, self._now) for row in rows.values())
+        )
+
+    def lapsed(self, prefix: Namespace, until: int, limit: int) -> list[ItemRow]:
+        items = self._db._items  # pyright: ignore[reportPrivateUsage]
+        found = [items[space][key] for space, key in self._db._mortal if space[: len(prefix)] == prefix]  # pyright: ignore[reportPrivateUsage]
+        over = [row for row in found if is_over(row.expires, until)]
+        return sorted(over, key=lambda row: (row.expires or 0, row.version))[: max(limit, 0)]
 
     def changes(self, after: Revision | None, limit: int) -> list[ItemRow]:
         found: list[ItemRow] = []
@@ -616,7 +683,8 @@ class _MemorySnapshot:
 
     def refs(self, places: Sequence[tuple[Namespace, str]]) -> dict[int, tuple[Namespace, str]]:
         texts = self._db._texts  # pyright: ignore[reportPrivateUsage]
-        return {ref: place for place in places if (ref := texts.ref(place)) is not None}
+        living = [place for place in places if self.item(*place) is not None]
+        return {ref: place for place in living if (ref := texts.ref(place)) is not None}
 
     def versions(self, refs: Sequence[int]) -> dict[int, int]:
         return {ref: row.version for ref, row in self.rows(refs).items()}
@@ -626,11 +694,15 @@ class _MemorySnapshot:
         return {ref: row for ref in refs if ref in places and (row := self.item(*places[ref])) is not None}
 
     def text_lengths(self, refs: Sequence[int], index: str) -> dict[int, int]:
-        return self._db._texts.lengths(refs, index)  # pyright: ignore[reportPrivateUsage]
+        return self._db._texts.lengths(list(self.rows(refs)), index)  # pyright: ignore[reportPrivateUsage]
 
     def revision_at(self, at: int) -> Revision:
         times = self._db._times  # pyright: ignore[reportPrivateUsage]
         return Revision(0, next((seq for seq in range(len(times), 0, -1) if times[seq - 1] <= at), 0))
+
+    def time_of(self, revision: Revision) -> int:
+        times = self._db._times  # pyright: ignore[reportPrivateUsage]
+        return times[revision.seq - 1] if 1 <= revision.seq <= len(times) else 0
 
     def floor(self) -> Revision:
         return Revision(0, self._db._floor)  # pyright: ignore[reportPrivateUsage]
@@ -643,14 +715,17 @@ class _MemorySnapshot:
         kept = [row for row in line if row is not None]
         return History(kept[:limit], len(line) <= limit and line[-1] is not None)
 
-    def item_at(self, namespace: Namespace, key: str, revision: Revision) -> ItemRow | None:
+    def item_at(
+        self, namespace: Namespace, key: str, revision: Revision, at: int | None = None
+    ) -> ItemRow | None:
         newest = self._db._newest(namespace, key)  # pyright: ignore[reportPrivateUsage]
         found = None if newest is None else self._stood(newest, revision)
         if found is None and revision < self.floor():
             found = self.floor()
         if isinstance(found, Revision):
             raise compacted(revision, found)
-        return None if found is None or found.value is None else found
+        at = self.time_of(revision) if at is None else at
+        return None if found is None or found.value is None or is_over(found.expires, at) else found
 
     def _stood(self, newest: ItemRow, revision: Revision) -> ItemRow | Revision | None:
         """The version that stood then, a deletion too; a revision: since which they are kept; None: there was none yet."""
@@ -664,27 +739,31 @@ class _MemorySnapshot:
         return None
 
     def items_at(
-        self, prefix: Namespace, revision: Revision, before: int | None, limit: int
+        self, prefix: Namespace, revision: Revision, before: int | None, limit: int, at: int | None = None
     ) -> list[ItemRow]:
-        found = [row for row in self._all_at(prefix, revision) if before is None or row.version < before]
+        found = [row for row in self._all_at(prefix, revision, at) if before is None or row.version < before]
         return sorted(found, key=lambda row: -row.version)[:limit]
 
-    def _all_at(self, prefix: Namespace, revision: Revision) -> list[ItemRow]:
+    def _all_at(self, prefix: Namespace, revision: Revision, at: int | None) -> list[ItemRow]:
         if revision < self.floor():
             raise compacted(revision, self.floor())
         stood = [self._stood(row, revision) for row in self._newest_of(prefix)]
         oldest = max((row for row in stood if isinstance(row, Revision)), default=None)
         if oldest is not None:
             raise compacted(revision, oldest)
-        return [row for row in stood if isinstance(row, ItemRow) and row.value is not None]
+        at = self.time_of(revision) if at is None else at
+        there = [row for row in stood if isinstance(row, ItemRow) and row.value is not None]
+        return [row for row in there if not is_over(row.expires, at)]
 
     def _newest_of(self, prefix: Namespace) -> list[ItemRow]:
         living = [row for rows in self._db._items.values() for row in rows.values()]  # pyright: ignore[reportPrivateUsage]
         deleted = self._db._deleted.values()  # pyright: ignore[reportPrivateUsage]
         return [row for row in (*living, *deleted) if row.namespace[: len(prefix)] == prefix]
 
-    def namespaces_at(self, prefix: Namespace, revision: Revision) -> list[Namespace]:
-        return sorted({row.namespace for row in self._all_at(prefix, revision)})
+    def namespaces_at(
+        self, prefix: Namespace, revision: Revision, at: int | None = None
+    ) -> list[Namespace]:
+        return sorted({row.namespace for row in self._all_at(prefix, revision, at)})
 
     def touched(self, prefix: Namespace, after: Revision, thread: str | None) -> list[tuple[Namespace, str]]:
         places = {
