@@ -393,6 +393,7 @@ class OwnChain:
         for attempt in range(TRIES):
             with backend.read() as snapshot:
                 resolved = resolve(snapshot, operations, self.memory.codec)
+                parts.at = max(parts.at, snapshot.now())  # what had expired for it has for the commit
             try:
                 return await self._commit(parts, resolved.items, resolved.versions)
             except VersionConflict as error:

@@ -43,6 +43,7 @@ class Tails:
             made = Operation(
                 op.namespace, op.key, op.value, op.at, op.guard, origin=op.origin, created_at=op.created_at,
                 after=None if before is None else before[0], paths=op.paths, filed=op.filed,
+                ttl=op.ttl, keeps=op.keeps,
             )  # fmt: skip
             if op.change is not None:
                 made.computed = True

@@ -88,6 +88,8 @@ def _staged_rows(
         guard = [op.guard] if op.guard is not ANY else []
         base = [op.base] if op.computed else []
         content = [op.value, op.at, guard, base, op.origin.node, op.created_at, op.after, op.paths]
+        if op.ttl is not None or op.keeps:
+            content += [op.ttl, op.keeps]
         payload = pieces.encode(
             content, path=f"memory {op.key!r}", aad=aad(thread, "staged", checkpoint, task, index)
         )
@@ -176,11 +178,12 @@ def _read_staged(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded)
             value, at, guard, base, node, created, *later = pieces.decode(row.payload, aad=place)
         after = later[0] if later else None  # the first rows had none
         paths = later[1] if len(later) > 1 else None
+        ttl, keeps = later[2:4] if len(later) > 2 else (None, False)
         recorded[row.task, row.index] = Operation(
             row.namespace, row.key, value, at, guard[0] if guard else ANY, base=base[0] if base else None,
             origin=Origin(row.thread, row.checkpoint, node), created_at=created,
             after=None if after is None else (after[0], after[1]), computed=bool(base),
-            paths=None if paths is None else tuple(paths),
+            paths=None if paths is None else tuple(paths), ttl=ttl, keeps=keeps,
         )  # fmt: skip
     lost = lost_tasks(snapshot, recorded)
     for (task, _), op in recorded.items():

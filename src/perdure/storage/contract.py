@@ -137,7 +137,9 @@ class PutItem(NamedTuple):
     origin: Origin = Origin()
     filed: Filed | None = None  # None: no search by words finds it until it is filed
     paths: tuple[str, ...] | None = None  # what of it is to be found; (): nothing; None: what the store says
-    ttl: int | None = None  # microseconds that it lives from the commit on, and from each reading; None: for ever
+    ttl: int | None = (
+        None  # microseconds that it lives from the commit on, and from each reading; None: for ever
+    )
     expires: int | None = None  # microseconds since 1970, instead of so long after the commit
     keeps: bool = False  # if there is such an item now: its `ttl` and `expires` stay, whatever is said here
 
@@ -186,7 +188,9 @@ class ItemRow(NamedTuple):
     revision: Revision
     origin: Origin
     paths: tuple[str, ...] | None = None  # as it was put; of live items only
-    expires: int | None = None  # microseconds: gone from then on; of an earlier version, where refreshing had moved it
+    expires: int | None = (
+        None  # microseconds: gone from then on; of an earlier version, where refreshing had moved it
+    )
     ttl: int | None = None  # microseconds that it lives anew when it is read
 
 
@@ -540,9 +544,7 @@ class Snapshot(Protocol):
         """
         ...
 
-    def namespaces_at(
-        self, prefix: Namespace, revision: Revision, at: int | None = None
-    ) -> list[Namespace]:
+    def namespaces_at(self, prefix: Namespace, revision: Revision, at: int | None = None) -> list[Namespace]:
         """As `namespaces`, as it was when `revision` was the newest commit. Raises and costs as `items_at`."""
         ...
 

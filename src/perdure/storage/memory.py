@@ -760,9 +760,7 @@ class _MemorySnapshot:
         deleted = self._db._deleted.values()  # pyright: ignore[reportPrivateUsage]
         return [row for row in (*living, *deleted) if row.namespace[: len(prefix)] == prefix]
 
-    def namespaces_at(
-        self, prefix: Namespace, revision: Revision, at: int | None = None
-    ) -> list[Namespace]:
+    def namespaces_at(self, prefix: Namespace, revision: Revision, at: int | None = None) -> list[Namespace]:
         return sorted({row.namespace for row in self._all_at(prefix, revision, at)})
 
     def touched(self, prefix: Namespace, after: Revision, thread: str | None) -> list[tuple[Namespace, str]]:

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from perdure.errors import QueryError
 from perdure.storage.contract import (
+    EXPIRED,
     CheckpointRow,
     Commit,
     ItemIs,
@@ -137,12 +138,16 @@ def _take_back(
         return
     namespace, key = newest.namespace, newest.key
     value = None if below is None else below.value
-    plan.expected.append(ItemIs(namespace, key, None if newest.value is None else newest.version))
+    plan.expected.append(ItemIs(namespace, key, None if live is None else live.version))
     paths = None if live is None else live.paths
     filed = (
         None if below is None or value is None else codec.filed(codec.decode(namespace, key, value), paths)
     )
-    plan.puts.append(PutItem(namespace, key, value, Origin(actor=ACTOR), filed, paths))
+    plan.puts.append(
+        PutItem(
+            namespace, key, value, Origin(actor=ACTOR), filed, paths, None if below is None else below.ttl
+        )
+    )
     plan.items.append(Difference(namespace, key, _decoded(codec, newest), _decoded(codec, below)))
 
 
@@ -151,13 +156,18 @@ def _decoded(codec: ItemCodec, row: ItemRow | None) -> dict[str, Any] | None:
 
 
 def _verdicts(versions: list[ItemRow], bad: _Bad) -> list[bool]:
-    """Which versions are to go. One that was written to take others back is judged as the version that it brought back."""
+    """Which versions are to go. One that was written to take others back is judged as the version that it brought back.
+
+    That a version expired is a consequence of its being written: the deletion goes with it.
+    """
     verdicts = [bad(row) for row in versions]
     for place in range(len(versions) - 1, -1, -1):
         row = versions[place]
         if row.origin.actor == ACTOR and row.value is not None and not verdicts[place]:
             brought = (n for n in range(place + 1, len(versions)) if versions[n].value == row.value)
             verdicts[place] = any(verdicts[n] for n in islice(brought, 1))
+        elif row.origin == EXPIRED and row.value is None and place + 1 < len(versions):
+            verdicts[place] = verdicts[place] or verdicts[place + 1]
     return verdicts
 
 

@@ -236,7 +236,9 @@ class SqliteSnapshot:
 
     def namespaces(self, prefix: Namespace) -> list[Namespace]:
         """Namespaces of the subtree that hold a live item, in tuple order."""
-        return [decode_namespace(name) for (name,) in self._ask(Q["namespaces"], (*_range(prefix), self._now))]
+        return [
+            decode_namespace(name) for (name,) in self._ask(Q["namespaces"], (*_range(prefix), self._now))
+        ]
 
     def lapsed(self, prefix: Namespace, until: int, limit: int) -> list[ItemRow]:
         """Items of the subtree not swept whose time was over then, first ended first."""
@@ -398,9 +400,7 @@ class SqliteSnapshot:
         both = sorted([*_items(replaced), *untouched], key=lambda row: -row.version)
         return both[:limit]
 
-    def namespaces_at(
-        self, prefix: Namespace, revision: Revision, at: int | None = None
-    ) -> list[Namespace]:
+    def namespaces_at(self, prefix: Namespace, revision: Revision, at: int | None = None) -> list[Namespace]:
         """Namespaces of the subtree that held a live item then."""
         at = _bounded(self.time_of(revision) if at is None else at)
         return [decode_namespace(name) for name in self._then().namespaces(_range(prefix), revision, at)]

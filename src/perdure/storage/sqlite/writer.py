@@ -41,7 +41,17 @@ from perdure.storage.sqlite.connections import C, Connection
 from perdure.storage.sqlite.filing import NOWHERE, Filing
 from perdure.storage.sqlite.known import ChainState, ItemState, Known
 from perdure.storage.sqlite.packing import pack_id, unpack_id
-from perdure.storage.sqlite.rows import NO_PATHS, Chain, Key, Live, Prepared, PreparedText, Put, Refile, Version
+from perdure.storage.sqlite.rows import (
+    NO_PATHS,
+    Chain,
+    Key,
+    Live,
+    Prepared,
+    PreparedText,
+    Put,
+    Refile,
+    Version,
+)
 
 Q: Final = Queries(
     "queries/threads.sqlite.sql",

@@ -51,7 +51,9 @@ def check_an_expired_item_is_gone_at_once(make: Make) -> None:
                 if row is not None:
                     assert (row.expires, row.ttl) == (150, 50)
                     assert row in now.items((), None, 9)
-                assert [one.key for one in now.items(NOTES, None, 9)] == (["stays", "k"] if lives else ["stays"])
+                assert [one.key for one in now.items(NOTES, None, 9)] == (
+                    ["stays", "k"] if lives else ["stays"]
+                )
                 places = [(NOTES, "k"), (NOTES, "stays")]
                 assert len(now.refs(places)) == (2 if lives else 1)
                 (posting,) = now.postings((), "english", "tea")
@@ -200,7 +202,9 @@ def check_a_view_judges_expiry_by_its_own_time(make: Make) -> None:
         _at(clock, 300)
 
         _views_are_exact(db, first, second)
-        db.commit(commit_of(300, lives=[SweepItem(NOTES, "k"), SweepItem(NOTES, "fresh"), SweepItem(OTHER, "k")]))
+        db.commit(
+            commit_of(300, lives=[SweepItem(NOTES, "k"), SweepItem(NOTES, "fresh"), SweepItem(OTHER, "k")])
+        )
         _views_are_exact(db, first, second)
 
 
