@@ -28,10 +28,13 @@ log = logging.getLogger("perdure.storage")
 
 
 def sweep(backend: Backend, stopped: Callable[[], bool] = lambda: False) -> int:
-    """How many items went because their time was over. Each batch stands, whatever becomes of the next."""
+    """How many items went because their time was over. Each batch stands, whatever becomes of the next.
+
+    `stopped` is asked after each batch.
+    """
     pay(backend)  # what was read in time lives
     swept = 0
-    while not stopped():
+    while True:
         before_use(backend)
         with backend.read() as snapshot:
             over = snapshot.lapsed((), snapshot.now(), BATCH)
@@ -41,7 +44,7 @@ def sweep(backend: Backend, stopped: Callable[[], bool] = lambda: False) -> int:
         gone = _gone(backend, outcome.commit(backend, commit_now(lives=sweeps)))
         swept += gone
         wrote(backend, sweeps)
-        if len(over) < BATCH or not gone:
+        if len(over) < BATCH or not gone or stopped():
             break
     return swept
 
