@@ -65,7 +65,8 @@ def an_expired_item_is_nowhere(store: SweptStore) -> None:
         clock.advance(minutes=5)
 
         assert store.get(NOTES, "tea") is None
-        for asked in ({}, {"filter": {"n": 1}}, {"query": "tea"}, {"order_by": "key"}):
+        ways: list[dict[str, Any]] = [{}, {"filter": {"n": 1}}, {"query": "tea"}, {"order_by": "key"}]
+        for asked in ways:
             assert [item.namespace for item in store.search((), **asked)] == [("users", "bob")], asked
         assert store.list_namespaces() == [("users", "bob")]
         _raises(VersionConflict, lambda: store.put(NOTES, "tea", {}, if_version=old.version))
@@ -208,10 +209,8 @@ def a_view_shows_what_lived_then(store: SweptStore) -> None:
         def told() -> list[Any]:
             named = [BEGIN + timedelta(minutes=minutes) for minutes in (0, 9, 10, 14, 15, 12, 500)]
             views = [_keys(store.at(moment)) for moment in (first, second, *named)]
-            changes = [
-                [(change.key, change.kind) for change in store.diff(*moments)]
-                for moments in ((first, second), (named[1], named[2]), (second,), (named[0], named[4]))
-            ]
+            pairs = ((first, second), (named[1], named[2]), (second, None), (named[0], named[4]))
+            changes = [[(change.key, change.kind) for change in store.diff(*pair)] for pair in pairs]
             return [views, changes, store.at(named[1]).list_namespaces()]
 
         unswept = told()
@@ -284,6 +283,7 @@ def a_sweeper_sweeps_until_it_is_stopped(store: SweptStore) -> None:
         assert again is not running
         assert store.stop_ttl_sweeper() is True
         assert again.done()
+        bad: Any
         for bad in (0, -1, "5", True):
             _raises(ValueError, lambda bad=bad: store.start_ttl_sweeper(bad))
 
