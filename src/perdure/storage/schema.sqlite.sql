@@ -127,7 +127,7 @@ CREATE TABLE perdure_items (
 
 CREATE UNIQUE INDEX perdure_items_by_key ON perdure_items (id >> 32, key);
 
-CREATE INDEX perdure_items_by_version ON perdure_items (id >> 32, version, expires) WHERE alive = 1;
+CREATE INDEX perdure_items_by_version ON perdure_items (id >> 32, version) WHERE alive = 1;
 
 -- For sweeping: only items with an end cost a row here.
 CREATE INDEX perdure_items_by_end ON perdure_items (expires, version) WHERE expires IS NOT NULL;

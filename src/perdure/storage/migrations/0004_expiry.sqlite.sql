@@ -7,8 +7,4 @@ ALTER TABLE perdure_versions ADD COLUMN expires INTEGER;
 
 ALTER TABLE perdure_versions ADD COLUMN ttl INTEGER;
 
-DROP INDEX perdure_items_by_version;
-
-CREATE INDEX perdure_items_by_version ON perdure_items (id >> 32, version, expires) WHERE alive = 1;
-
 CREATE INDEX perdure_items_by_end ON perdure_items (expires, version) WHERE expires IS NOT NULL;
