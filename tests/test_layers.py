@@ -71,6 +71,7 @@ ENGINE_SEES = (
     "storage.laid_over",
     "storage.outcome",
     "storage.past_store",
+    "storage.refreshing",
     "storage.reverting",
     "storage.sealing",
     "storage.segments",

@@ -12,14 +12,15 @@ from urllib.parse import unquote
 
 from perdure.errors import PerdureError
 from perdure.storage.keycheck import check_key
+from perdure.storage.lifetimes import checked_config
 from perdure.storage.upkeep import HISTORY, KeepHistory, checked, keep
 
 if TYPE_CHECKING:
     from perdure.checkpoint.face import BackendSaver
     from perdure.codec import Cipher
     from perdure.storage.contract import Backend
-    from perdure.store.base import IndexConfig
-    from perdure.store.face import BackendStore
+    from perdure.store.base import IndexConfig, TTLConfig
+    from perdure.store.swept import SweptStore
 
 __all__ = ["Database", "connect"]
 
@@ -30,6 +31,7 @@ def connect(
     encryption: Cipher | bytes | str | None = None,
     keep_history: KeepHistory = HISTORY,
     index: IndexConfig | None = None,
+    ttl: TTLConfig | None = None,
 ) -> Database:
     """The database at `url`, opened or made: pass it to `compile`, and threads and memory commit together.
 
@@ -45,6 +47,8 @@ def connect(
             pruned now and then after writes, a small batch at a time.
         index: what of the items is found by words, and how; by default all texts of a value, in English. An encrypted
             database has no such index.
+        ttl: how long items live: `{"default_ttl": minutes, "refresh_on_read": bool, "sweep_interval_minutes": minutes}`, each
+            of which may be left out; `{}`: for ever unless a put says otherwise. None: for ever, and `put(ttl=)` is refused.
 
     Raises:
         ValueError: the URL or `keep_history` cannot be right.
@@ -55,7 +59,7 @@ def connect(
     Opening one file twice in a process gives two handles on one database, however its path is spelt. Use it with
     `with`, or call `close()`.
     """
-    kept = checked(keep_history)
+    kept, lives = checked(keep_history), checked_config(ttl)
     cipher = _cipher(encryption)
     backend = _open(url)
     try:
@@ -63,7 +67,7 @@ def connect(
     except BaseException:
         backend.close()
         raise
-    return Database(url, backend, cipher=cipher, keep_history=kept, index=index)
+    return Database(url, backend, cipher=cipher, keep_history=kept, index=index, ttl=lives)
 
 
 def _cipher(encryption: Cipher | bytes | str | None) -> Cipher | None:
@@ -133,6 +137,7 @@ class Database:
         cipher: Cipher | None,
         keep_history: KeepHistory,
         index: IndexConfig | None = None,
+        ttl: TTLConfig | None = None,
     ) -> None:
         """Over an open backend, which `close` closes."""
         self.url = url
@@ -141,9 +146,10 @@ class Database:
         keep(backend, keep_history)
         self._cipher = cipher
         self._index = index
+        self._ttl = ttl
         self._closed = False
         self._saver: BackendSaver | None = None
-        self._store: BackendStore | None = None
+        self._store: SweptStore | None = None
 
     def __repr__(self) -> str:
         """Where it is, and how it is doing."""
@@ -168,12 +174,13 @@ class Database:
         return self._saver
 
     @property
-    def store(self) -> BackendStore:
+    def store(self) -> SweptStore:
         """The store: memory across threads."""
         if self._store is None:
-            from perdure.store.face import BackendStore, codec_of
+            from perdure.store.face import codec_of
+            from perdure.store.swept import SweptStore
 
-            self._store = BackendStore(self.backend, codec_of(self._index, self._cipher))
+            self._store = SweptStore(self.backend, codec_of(self._index, self._cipher), ttl=self._ttl)
         return self._store
 
     def threads(self, *, after: str | None = None, limit: int = 100) -> list[str]:
@@ -194,6 +201,8 @@ class Database:
         """Waits for what is queued, then lets go. Again: nothing."""
         if not self._closed:
             self._closed = True
+            if self._store is not None:
+                self._store.close()
             self.backend.close()
 
     def __enter__(self) -> Database:

@@ -29,6 +29,8 @@ def made_by_the_first_migration(path: Path, *values: bytes) -> None:
     for statement in reversed(later):  # undone, as they are made again
         if named := re.match(r"CREATE TABLE (\w+)", statement):
             file.execute(f"DROP TABLE {named[1]}")
+        elif named := re.match(r"CREATE INDEX (\w+)", statement):
+            file.execute(f"DROP INDEX IF EXISTS {named[1]}")
         elif named := re.match(r"ALTER TABLE (\w+) ADD COLUMN (\w+)", statement):
             file.execute(f"ALTER TABLE {named[1]} DROP COLUMN {named[2]}")
     file.execute("DELETE FROM perdure_migrations WHERE number >= ?", (number,))

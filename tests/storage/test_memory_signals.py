@@ -13,6 +13,7 @@ from perdure.storage.contract import (
     Commit,
     FileItem,
     PruneHistory,
+    RefreshItem,
     RemoveCheckpoint,
     RemoveResult,
     RemoveRun,
@@ -22,12 +23,14 @@ from perdure.storage.contract import (
     RunRow,
     SegmentRow,
     StagedRow,
+    SweepItem,
 )
 from perdure.storage.memory import MemoryBackend
 from perdure.testing.backends import NOTES, checkpoint_of, commit_of, put_of, write_of
 from perdure.testing.backends.texts import EN, filed_of, text_put
 
 WORK = {"_apply", "_seen", "_put", "_place", "_remove", "_chain", "_thread", "_file", "_drop_version"}
+WORK |= {"_swept", "_deletion", "_refresh"}
 WORK |= {"file", "remove", "_refile", "_put_in", "_take_out"}
 FILES = (memory.__file__, memory_texts.__file__)
 
@@ -50,8 +53,13 @@ FIRST = commit_of(
         put_of("e", b"1"),
         text_put("t", "tea and tea"),
         text_put("u", "tea"),
+        text_put("over", "tea")._replace(ttl=1),
+        text_put("swept", "tea")._replace(ttl=1),
+        text_put("deleted", "tea")._replace(ttl=1),
+        put_of("fresh", b"1")._replace(ttl=100),
     ],
 )
+FRESH = 11  # its version
 SECOND = commit_of(
     removals=[
         RemoveWrites("t", "", "3"),
@@ -78,8 +86,15 @@ SECOND = commit_of(
         text_put("t", "coffee, no tea"),
         text_put("u", None),
         text_put("v", "tea", ("other",)),
+        text_put("over", "and tea"),
+        put_of("deleted", None),
     ],
     filings=[FileItem(NOTES, "nobody", 1, filed_of("tea"))],
+    lives=[
+        SweepItem(NOTES, "swept"),
+        RefreshItem(NOTES, "fresh", FRESH, FIRST.at + 500),
+        SweepItem(NOTES, "a"),
+    ],
 )
 
 
@@ -103,6 +118,7 @@ def inside(database: MemoryBackend) -> Any:
                 "_ended",
                 "_deleted",
                 "_before",
+                "_mortal",
             )
         },
         what_words_find(database),
@@ -151,6 +167,9 @@ def committed(first: Commit, second: Commit, *, line: int) -> tuple[Any, bool]:
 
 def test_a_signal_at_any_line_of_a_commit_leaves_no_half_of_it() -> None:
     whole, _ = committed(FIRST, SECOND, line=0)
+    items = whole[1]["_items"][NOTES]
+    assert items["fresh"].expires == FIRST.at + 500
+    assert (items["over"].expires, "swept" in items, "deleted" in items) == (None, False, False)
     line, came = 1, True
     while came:
         found, came = committed(FIRST, SECOND, line=line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import hypothesis.strategies as st
@@ -28,6 +29,7 @@ from perdure.storage.contract import (
     PruneHistory,
     PruneVersions,
     PutItem,
+    RefreshItem,
     RemoveCheckpoint,
     RemoveResult,
     RemoveSegments,
@@ -39,12 +41,15 @@ from perdure.storage.contract import (
     SegmentRow,
     Snapshot,
     StagedRow,
+    SweepItem,
     WriteRow,
 )
 from perdure.storage.memory import MemoryBackend
 from perdure.storage.sqlite import SqliteBackend
 from perdure.testing import hostile
+from perdure.testing.fake_clock import FakeClock
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 THREADS = ("t", "u", "é")
 NS = ("", "n", "n|\ud800")
 IDS = (*hostile.UUIDS[2:6], "1f0c5f2e-0000-6000-8000-00000000000", "a", "b\0", "")
@@ -116,6 +121,9 @@ puts = st.builds(
     st.none() | filed,
     one((None, None, (), ("a", "b.c"))),
     st.none() | embedded,
+    one((None, None, 20, 200)),
+    one((None, None, 90)),
+    st.booleans(),
 )
 removals = st.one_of(
     st.builds(RemoveThread, one(THREADS)),
@@ -148,6 +156,7 @@ expectations = st.tuples(
     few(st.tuples(chains, kinds)),
     few(st.tuples(one(SPACES), one(KEYS), kinds)),
     few(st.tuples(one(SPACES), one(KEYS), kinds, st.none() | filed, st.none() | embedded)),
+    few(st.tuples(one(SPACES), one(KEYS), kinds, st.none() | st.integers(0, 500))),
 )
 
 
@@ -157,6 +166,7 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
     @initialize(in_memory=st.booleans())
     def begin(self, in_memory: bool) -> None:
         self.directory = tempfile.mkdtemp()
+        self.clock = FakeClock(EPOCH).__enter__()
         self.path = None if in_memory else f"{self.directory}/random.db"
         self.backends: list[Backend] = [MemoryBackend(), self.opened()]
 
@@ -167,12 +177,13 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
         for backend in self.backends:
             backend.close()
         shutil.rmtree(self.directory)
+        self.clock.__exit__(None, None, None)
 
     def commits_for(self, backend: Backend, plans: list[Any]) -> list[Commit]:
         """The plans with expectations that are right, or wrong, now: numbers of versions differ between backends."""
         found: list[Commit] = []
         with backend.read() as now:
-            for id, at, fields, (heads, items, filed) in plans:
+            for id, at, fields, (heads, items, filed, lives) in plans:
                 expected = [HeadIs(*c, now.head(*c) if kind == "right" else "no such") for c, kind in heads]
                 versions = [
                     ItemIs(space, key, self.version(now, space, key, kind)) for space, key, kind in items
@@ -181,7 +192,15 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
                     FileItem(space, key, self.version(now, space, key, kind) or -1, *how)
                     for space, key, kind, *how in filed
                 ]
-                found.append(Commit(id, at, heads=expected, versions=versions, filings=filings, **fields))
+                ends = [
+                    SweepItem(space, key)
+                    if until is None
+                    else RefreshItem(space, key, self.version(now, space, key, kind) or -1, until)
+                    for space, key, kind, until in lives
+                ]
+                found.append(
+                    Commit(id, at, heads=expected, versions=versions, filings=filings, lives=ends, **fields)
+                )
         return found
 
     @staticmethod
@@ -207,6 +226,14 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
                 got = backend.commit_group(self.commits_for(backend, named))
             outcomes.append([str(o) if isinstance(o, Revision) else type(o).__name__ for o in got])
         assert outcomes[0] == outcomes[1]
+
+    @rule(at=st.integers(0, 500))
+    def look_at_another_time(self, at: int) -> None:
+        self.clock.set(EPOCH + timedelta(microseconds=at))
+
+    @rule(space=one(((), *SPACES)), until=st.integers(0, 500), limit=st.integers(0, 5))
+    def list_what_has_expired(self, space: Namespace, until: int, limit: int) -> None:
+        self.both(lambda now: self.plain(now, now.lapsed(space, until, limit)))
 
     @rule()
     def open_again(self) -> None:
@@ -259,10 +286,12 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
                 postings = now.postings(space, analysis, word)
                 refs = [posting[0] for posting in postings]
                 rows = now.rows(refs)
-                ranked = [(*rows[one[0]][:2], *one[1:]) for one in postings]
-                assert now.refs([(row.namespace, row.key) for row in rows.values()]).keys() == set(refs)
+                living = [one for one in postings if one[0] in rows]  # others expired, and were not swept
+                ranked = [(*rows[one[0]][:2], *one[1:]) for one in living]
+                assert now.refs([(row.namespace, row.key) for row in rows.values()]).keys() == rows.keys()
                 assert sorted(now.postings_in(refs, analysis, word)) == sorted(postings)
-                assert now.text_lengths(refs, analysis) == {one[0]: one[2] for one in postings}
+                assert now.text_lengths(refs, analysis) == {one[0]: one[2] for one in living}
+                found.append(len(postings))
                 found.append((sorted(ranked), now.frequency(space, analysis, word, most)))
             return found
 
@@ -285,8 +314,14 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
     def read_changes(self, after: int, limit: int) -> None:
         self.both(lambda now: self.plain(now, now.changes(Revision(0, after), limit)))
 
-    @rule(seq=st.integers(0, 40), space=one(((), *SPACES, ("b",))), limit=st.integers(1, 6), key=one(KEYS))
-    def look_back(self, seq: int, space: Namespace, limit: int, key: str) -> None:
+    @rule(
+        seq=st.integers(0, 40),
+        space=one(((), *SPACES, ("b",))),
+        limit=st.integers(1, 6),
+        key=one(KEYS),
+        at=st.none() | st.integers(0, 500),
+    )
+    def look_back(self, seq: int, space: Namespace, limit: int, key: str, at: int | None) -> None:
         def view(now: Snapshot, ask: Any) -> Any:
             try:
                 return ask(now, Revision(0, seq))
@@ -294,15 +329,15 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
                 return error.asked, error.oldest
 
         def pages(now: Snapshot, then: Revision) -> Any:
-            whole = now.items_at(space, then, None, 10_000)
-            paged = now.items_at(space, then, None, limit)
-            while page := now.items_at(space, then, paged[-1].version if paged else None, limit):
+            whole = now.items_at(space, then, None, 10_000, at)
+            paged = now.items_at(space, then, None, limit, at)
+            while page := now.items_at(space, then, paged[-1].version if paged else None, limit, at):
                 paged += page
             assert paged == whole
             return self.plain(now, whole)
 
         def single(now: Snapshot, then: Revision) -> Any:
-            row = now.item_at(space, key, then)
+            row = now.item_at(space, key, then, at)
             return None if row is None else self.plain(now, [row])
 
         def history(now: Snapshot) -> Any:
@@ -311,7 +346,7 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
 
         self.both(lambda now: view(now, pages))
         self.both(lambda now: view(now, single))
-        self.both(lambda now: view(now, lambda now, then: now.namespaces_at(space, then)))
+        self.both(lambda now: view(now, lambda now, then: now.namespaces_at(space, then, at)))
         self.both(history)
         for thread in (None, *THREADS):
             self.both(lambda now, t=thread: now.touched(space, Revision(0, seq), t))
@@ -347,6 +382,7 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
                 now.checkpoints(None, None, None, None),
                 self.plain(now, now.changes(None, 10_000)),
                 self.plain(now, now.items((), None, 10_000)),
+                [now.time_of(Revision(0, seq)) for seq in (0, 1, 7, 99)],
             )
 
         self.both(everything)

@@ -258,20 +258,6 @@ def test_an_index_that_cannot_be_right_is_refused_before_anything_is_opened(path
     connection.close()
 
 
-async def test_a_ttl_is_refused_and_sweeping_finds_nothing(path: str) -> None:
-    with pytest.raises(NotImplementedError, match="next release"):
-        SqliteStore.from_conn_string(path, ttl={"default_ttl": 5})
-
-    with SqliteStore.from_conn_string(path) as store:
-        assert store.sweep_ttl() == 0
-        assert store.start_ttl_sweeper().result() is None
-        assert store.stop_ttl_sweeper(timeout=1) is True
-    async with AsyncSqliteStore.from_conn_string(path) as store:
-        assert await store.sweep_ttl() == 0
-        await (await store.start_ttl_sweeper())
-        assert await store.stop_ttl_sweeper(timeout=1) is True
-
-
 def test_a_deserializer_of_one_s_own_is_used(path: str) -> None:
     connection = sqlite3.connect(path)
 

@@ -421,6 +421,7 @@ class OwnChain:
                 past = self.memory.as_of
                 expected = [] if past is None else past.expected(snapshot, operations)
                 resolved = resolve(snapshot, operations, self.memory.codec)
+                parts.at = max(parts.at, snapshot.now())  # what had expired for it has for the commit
             resolved = await embedded(resolved, self.memory.codec, self.ports)
             known = {(want.namespace, want.key) for want in resolved.versions}
             expected = [want for want in expected if (want.namespace, want.key) not in known]

@@ -95,7 +95,19 @@ def resolve(snapshot: Snapshot | None, operations: Sequence[Operation], codec: F
                     done = Operation(op.namespace, op.key, value, op.at, origin=op.origin, paths=before.paths)
         standing[where] = done
         filed = codec.filed_of(done)
-        items.append(PutItem(op.namespace, op.key, done.value, op.origin, filed, done.paths, done.embedded))
+        items.append(
+            PutItem(
+                op.namespace,
+                op.key,
+                done.value,
+                op.origin,
+                filed,
+                done.paths,
+                done.embedded,
+                ttl=op.ttl,
+                keeps=op.keeps,
+            )
+        )
         all_done.append(done)
     versions = [ItemIs(namespace, key, version) for (namespace, key), version in expected.items()]
     return Resolved(items, versions, set(expected) - guarded, all_done)

@@ -62,6 +62,7 @@ class Tails:
                 op.namespace, op.key, op.value, op.at, op.guard, origin=op.origin, created_at=op.created_at,
                 after=None if before is None else before[0], paths=op.paths, filed=op.filed, embedded=op.embedded,
                 rank=0 if before is None else (before[1].rank or 0) + 1,
+                ttl=op.ttl, keeps=op.keeps,
             )  # fmt: skip
             if op.change is not None:
                 made.computed = True

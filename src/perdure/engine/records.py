@@ -88,6 +88,8 @@ def _staged_rows(
         guard = [op.guard] if op.guard is not ANY else []
         base = [op.base] if op.computed else []
         content = [op.value, op.at, guard, base, op.origin.node, op.created_at, op.after, op.paths, op.rank]
+        if op.ttl is not None or op.keeps:
+            content += [op.ttl, op.keeps]
         payload = pieces.encode(
             content, path=f"memory {op.key!r}", aad=aad(thread, "staged", checkpoint, task, index)
         )
@@ -176,11 +178,12 @@ def _read_staged(snapshot: Snapshot, pieces: Pieces, head: Head, loaded: Loaded)
         after = later[0] if later else None  # the first rows had none
         paths = later[1] if len(later) > 1 else None
         rank = later[2] if len(later) > 2 else None
+        ttl, keeps = later[3:5] if len(later) > 3 else (None, False)
         loaded.recorded[row.task, row.index] = Operation(
             row.namespace, row.key, value, at, guard[0] if guard else ANY, base=base[0] if base else None,
             origin=Origin(row.thread, row.checkpoint, node), created_at=created,
             after=None if after is None else (after[0], after[1]), computed=bool(base),
-            paths=None if paths is None else tuple(paths), rank=rank,
+            paths=None if paths is None else tuple(paths), rank=rank, ttl=ttl, keeps=keeps,
         )  # fmt: skip
 
 

@@ -6,19 +6,20 @@ somebody else's store (`staged_foreign.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NoReturn
 
 from perdure.errors import PerdureError
 from perdure.storage.contract import Origin, Snapshot
 from perdure.storage.item_store import FaceHandle, ItemStore
+from perdure.storage.refreshing import before_use, was_read
 from perdure.storage.reverting import Reverting
 from perdure.storage.staging import ANY, Layer, Operation, check_guard, staged
+from perdure.store.base import BaseStore, Item
 
 if TYPE_CHECKING:
     from perdure.engine.context import TaskContext
-    from perdure.store.base import BaseStore
 
 
 class TaskStore(ItemStore):
@@ -32,6 +33,9 @@ class TaskStore(ItemStore):
         self._as_of = memory.as_of
         self._task = task
         self._origin: Origin | None = None
+        store: object = memory.store
+        if isinstance(store, BaseStore):
+            self.supports_ttl, self.ttl_config = store.supports_ttl, store.ttl_config
 
     def __repr__(self) -> str:
         return (
@@ -50,11 +54,16 @@ class TaskStore(ItemStore):
 
     def _read(self) -> AbstractContextManager[Snapshot]:
         check_open(self._task)
+        before_use(self._backend)
         return self._backend.read() if self._as_of is None else self._as_of.read()
 
     def _committed(self) -> AbstractContextManager[Snapshot]:
         check_open(self._task)
         return self._backend.read()
+
+    def _was_read(self, items: Iterable[Item]) -> None:
+        if self.supports_ttl:  # not staged: it makes no version, and holds whatever becomes of the task
+            was_read(self._backend, items)
 
     def _revert(self, asked: Reverting) -> NoReturn:
         del asked
@@ -70,6 +79,7 @@ class TaskStore(ItemStore):
 
     def _write(self, operations: list[Operation]) -> None:
         check_open(self._task)
+        before_use(self._backend)
         with self._task.lock:
             layers = (
                 self._layers()

@@ -145,6 +145,11 @@ class PutItem(NamedTuple):
     filed: Filed | None = None  # None: no search by words finds it until it is filed
     paths: tuple[str, ...] | None = None  # what of it is to be found; (): nothing; None: what the store says
     embedded: Embedded | None = None  # None: no search by meaning finds it until it is embedded
+    ttl: int | None = (
+        None  # microseconds that it lives from the commit on, and from each reading; None: for ever
+    )
+    expires: int | None = None  # microseconds since 1970, instead of so long after the commit
+    keeps: bool = False  # if there is such an item now: its `ttl` and `expires` stay, whatever is said here
 
 
 class FileItem(NamedTuple):
@@ -155,6 +160,29 @@ class FileItem(NamedTuple):
     version: int
     filed: Filed | None
     embedded: Embedded | None = None
+
+
+class RefreshItem(NamedTuple):
+    """The live item lives until then, if it still has this version: no version is made. Never shortens, nor gives an end.
+
+    Also where its time was over and nobody has swept it: whoever commits this has promised it earlier.
+    """
+
+    namespace: Namespace
+    key: str
+    version: int
+    expires: int
+
+
+class SweepItem(NamedTuple):
+    """If the item's time is over it goes: a deletion by the actor `EXPIRED`, which is a version. Else nothing."""
+
+    namespace: Namespace
+    key: str
+
+
+EXPIRED: Final = Origin(actor="ttl")
+"""Who deletes what has expired."""
 
 
 class ItemRow(NamedTuple):
@@ -169,6 +197,10 @@ class ItemRow(NamedTuple):
     revision: Revision
     origin: Origin
     paths: tuple[str, ...] | None = None  # as it was put; of live items only
+    expires: int | None = (
+        None  # microseconds: gone from then on; of an earlier version, where refreshing had moved it
+    )
+    ttl: int | None = None  # microseconds that it lives anew when it is read
 
 
 class TextTotals(NamedTuple):
@@ -324,7 +356,8 @@ Removal: TypeAlias = (
 class Commit(NamedTuple):
     """One all-or-nothing unit.
 
-    Order of effects: `removals`, then rows, then `items` in their order, then `filings`. A checkpoint row whose (thread, ns, id) exists
+    Order of effects: `removals`, then rows, then `items` in their order, then `filings`, then `lives`. Where an item's time
+    is over at `at` there is no such item, for `versions` and for `items`: a put there sweeps it first. A checkpoint row whose (thread, ns, id) exists
     replaces it, and one that comes with a `revision` keeps it: it says the same as before; a segment that exists is a StorageError (two writers of one log: a bug, nothing is written).
     """
 
@@ -341,6 +374,7 @@ class Commit(NamedTuple):
     items: Sequence[PutItem] = ()
     rests: Sequence[CheckpointIs | ThreadIs] = ()  # expectations, too
     filings: Sequence[FileItem] = ()
+    lives: Sequence[RefreshItem | SweepItem] = ()
 
 
 def commit_now(**changes: Any) -> Commit:
@@ -353,7 +387,16 @@ Outcome: TypeAlias = "Revision | BaseException"
 
 
 class Snapshot(Protocol):
-    """Answers about one moment. Lists are complete and detached: using them later needs no open snapshot."""
+    """Answers about one moment. Lists are complete and detached: using them later needs no open snapshot.
+
+    A live item whose `expires` is not after `now()` is left out of every answer, swept or not; except of `text_totals`,
+    `postings`, `frequency`, `postings_in` and `terms`, which may count it until it is swept, and of `lapsed`, `history` and
+    `touched`, which tell what was written.
+    """
+
+    def now(self) -> int:
+        """The time by which it judges what has expired: the reader's clock when the snapshot was taken."""
+        ...
 
     def revision(self) -> Revision:
         """The newest commit that this snapshot sees; `Revision(epoch, 0)` before the first."""
@@ -507,6 +550,14 @@ class Snapshot(Protocol):
         """
         ...
 
+    def time_of(self, revision: Revision) -> int:
+        """When that commit was made (microseconds), by the clock of whoever committed; 0: there is no such commit."""
+        ...
+
+    def lapsed(self, prefix: Namespace, until: int, limit: int) -> list[ItemRow]:
+        """Items of the subtree that nobody has swept, whose time was over at `until`; first ended first. One range."""
+        ...
+
     def floor(self) -> Revision:
         """Of an older revision than this, deleted items may be gone without a trace. `Revision(epoch, 0)`: of none."""
         ...
@@ -515,8 +566,13 @@ class Snapshot(Protocol):
         """The item's newest kept versions, whether it lives or not. A walk down its versions."""
         ...
 
-    def item_at(self, namespace: Namespace, key: str, revision: Revision) -> ItemRow | None:
+    def item_at(
+        self, namespace: Namespace, key: str, revision: Revision, at: int | None = None
+    ) -> ItemRow | None:
         """The item as it was when `revision` was the newest commit, or None. A walk down its versions.
+
+        What had expired by `at` (microseconds; None: the time of that commit) is gone. A version's `expires` is where
+        refreshing had moved it in the end: an item is refreshed only while it lives, so until then it did.
 
         Raises:
             Compacted: what it was is not kept; `oldest` is the first revision since which its versions are.
@@ -524,9 +580,9 @@ class Snapshot(Protocol):
         ...
 
     def items_at(
-        self, prefix: Namespace, revision: Revision, before: int | None, limit: int
+        self, prefix: Namespace, revision: Revision, before: int | None, limit: int, at: int | None = None
     ) -> list[ItemRow]:
-        """As `items`, as it was when `revision` was the newest commit: complete and exact, or an error.
+        """As `items`, as it was when `revision` was the newest commit: complete and exact, or an error; `at` as in `item_at`.
 
         Costs a walk over what changed in the subtree since, once a snapshot.
 
@@ -535,7 +591,7 @@ class Snapshot(Protocol):
         """
         ...
 
-    def namespaces_at(self, prefix: Namespace, revision: Revision) -> list[Namespace]:
+    def namespaces_at(self, prefix: Namespace, revision: Revision, at: int | None = None) -> list[Namespace]:
         """As `namespaces`, as it was when `revision` was the newest commit. Raises and costs as `items_at`."""
         ...
 

@@ -14,6 +14,7 @@ from perdure.storage.contract import Namespace, Snapshot
 from perdure.storage.finding import Question, finding
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_rows import item_of
+from perdure.storage.lifetimes import micros_of
 from perdure.storage.listing import Answer, listing, refuse_order
 from perdure.storage.namespace_match import check_conditions, matching
 from perdure.storage.staging import ANY, Guard, Layer, Operation, read_item
@@ -21,7 +22,6 @@ from perdure.store.base import (
     GetOp,
     Item,
     ListNamespacesOp,
-    NotSupported,
     Op,
     PutOp,
     Result,
@@ -36,12 +36,13 @@ __all__ = ["Plan", "deletion", "guard_of", "operation_of"]
 class Plan:
     """A batch: its reads as functions of a snapshot, its writes as operations. Raises if one op cannot be right."""
 
-    __slots__ = ("questions", "reads", "size", "writes")
+    __slots__ = ("questions", "reads", "refreshes", "size", "writes")
 
     def __init__(self, codec: ItemCodec, ops: list[Op]) -> None:
         self.size = len(ops)
         self.reads: list[tuple[int, Callable[[Snapshot, Sequence[Layer]], Result]]] = []
         self.questions: list[Question] = []  # to be embedded before the reads
+        self.refreshes: list[int] = []  # places of reads that begin the time of items anew
         last: dict[tuple[Namespace, str], Operation] = {}
         for place, op in enumerate(ops):
             match op:
@@ -53,33 +54,45 @@ class Plan:
                     last[operation.namespace, operation.key] = operation
                 case GetOp():
                     self.reads.append((place, _getting(codec, op)))
+                    if op.refresh_ttl:
+                        self.refreshes.append(place)
                 case SearchOp():
                     answer, question = _searching(codec, op)
                     self.reads.append((place, answer))
                     if question is not None:
                         self.questions.append(question)
+                    if op.refresh_ttl:
+                        self.refreshes.append(place)
                 case ListNamespacesOp():
                     self.reads.append((place, _listing(op)))
                 case _:
                     raise QueryError(f"{op!r} is no operation of a store.", part=type(op).__name__)
         self.writes = list(last.values())
 
+    def refreshing(self, results: list[Result]) -> list[Item]:
+        """The items that were read by operations which begin their time anew."""
+        found: list[Item] = []
+        for place in self.refreshes:
+            answer = results[place]
+            items = cast("list[object]", answer if isinstance(answer, list) else [answer])
+            found += [item for item in items if isinstance(item, Item) and item.expires_at is not None]
+        return found
+
 
 def operation_of(codec: ItemCodec, op: PutOp, guard: Guard) -> Operation:
     """The write that a put asks for. Raises if nobody could do it."""
     validate_op_namespace(op)
     namespace, key = tuple(op.namespace), str(op.key)
-    if op.ttl is not None:
-        raise NotSupported(
-            f"ttl={op.ttl!r}: items that expire arrive with the next release. Nothing was written. Leave ttl out."
-        )
+    ttl = micros_of(op.ttl)
     paths = _paths(op.index)
     if op.value is None:
         return Operation(namespace, key, None, clock.micros(), guard)
     value = codec.encode(namespace, key, op.value)
     filed = codec.filed(op.value, paths)
     texts = None if paths == () else codec.to_embed(op.value, paths)
-    return Operation(namespace, key, value, clock.micros(), guard, paths=paths, filed=filed, texts=texts)
+    return Operation(
+        namespace, key, value, clock.micros(), guard, paths=paths, filed=filed, texts=texts, ttl=ttl
+    )
 
 
 def _paths(index: object) -> tuple[str, ...] | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from perdure.errors import QueryError
 from perdure.storage.contract import Namespace, Snapshot
 from perdure.storage.item_codec import ItemCodec
-from perdure.storage.moments import Moment, revision_of
+from perdure.storage.moments import Moment, instant_of
 from perdure.storage.reverting import Reverted, Reverting
 from perdure.storage.versions import Blame, Difference, ItemVersion, blame_of, differences, versions_of
 from perdure.store.base import NotSupported
@@ -86,7 +86,7 @@ class ItemPast(ABC):
         Args:
             moment: a revision (`item.revision`); a time with its zone: the last commit not later than it, by the clock
                 of whoever committed; or the config of a checkpoint of a saver on the same database: as of the commit
-                that made it.
+                that made it. What had expired by then is gone: by the time that is named, else by that of the commit.
 
         Raises:
             QueryError: it is no moment of this database.
@@ -102,7 +102,7 @@ class ItemPast(ABC):
         from perdure.storage.past_store import PastStore
 
         with self._committed() as snapshot:
-            return PastStore(self, self._codec, revision_of(snapshot, moment))
+            return PastStore(self, self._codec, *instant_of(snapshot, moment))
 
     # Differences.
 
@@ -132,8 +132,9 @@ class ItemPast(ABC):
 
     def _diff(self, before: Moment, after: Moment | None, prefix: Namespace) -> list[Difference]:
         with self._committed() as snapshot:
-            first = revision_of(snapshot, before)
-            second = snapshot.revision() if after is None else revision_of(snapshot, after)
+            first = instant_of(snapshot, before)
+            now = (snapshot.revision(), snapshot.now())
+            second = now if after is None else instant_of(snapshot, after)
             return differences(self._codec, snapshot, first, second, prefix)
 
     # Provenance.

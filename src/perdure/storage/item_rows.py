@@ -10,11 +10,13 @@ from typing import Any, Final
 
 from perdure.storage.contract import ItemRow
 from perdure.storage.item_codec import ItemCodec
+from perdure.storage.lifetimes import MINUTE
 from perdure.store.base import Item, SearchItem
 
 __all__ = ["item_of", "moment_of", "search_item_of", "value_of"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
 def value_of(codec: ItemCodec, row: ItemRow) -> dict[str, Any]:
@@ -33,6 +35,8 @@ def item_of(codec: ItemCodec, row: ItemRow) -> Item:
         updated_at=moment_of(row.updated_at),
         version=row.version,
         revision=_revision(row),
+        expires_at=None if row.expires is None else moment_of(row.expires),
+        ttl=None if row.ttl is None else row.ttl / MINUTE,
     )
 
 
@@ -58,6 +62,8 @@ def search_item_of(
         revision=_revision(row),
         cursor=cursor,
         explanation=explanation,
+        expires_at=None if row.expires is None else moment_of(row.expires),
+        ttl=None if row.ttl is None else row.ttl / MINUTE,
     )
 
 
@@ -66,5 +72,5 @@ def _revision(row: ItemRow) -> str | None:
 
 
 def moment_of(micros: int) -> datetime:
-    """Microseconds since 1970 as a time of UTC."""
-    return _EPOCH + timedelta(microseconds=micros)
+    """Microseconds since 1970 as a time of UTC; of what no `datetime` can say, the last one that it can."""
+    return _EPOCH + timedelta(microseconds=micros) if micros < _LAST else datetime.max.replace(tzinfo=UTC)

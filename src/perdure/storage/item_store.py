@@ -21,6 +21,7 @@ from perdure.storage.item_batch import Plan, deletion, guard_of, operation_of
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_past import ItemPast
 from perdure.storage.item_rows import item_of
+from perdure.storage.lifetimes import micros_of
 from perdure.storage.staging import Layer, Operation, read_item, staged_in
 from perdure.store.base import (
     NOT_PROVIDED,
@@ -28,6 +29,7 @@ from perdure.store.base import (
     Item,
     NotProvided,
     Op,
+    PutOp,
     RankBy,
     Result,
     SearchItem,
@@ -74,6 +76,9 @@ class ItemStore(ItemPast, BaseStore):
         """What lies over the snapshot. Asked *before* it is taken: what is committed in between is seen twice, not never."""
         return ()
 
+    def _was_read(self, items: Iterable[Item]) -> None:
+        """These items were read, and their time begins anew; called outside of snapshots."""
+
     def _committed(self) -> AbstractContextManager[Snapshot]:
         return self._read()
 
@@ -100,7 +105,9 @@ class ItemStore(ItemPast, BaseStore):
         All reads see one moment, before the writes; all writes are one commit (inside a task: staged together). Nothing
         is done if one operation cannot be right.
         """
-        return self._here()._batch(list(ops))
+        asked = list(ops)
+        self._refuse_ttl(asked)
+        return self._here()._batch(asked)
 
     def _batch(self, ops: list[Op]) -> list[Result]:
         plan = Plan(self._codec, ops)
@@ -112,8 +119,10 @@ class ItemStore(ItemPast, BaseStore):
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """As `batch`."""
+        asked = list(ops)
+        self._refuse_ttl(asked)
         here = self._here()
-        plan = Plan(here._codec, list(ops))
+        plan = Plan(here._codec, asked)
         await here._aask_model(plan)
         results = await here._aside(lambda: here._answers(plan)) if plan.reads else here._answers(plan)
         if plan.writes:
@@ -147,7 +156,14 @@ class ItemStore(ItemPast, BaseStore):
             with self._read() as snapshot:
                 for place, answer in plan.reads:
                     results[place] = answer(snapshot, layers)
+            self._was_read(plan.refreshing(results))
         return results
+
+    def _refuse_ttl(self, ops: list[Op]) -> None:
+        """Raises NotSupported for a time to live where nobody said what that means."""
+        for op in ops:
+            if isinstance(op, PutOp) and op.ttl is not None and not self.supports_ttl:
+                self._put_op(op.namespace, op.key, {}, None, op.ttl)
 
     # Searches, with more to say than the interface has.
 
@@ -222,22 +238,26 @@ class ItemStore(ItemPast, BaseStore):
 
     def get(self, namespace: tuple[str, ...], key: str, *, refresh_ttl: bool | None = None) -> Item | None:
         """The item, or None; see `BaseStore.get`."""
-        del refresh_ttl  # nothing expires yet
-        return self._here()._get(check_labels(namespace), str(key))
+        return self._here()._get(check_labels(namespace), str(key), self._refresh(refresh_ttl))
 
-    def _get(self, namespace: Namespace, key: str) -> Item | None:
+    def _get(self, namespace: Namespace, key: str, refresh: bool = False) -> Item | None:
         layers = self._layers()
         with self._read() as snapshot:
             row = read_item(snapshot, layers, namespace, key)
-        return None if row is None else self._item(row)
+        if row is None:
+            return None
+        item = self._item(row)
+        if refresh and row.expires is not None:
+            self._was_read([item])
+        return item
 
     async def aget(
         self, namespace: tuple[str, ...], key: str, *, refresh_ttl: bool | None = None
     ) -> Item | None:
         """As `get`."""
-        del refresh_ttl  # nothing expires yet
+        refresh = self._refresh(refresh_ttl)
         here, where, key = self._here(), check_labels(namespace), str(key)
-        return await here._aside(lambda: here._get(where, key))
+        return await here._aside(lambda: here._get(where, key, refresh))
 
     def put(
         self,
@@ -260,7 +280,8 @@ class ItemStore(ItemPast, BaseStore):
             key: any string; other things are made one.
             value: JSON object; encoded size at most 1 MiB. None deletes the item.
             index: False, or nothing; paths to index arrive with the next release.
-            ttl: None, or nothing; items live for ever.
+            ttl: minutes to live, from now or from its step's commit on; None: for ever. Not given: as the store was
+                opened, for ever if it said nothing.
             if_version: write only if the item still has this version.
             if_absent: write only if there is no item.
 
@@ -268,7 +289,7 @@ class ItemStore(ItemPast, BaseStore):
             VersionConflict: another writer was first. Nothing was written; `found` holds the present version.
             EncodingError: a part of `value` cannot be saved; the message names its path.
             InvalidNamespaceError: no item can be filed there.
-            NotImplementedError: a `ttl`, or paths to index.
+            NotImplementedError: a `ttl`, and the store was opened without `ttl=`.
 
         Method: optimistic validation, Kung & Robinson, ACM TODS 6(2), 1981.
         """
@@ -326,7 +347,8 @@ class ItemStore(ItemPast, BaseStore):
         """The item after `fn` made its new value from the present one; no other writer's value is lost.
 
         Outside a task it is durable on return. Inside one the function itself is staged: it is applied again, just
-        before the step commits, to the value that then stands.
+        before the step commits, to the value that then stands. The item ends when it did before: this changes what it
+        says, not how long it lives; one that is made here lives as long as one that is put.
 
         Args:
             namespace: at least one label.
@@ -340,14 +362,18 @@ class ItemStore(ItemPast, BaseStore):
             EncodingError: what `fn` gave cannot be saved.
             InvalidNamespaceError: no item can be filed there.
         """
-        return self._here()._update(check_namespace(namespace), str(key), fn)
+        return self._here()._update(check_namespace(namespace), str(key), fn, self._default_ttl())
 
     async def aupdate(self, namespace: tuple[str, ...], key: str, fn: Change) -> Item | None:
         """As `update`. `fn` is an ordinary function; it may run in another thread, in a copy of the caller's context."""
-        here, where, key = self._here(), check_namespace(namespace), str(key)
-        return await here._aside(lambda: here._update(where, key, fn))
+        here, where, key, ttl = self._here(), check_namespace(namespace), str(key), self._default_ttl()
+        return await here._aside(lambda: here._update(where, key, fn, ttl))
 
-    def _update(self, namespace: Namespace, key: str, fn: Change) -> Item | None:
+    def _default_ttl(self) -> int | None:
+        """Microseconds that an item lives if nobody says how long."""
+        return None if self.ttl_config is None else micros_of(self.ttl_config.get("default_ttl"))
+
+    def _update(self, namespace: Namespace, key: str, fn: Change, ttl: int | None) -> Item | None:
         change = self._on_bytes(namespace, key, fn)
         layers = self._layers()
         with self._read() as snapshot:
@@ -363,6 +389,8 @@ class ItemStore(ItemPast, BaseStore):
             base=None if committed is None else committed.version,
             created_at=None if row is None else row.created_at,
             paths=None if row is None else row.paths,
+            ttl=ttl,
+            keeps=True,
         )
         self._write([operation])
         after = operation.row(None)

@@ -14,8 +14,10 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any, TypeAlias, TypeVar
 
+from perdure import clock
 from perdure.errors import Conflict, StorageError
 from perdure.storage.contract import (
+    EXPIRED,
     Backend,
     Chained,
     CheckpointIs,
@@ -32,6 +34,7 @@ from perdure.storage.contract import (
     PruneHistory,
     PruneVersions,
     PutItem,
+    RefreshItem,
     RemoveCheckpoint,
     RemoveResult,
     RemoveRun,
@@ -44,6 +47,7 @@ from perdure.storage.contract import (
     SegmentRow,
     Snapshot,
     StagedRow,
+    SweepItem,
     TextTotals,
     ThreadIs,
     VectorSpace,
@@ -52,14 +56,15 @@ from perdure.storage.contract import (
     stale_thread,
     version_conflict,
 )
+from perdure.storage.lifetimes import Life, is_over, life_of
 from perdure.storage.memory_past import Past, versions_down
 from perdure.storage.memory_texts import Texts
 from perdure.storage.memory_vectors import Vectors
 
 _R = TypeVar("_R", str, tuple[int, int], SegmentRow)
 _Put: TypeAlias = tuple[
-    ItemRow | None, ItemRow | None, Filed | None, Embedded | None
-]  # as it stood, as it is now
+    ItemRow | None, ItemRow | None, Filed | None, Embedded | None, ItemRow | None
+]  # an item as it stood, as it is now, how it is filed; the deletion of one that had expired, which comes first
 _names = count(1)
 _forks = (
     object()
@@ -126,6 +131,7 @@ class MemoryBackend:
         self._deleted: dict[
             tuple[Namespace, str], ItemRow
         ] = {}  # the deletions of items that are gone, while kept
+        self._mortal: set[tuple[Namespace, str]] = set()  # live items that have an end
         self._texts = Texts()
         self._vectors = Vectors()
         self._before: dict[int, int] = {}  # of a version that replaced one: that one, kept or not
@@ -249,7 +255,7 @@ class MemoryBackend:
             if not self._rests(want):
                 raise stale_checkpoint(want)
         if commit.versions:
-            found = [(want, self._version(want.namespace, want.key)) for want in commit.versions]
+            found = [(want, self._version(want.namespace, want.key, commit.at)) for want in commit.versions]
             failed = [(want, version) for want, version in found if version != want.version]
             if failed:
                 raise version_conflict(failed)
@@ -282,9 +288,9 @@ class MemoryBackend:
                 )
             seen.add((row.thread, row.log, row.start))
 
-    def _version(self, namespace: Namespace, key: str) -> int | None:
+    def _version(self, namespace: Namespace, key: str, at: int) -> int | None:
         row = self._items.get(namespace, {}).get(key)
-        return row.version if row else None
+        return None if row is None or is_over(row.expires, at) else row.version
 
     def _apply(self, commit: Commit, revision: Revision, puts: list[_Put]) -> None:
         """Every effect of the commit; again with the same `puts`, after it was left in the middle: what was not done yet."""
@@ -320,27 +326,70 @@ class MemoryBackend:
             self._put(*puts[-1])
         for filing in commit.filings:
             self._file(filing, revision)
+        sweeps = [life for life in commit.lives if isinstance(life, SweepItem)]
+        for life in commit.lives:
+            if isinstance(life, RefreshItem):
+                self._refresh(life)
+        for sweep in sweeps[max(0, len(puts) - len(commit.items)) :]:
+            puts.append(self._swept(sweep, commit.at, revision))
+            self._put(*puts[-1])
 
     def _seen(self, put: PutItem, at: int, revision: Revision) -> _Put:
         """The item as it stands, and as it is to be. Changes nothing."""
-        namespace, key, value, origin, filed, paths, embedded = put
+        namespace, key, value, origin, filed, paths, embedded, ttl, expires, keeps = put
         live = self._items.get(namespace, {}).get(key)
-        if live is None and value is None:
-            return None, None, None, None  # deleting what isn't there changes nothing
-        before = live or self._deleted.get((namespace, key))
-        updated = max(at, before.updated_at) if before else at
-        created = live.created_at if live else updated
+        over = None
         version = self._versions + 1
+        if live is not None and is_over(live.expires, at):
+            over = self._deletion(live, at, version, revision)
+            version += 1
+        stands = None if over else live
+        if stands is None and value is None:
+            return live, None, None, None, over  # deleting what isn't there changes nothing
+        before = over or live or self._deleted.get((namespace, key))
+        updated = max(at, before.updated_at) if before else at
+        created = stands.created_at if stands else updated
         if before:
             self._before[version] = before.version
-        paths = None if value is None else paths
-        row = ItemRow(namespace, key, value, created, updated, version, revision, origin, paths)
-        return live, row, filed, embedded
+        life = life_of(ttl, expires, Life(stands.expires, stands.ttl) if stands and keeps else None, at)
+        if value is None:
+            paths, life = None, Life(None, None)
+        row = ItemRow(namespace, key, value, created, updated, version, revision, origin, paths, *life)
+        return live, row, filed, embedded, over
+
+    def _swept(self, sweep: SweepItem, at: int, revision: Revision) -> _Put:
+        """As `_seen`: the deletion of what has expired, if it has."""
+        live = self._items.get(sweep.namespace, {}).get(sweep.key)
+        if live is None or not is_over(live.expires, at):
+            return None, None, None, None, None
+        return live, None, None, None, self._deletion(live, at, self._versions + 1, revision)
+
+    def _deletion(self, live: ItemRow, at: int, version: int, revision: Revision) -> ItemRow:
+        self._before[version] = live.version
+        updated = max(at, live.updated_at)
+        where = live.namespace, live.key
+        return ItemRow(*where, None, live.created_at, updated, version, revision, EXPIRED)
+
+    def _refresh(self, life: RefreshItem) -> None:
+        """Done again, it changes nothing."""
+        live = self._items.get(life.namespace, {}).get(life.key)
+        if live is not None and live.version == life.version and live.expires is not None:
+            row = live._replace(expires=max(live.expires, life.expires))
+            self._history[row.version] = row
+            self._items[life.namespace][life.key] = row
 
     def _put(
-        self, live: ItemRow | None, row: ItemRow | None, filed: Filed | None, embedded: Embedded | None
+        self,
+        live: ItemRow | None,
+        row: ItemRow | None,
+        filed: Filed | None,
+        embedded: Embedded | None,
+        over: ItemRow | None,
     ) -> None:
         """Done again, it changes nothing."""
+        if over is not None:
+            self._put(live, over, None, None, None)
+            live = None
         if row is None:
             return
         where = namespace, key = row.namespace, row.key
@@ -352,6 +401,7 @@ class MemoryBackend:
             _place(self._ended, (row.updated_at, row.version))
             self._deleted[where] = row
             self._embed(where, None, row.revision)
+            self._mortal.discard(where)
             self._texts.remove(where)
             self._items.get(namespace, {}).pop(key, None)
             if not self._items.get(namespace):
@@ -359,6 +409,10 @@ class MemoryBackend:
         else:
             self._deleted.pop(where, None)
             self._items.setdefault(namespace, {})[key] = row
+            if row.expires is None:
+                self._mortal.discard(where)
+            else:
+                self._mortal.add(where)
             self._texts.file(where, filed, to_find=row.paths != ())
             self._embed(where, None if row.paths == () else embedded, row.revision)
 
@@ -483,6 +537,10 @@ class _MemorySnapshot:
     def __init__(self, backend: MemoryBackend) -> None:
         self._db = backend
         self._past: Past | None = None  # made for whoever asks for it
+        self._now = clock.micros()
+
+    def now(self) -> int:
+        return self._now
 
     def _find(self, thread: str, ns: str) -> _Chain:
         known = self._db._threads.get(thread)  # pyright: ignore[reportPrivateUsage] - one file, two classes
@@ -580,7 +638,8 @@ class _MemorySnapshot:
         return sorted(rows, key=lambda row: (row.task, row.index))
 
     def item(self, namespace: Namespace, key: str) -> ItemRow | None:
-        return self._db._items.get(namespace, {}).get(key)  # pyright: ignore[reportPrivateUsage]
+        row = self._db._items.get(namespace, {}).get(key)  # pyright: ignore[reportPrivateUsage]
+        return None if row is None or is_over(row.expires, self._now) else row
 
     def items(self, prefix: Namespace, before: int | None, limit: int) -> list[ItemRow]:
         found = [
@@ -588,12 +647,23 @@ class _MemorySnapshot:
             for namespace, rows in self._db._items.items()  # pyright: ignore[reportPrivateUsage]
             if namespace[: len(prefix)] == prefix
             for row in rows.values()
-            if before is None or row.version < before
+            if (before is None or row.version < before) and not is_over(row.expires, self._now)
         ]
         return sorted(found, key=lambda row: -row.version)[:limit]
 
     def namespaces(self, prefix: Namespace) -> list[Namespace]:
-        return sorted(n for n in self._db._items if n[: len(prefix)] == prefix)  # pyright: ignore[reportPrivateUsage]
+        return sorted(
+            namespace
+            for namespace, rows in self._db._items.items()  # pyright: ignore[reportPrivateUsage]
+            if namespace[: len(prefix)] == prefix
+            and any(not is_over(row.expires, self._now) for row in rows.values())
+        )
+
+    def lapsed(self, prefix: Namespace, until: int, limit: int) -> list[ItemRow]:
+        items = self._db._items  # pyright: ignore[reportPrivateUsage]
+        found = [items[space][key] for space, key in self._db._mortal if space[: len(prefix)] == prefix]  # pyright: ignore[reportPrivateUsage]
+        over = [row for row in found if is_over(row.expires, until)]
+        return sorted(over, key=lambda row: (row.expires or 0, row.version))[: max(limit, 0)]
 
     def changes(self, after: Revision | None, limit: int) -> list[ItemRow]:
         found: list[ItemRow] = []
@@ -628,7 +698,8 @@ class _MemorySnapshot:
 
     def refs(self, places: Sequence[tuple[Namespace, str]]) -> dict[int, tuple[Namespace, str]]:
         texts = self._db._texts  # pyright: ignore[reportPrivateUsage]
-        return {ref: place for place in places if (ref := texts.ref(place)) is not None}
+        living = [place for place in places if self.item(*place) is not None]
+        return {ref: place for place in living if (ref := texts.ref(place)) is not None}
 
     def versions(self, refs: Sequence[int]) -> dict[int, int]:
         return {ref: row.version for ref, row in self.rows(refs).items()}
@@ -638,7 +709,7 @@ class _MemorySnapshot:
         return {ref: row for ref in refs if ref in places and (row := self.item(*places[ref])) is not None}
 
     def text_lengths(self, refs: Sequence[int], index: str) -> dict[int, int]:
-        return self._db._texts.lengths(refs, index)  # pyright: ignore[reportPrivateUsage]
+        return self._db._texts.lengths(list(self.rows(refs)), index)  # pyright: ignore[reportPrivateUsage]
 
     def vector_spaces(self, prefix: Namespace, model: str) -> list[VectorSpace]:
         return self._db._vectors.spaces(prefix, model)  # pyright: ignore[reportPrivateUsage]
@@ -665,22 +736,33 @@ class _MemorySnapshot:
             self._past = Past(db._items, db._deleted, db._history, db._before, Revision(0, db._floor))  # pyright: ignore[reportPrivateUsage]
         return self._past
 
+    def time_of(self, revision: Revision) -> int:
+        times = self._db._times  # pyright: ignore[reportPrivateUsage]
+        return times[revision.seq - 1] if 1 <= revision.seq <= len(times) else 0
+
     def floor(self) -> Revision:
         return self._then().floor
 
     def history(self, namespace: Namespace, key: str, limit: int) -> History:
         return self._then().history(namespace, key, limit)
 
-    def item_at(self, namespace: Namespace, key: str, revision: Revision) -> ItemRow | None:
-        return self._then().item(namespace, key, revision)
+    def item_at(
+        self, namespace: Namespace, key: str, revision: Revision, at: int | None = None
+    ) -> ItemRow | None:
+        at = self.time_of(revision) if at is None else at
+        found = self._then().item(namespace, key, revision)
+        return None if found is None or is_over(found.expires, at) else found
 
     def items_at(
-        self, prefix: Namespace, revision: Revision, before: int | None, limit: int
+        self, prefix: Namespace, revision: Revision, before: int | None, limit: int, at: int | None = None
     ) -> list[ItemRow]:
-        return self._then().items(prefix, revision, before, limit)
+        at = self.time_of(revision) if at is None else at
+        return self._then().items(prefix, revision, at, before, limit)
 
-    def namespaces_at(self, prefix: Namespace, revision: Revision) -> list[Namespace]:
-        return sorted({row.namespace for row in self._then().view(prefix, revision)})
+    def namespaces_at(self, prefix: Namespace, revision: Revision, at: int | None = None) -> list[Namespace]:
+        at = self.time_of(revision) if at is None else at
+        view = self._then().view(prefix, revision)
+        return sorted({row.namespace for row in view if not is_over(row.expires, at)})
 
     def touched(self, prefix: Namespace, after: Revision, thread: str | None) -> list[tuple[Namespace, str]]:
         return self._then().touched(prefix, after, thread)

@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 
 from perdure.storage.contract import History, ItemRow, Namespace, Revision, compacted
+from perdure.storage.lifetimes import is_over
 
 __all__ = ["Past", "versions_down"]
 
@@ -78,9 +79,11 @@ class Past:
             raise compacted(revision, found)
         return None if found is None or found.value is None else found
 
-    def items(self, prefix: Namespace, revision: Revision, before: int | None, limit: int) -> list[ItemRow]:
-        """Items of the subtree as they were then, newest first. Raises Compacted."""
-        found = self.view(prefix, revision)
+    def items(
+        self, prefix: Namespace, revision: Revision, at: int, before: int | None, limit: int
+    ) -> list[ItemRow]:
+        """Items of the subtree as they were then, newest first; those that had expired by `at` are gone. Raises Compacted."""
+        found = [row for row in self.view(prefix, revision) if not is_over(row.expires, at)]
         start = 0 if before is None else bisect_right(found, -before, key=lambda row: -row.version)
         return found[start : start + limit]
 

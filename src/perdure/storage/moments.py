@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias, cast
 from perdure.errors import QueryError
 from perdure.storage.contract import CheckpointRow, Revision, Snapshot
 
-__all__ = ["Moment", "revision_of"]
+__all__ = ["Moment", "instant_of", "revision_of"]
 
 Moment: TypeAlias = "str | Revision | datetime | Mapping[str, Any]"
 """A revision (`item.revision`), a time with its zone, or the config of a checkpoint (`graph.get_state(...).config`)."""
@@ -51,6 +51,17 @@ def revision_of(snapshot: Snapshot, moment: Moment) -> Revision:
                 f"{moment!r} is no moment: give a revision (text), a datetime, or the config of a checkpoint.",
                 part=repr(moment),
             )
+
+
+def instant_of(snapshot: Snapshot, moment: Moment) -> tuple[Revision, int]:
+    """The newest revision of that moment, and the time (microseconds) by which items have expired then.
+
+    That is the time which was named, if it has come; else that of the commit. Raises QueryError as `revision_of`.
+    """
+    revision = revision_of(snapshot, moment)
+    if isinstance(moment, datetime):
+        return revision, min((moment - _EPOCH) // _MICRO, snapshot.now())
+    return revision, snapshot.time_of(revision)
 
 
 def _committed(snapshot: Snapshot, revision: Revision) -> Revision:

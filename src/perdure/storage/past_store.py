@@ -23,13 +23,18 @@ T = TypeVar("T")
 
 
 class SnapshotAt:
-    """The items of a snapshot as they were at a revision: what reads of a store ask for, and nothing else."""
+    """The items of a snapshot as they were at a revision and a time: what reads of a store ask for, and nothing else."""
 
-    __slots__ = ("_revision", "_snapshot")
+    __slots__ = ("_at", "_revision", "_snapshot")
 
-    def __init__(self, snapshot: Snapshot, revision: Revision) -> None:
+    def __init__(self, snapshot: Snapshot, revision: Revision, at: int | None) -> None:
         self._snapshot = snapshot
         self._revision = revision
+        self._at = snapshot.time_of(revision) if at is None else at
+
+    def now(self) -> int:
+        """The time that it looks at."""
+        return self._at
 
     def revision(self) -> Revision:
         """The one that it looks at."""
@@ -37,20 +42,23 @@ class SnapshotAt:
 
     def item(self, namespace: Namespace, key: str) -> ItemRow | None:
         """The item as it was then. Raises Compacted."""
-        return self._snapshot.item_at(namespace, key, self._revision)
+        return self._snapshot.item_at(namespace, key, self._revision, self._at)
 
     def items(self, prefix: Namespace, before: int | None, limit: int) -> list[ItemRow]:
         """Items as they were then. Raises Compacted."""
-        return self._snapshot.items_at(prefix, self._revision, before, limit)
+        return self._snapshot.items_at(prefix, self._revision, before, limit, self._at)
 
     def namespaces(self, prefix: Namespace) -> list[Namespace]:
         """Namespaces as they were then. Raises Compacted."""
-        return self._snapshot.namespaces_at(prefix, self._revision)
+        return self._snapshot.namespaces_at(prefix, self._revision, self._at)
 
 
-def as_of(snapshot: Snapshot, revision: Revision) -> Snapshot:
-    """The snapshot, its items as they were at the revision; of no use for anything but items."""
-    return cast("Snapshot", SnapshotAt(snapshot, revision))
+def as_of(snapshot: Snapshot, revision: Revision, at: int | None = None) -> Snapshot:
+    """The snapshot, its items as they were at the revision; of no use for anything but items.
+
+    What had expired by `at` (microseconds) is gone; None: by the time of that commit.
+    """
+    return cast("Snapshot", SnapshotAt(snapshot, revision, at))
 
 
 class PastStore(ItemStore):
@@ -62,11 +70,14 @@ class PastStore(ItemStore):
         revision: opaque mark of that commit.
     """
 
-    def __init__(self, present: ItemPast, codec: ItemCodec, revision: Revision) -> None:
-        """The view of one store at one revision."""
+    def __init__(
+        self, present: ItemPast, codec: ItemCodec, revision: Revision, time: int | None = None
+    ) -> None:
+        """The view of one store at one revision, and at that time; None: of the commit."""
         super().__init__(codec)
         self._store = present
         self._at = revision
+        self._time = time
         self.revision = str(revision)
 
     def __repr__(self) -> str:
@@ -75,7 +86,7 @@ class PastStore(ItemStore):
     @contextmanager
     def _past(self) -> Generator[Snapshot]:
         with self._store._committed() as snapshot:
-            yield as_of(snapshot, self._at)
+            yield as_of(snapshot, self._at, self._time)
 
     def _read(self) -> AbstractContextManager[Snapshot]:
         return self._past()
@@ -113,6 +124,6 @@ class PastStore(ItemStore):
             " store.revert(...)."
         )
 
-    def _update(self, namespace: Namespace, key: str, fn: Change) -> Item | None:
-        del fn  # not called: what it gave could not be written
+    def _update(self, namespace: Namespace, key: str, fn: Change, ttl: int | None) -> Item | None:
+        del fn, ttl  # not called: what it gave could not be written
         self._write([Operation(namespace, key, None, 0)])

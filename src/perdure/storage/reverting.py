@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from perdure.errors import QueryError
 from perdure.storage.contract import (
+    EXPIRED,
     CheckpointRow,
     Commit,
     ItemIs,
@@ -30,6 +31,7 @@ from perdure.storage.contract import (
 )
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.moments import Moment, revision_of
+from perdure.storage.staging import Operation
 from perdure.storage.versions import Difference, ItemVersion, equal, version_of
 
 __all__ = ["ACTOR", "RevertConflict", "Reverted", "Reverting", "Undoing", "undoing"]
@@ -100,6 +102,12 @@ class Undoing(NamedTuple):
         """All of it, expecting what it was planned from."""
         return commit_now(versions=self.expected, items=self.puts)
 
+    def embed(self, codec: ItemCodec) -> None:
+        """Fetches the vectors of what is brought back: outside of the snapshot."""
+        made = [Operation(put.namespace, put.key, put.value, 0, paths=put.paths) for put in self.puts]
+        codec.embed(codec.lacking(made))
+        self.puts[:] = [put._replace(embedded=op.embedded) for put, op in zip(self.puts, made, strict=True)]
+
     def report(self, revision: Revision | None) -> Reverted:
         """What was done."""
         return Reverted(None if revision is None else str(revision), tuple(self.items), tuple(self.conflicts))
@@ -137,12 +145,16 @@ def _take_back(
         return
     namespace, key = newest.namespace, newest.key
     value = None if below is None else below.value
-    plan.expected.append(ItemIs(namespace, key, None if newest.value is None else newest.version))
+    plan.expected.append(ItemIs(namespace, key, None if live is None else live.version))
     paths = None if live is None else live.paths
     filed = (
         None if below is None or value is None else codec.filed(codec.decode(namespace, key, value), paths)
     )
-    plan.puts.append(PutItem(namespace, key, value, Origin(actor=ACTOR), filed, paths))
+    plan.puts.append(
+        PutItem(
+            namespace, key, value, Origin(actor=ACTOR), filed, paths, ttl=None if below is None else below.ttl
+        )
+    )
     plan.items.append(Difference(namespace, key, _decoded(codec, newest), _decoded(codec, below)))
 
 
@@ -151,13 +163,18 @@ def _decoded(codec: ItemCodec, row: ItemRow | None) -> dict[str, Any] | None:
 
 
 def _verdicts(versions: list[ItemRow], bad: _Bad) -> list[bool]:
-    """Which versions are to go. One that was written to take others back is judged as the version that it brought back."""
+    """Which versions are to go. One that was written to take others back is judged as the version that it brought back.
+
+    That a version expired is a consequence of its being written: the deletion goes with it.
+    """
     verdicts = [bad(row) for row in versions]
     for place in range(len(versions) - 1, -1, -1):
         row = versions[place]
         if row.origin.actor == ACTOR and row.value is not None and not verdicts[place]:
             brought = (n for n in range(place + 1, len(versions)) if versions[n].value == row.value)
             verdicts[place] = any(verdicts[n] for n in islice(brought, 1))
+        elif row.origin == EXPIRED and row.value is None and place + 1 < len(versions):
+            verdicts[place] = verdicts[place] or verdicts[place + 1]
     return verdicts
 
 

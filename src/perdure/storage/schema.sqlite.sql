@@ -114,6 +114,7 @@ CREATE TABLE perdure_namespaces (
 -- until the history of the item is pruned. idx, length: how the live one is filed (`perdure_indexes`), with how many terms;
 -- NULL: it is not to be found. paths: what of it is, as JSON; NULL: what the store says. model: what made its
 -- vectors (`perdure_indexes`); NULL: it has none.
+-- expires: microseconds, of the live one: from then on it is gone, swept or not; NULL: never.
 CREATE TABLE perdure_items (
   id INTEGER PRIMARY KEY,
   key BLOB NOT NULL,
@@ -122,17 +123,22 @@ CREATE TABLE perdure_items (
   idx INTEGER,
   length INTEGER,
   paths BLOB,
-  model INTEGER
+  model INTEGER,
+  expires INTEGER
 ) STRICT;
 
 CREATE UNIQUE INDEX perdure_items_by_key ON perdure_items (id >> 32, key);
 
 CREATE INDEX perdure_items_by_version ON perdure_items (id >> 32, version) WHERE alive = 1;
 
+-- For sweeping: only items with an end cost a row here.
+CREATE INDEX perdure_items_by_end ON perdure_items (expires, version) WHERE expires IS NOT NULL;
+
 -- Every version of every item, live ones too: a value is stored once and never moved.
 -- version: seq of the commit << 20 | n, so that a version knows its revision and all changes stand in order of commits.
 -- before: the item's version before this one. created: NULL where equal to `updated`. ended: when it was replaced or
--- deleted; of a deletion, when it happened; NULL: live. thread .. actor: who wrote it.
+-- deleted; of a deletion, when it happened; NULL: live. thread .. actor: who wrote it. expires: of the live one as in `perdure_items`, and moved with it by refreshing; so an
+-- earlier one lived until then, or until it ended: views of the past are exact. ttl: microseconds it lives anew when read.
 CREATE TABLE perdure_versions (
   version INTEGER PRIMARY KEY,
   item INTEGER NOT NULL,
@@ -144,7 +150,9 @@ CREATE TABLE perdure_versions (
   checkpoint BLOB,
   node BLOB,
   actor BLOB,
-  value BLOB
+  value BLOB,
+  expires INTEGER,
+  ttl INTEGER
 ) STRICT;
 
 -- For pruning: only versions that ended cost a row here.

@@ -61,6 +61,10 @@ class Operation:
     filed: Filed | None = None  # `value` as it is filed; None: not known yet
     texts: tuple[str, ...] | None = None  # what of `value` is to be embedded; None: not known yet
     embedded: Embedded | None = None  # None: not yet
+    ttl: int | None = (
+        None  # microseconds that it lives from its commit on; while it is staged it does not expire
+    )
+    keeps: bool = False  # the life of the item that it replaces stays, if there is one
     serial: int = field(
         default=0, compare=False
     )  # of this process, from when it was first staged on; 0: it is not

@@ -23,6 +23,7 @@ from perdure.storage.contract import (
     PruneVersions,
     PutItem,
     Removal,
+    SweepItem,
     chunks,
     commit_now,
 )
@@ -90,7 +91,7 @@ def keep(backend: Backend, kept: KeepHistory) -> None:
         keeping.items.clear()
 
 
-def wrote(backend: Backend, writes: Sequence[Operation] | Sequence[PutItem]) -> None:
+def wrote(backend: Backend, writes: Sequence[Operation] | Sequence[PutItem] | Sequence[SweepItem]) -> None:
     """These items were written; now and then old versions are pruned."""
     keeping = _of(backend)
     if type(keeping.kept) is int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from perdure.storage.contract import ItemRow, Namespace, Origin, Revision, Snapshot, compacted
 from perdure.storage.filters import same
@@ -27,7 +27,10 @@ __all__ = [
     "versions_of",
 ]
 
-_STEPS: Final = (20, 500, (1 << 63) - 1)  # of versions that are looked at until every field's writer is found
+Instant: TypeAlias = tuple[Revision, int]
+"""A revision, and the time by which items have expired (microseconds)."""
+_ALL: Final = (1 << 63) - 1
+_STEPS: Final = (20, 500, _ALL)  # of versions that are looked at until every field's writer is found
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,9 @@ class ItemVersion:
         revision: opaque mark of the commit that wrote it; `store.at(revision)` sees it.
         created_at: when the item was first written; begun anew after a deletion.
         updated_at: when this version was written.
-        origin: who wrote it: thread, checkpoint (that the writing step started from), node, actor; None is unknown.
+        origin: who wrote it: thread, checkpoint (that the writing step started from), node, actor; None is unknown. An
+            item that expired was deleted by the actor `"ttl"`, when it was swept.
+        expires_at: until when it lived, or lives, if nobody wrote later: as reading had moved it; None: for ever.
     """
 
     namespace: Namespace
@@ -53,6 +58,7 @@ class ItemVersion:
     created_at: datetime
     updated_at: datetime
     origin: Origin
+    expires_at: datetime | None = None
 
     @property
     def deleted(self) -> bool:
@@ -107,6 +113,7 @@ def version_of(codec: ItemCodec, row: ItemRow) -> ItemVersion:
         moment_of(row.created_at),
         moment_of(row.updated_at),
         row.origin,
+        None if row.expires is None else moment_of(row.expires),
     )
 
 
@@ -118,15 +125,18 @@ def versions_of(
 
 
 def differences(
-    codec: ItemCodec, snapshot: Snapshot, before: Revision, after: Revision, prefix: Namespace
+    codec: ItemCodec, snapshot: Snapshot, before: Instant, after: Instant, prefix: Namespace
 ) -> list[Difference]:
-    """Items of the subtree that the two revisions show differently, by namespace and key. Raises Compacted."""
-    older = min(before, after)
+    """Items of the subtree that the two moments show differently, by namespace and key. Raises Compacted."""
+    older = min(before[0], after[0])
     if older < snapshot.floor():  # an item of then may be gone without a trace
         raise compacted(older, snapshot.floor())
     found: list[Difference] = []
-    for namespace, key in sorted(snapshot.touched(prefix, older, None)):
-        rows = [snapshot.item_at(namespace, key, revision) for revision in (before, after)]
+    places = set(snapshot.touched(prefix, older, None))
+    # Of what was not written since, only what has expired and was not swept can differ.
+    places.update((row.namespace, row.key) for row in snapshot.lapsed(prefix, max(before[1], after[1]), _ALL))
+    for namespace, key in sorted(places):
+        rows = [snapshot.item_at(namespace, key, revision, at) for revision, at in (before, after)]
         if not equal(codec, *rows):
             found.append(Difference(namespace, key, *(_value(codec, row) for row in rows)))
     return found

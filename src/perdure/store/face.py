@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import cache
 from types import TracebackType
@@ -33,12 +33,13 @@ from perdure.storage.contract import (
 )
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_store import Change, FaceHandle, ItemStore
+from perdure.storage.refreshing import before_use, pay, was_read
 from perdure.storage.reverting import Reverted, Reverting, undoing
 from perdure.storage.staging import ANY, Operation, read_item
 from perdure.storage.text.settings import filer_of
 from perdure.storage.upkeep import KeepHistory, keep, wrote
 from perdure.storage.vectors.settings import embedder_of
-from perdure.store.base import Item
+from perdure.store.base import Item, TTLConfig
 from perdure.store.runs import runs_in
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class BackendStore(ItemStore):
         codec: the encoding of their values.
         let_go: called once by `close`.
         keep_history: which versions of its items are kept; None: as was said before, 30 days if nobody did.
+        ttl: how long its items live, checked; None: for ever, and a `ttl` of a put is refused.
     """
 
     def __init__(
@@ -81,9 +83,12 @@ class BackendStore(ItemStore):
         *,
         let_go: Callable[[], object] | None = None,
         keep_history: KeepHistory | None = None,
+        ttl: TTLConfig | None = None,
     ) -> None:
         """Over an open backend."""
         super().__init__(codec or codec_of(None))
+        self.ttl_config = ttl
+        self.supports_ttl = ttl is not None
         self._keep_history: KeepHistory | None = keep_history
         self._opened: Backend | None = None
         if backend is not None:
@@ -120,6 +125,8 @@ class BackendStore(ItemStore):
     def close(self) -> None:
         """Lets go of the database. Again: nothing. Later calls raise StorageError."""
         if not self._closed:
+            if self._opened is not None and not self._opened.closed:
+                pay(self._opened)
             self._closed = True
             if self._let_go is not None:
                 self._let_go()
@@ -175,21 +182,29 @@ class BackendStore(ItemStore):
         return self
 
     def _read(self) -> AbstractContextManager[Snapshot]:
-        return self._backend().read()
+        backend = self._backend()
+        before_use(backend)
+        return backend.read()
+
+    def _was_read(self, items: Iterable[Item]) -> None:
+        if self.supports_ttl:
+            was_read(self._backend(), items)
 
     def _write(self, operations: list[Operation]) -> None:
         backend = self._backend()
+        before_use(backend)
         self._codec.embed(self._codec.lacking(operations))
         outcome.commit(backend, _commit(operations))
         wrote(backend, operations)
 
     async def _awrite(self, operations: list[Operation]) -> None:
         backend = self._backend()
+        before_use(backend)
         await self._codec.aembed(self._codec.lacking(operations))
         await _committed(backend, _commit(operations))
         wrote(backend, operations)
 
-    def _update(self, namespace: Namespace, key: str, fn: Change) -> Item | None:
+    def _update(self, namespace: Namespace, key: str, fn: Change, ttl: int | None) -> Item | None:
         change = self._on_bytes(namespace, key, fn)
         for attempt in range(TRIES):
             with self._read() as snapshot:
@@ -200,6 +215,7 @@ class BackendStore(ItemStore):
             guard = None if row is None else row.version
             operation = Operation(namespace, key, value, clock.micros(), guard)
             operation.paths = None if row is None else row.paths
+            operation.ttl, operation.keeps = ttl, True
             self._codec.filed_of(operation)
             self._codec.embed(self._codec.lacking([operation]))
             try:
@@ -220,6 +236,7 @@ class BackendStore(ItemStore):
                 plan = undoing(self._codec, snapshot, asked, runs_in(snapshot, self._codec.cipher))
             if not plan.puts:
                 return plan.report(None)
+            plan.embed(self._codec)
             try:
                 backend = self._backend()
                 revision = outcome.commit(backend, plan.commit())
@@ -282,7 +299,7 @@ class _Direct(BackendStore):
     """A store's backend without looking for a task; open as long as the store is."""
 
     def __init__(self, store: BackendStore) -> None:
-        super().__init__(store._opened, store._codec)
+        super().__init__(store._opened, store._codec, ttl=store.ttl_config)
         self._store = store
 
     def _backend(self) -> Backend:
@@ -344,7 +361,17 @@ def _commit(operations: list[Operation]) -> Commit:
     return commit_now(
         versions=[ItemIs(op.namespace, op.key, op.guard) for op in operations if op.guard is not ANY],
         items=[
-            PutItem(op.namespace, op.key, op.value, op.origin, op.filed, op.paths, op.embedded)
+            PutItem(
+                op.namespace,
+                op.key,
+                op.value,
+                op.origin,
+                op.filed,
+                op.paths,
+                op.embedded,
+                op.ttl,
+                keeps=op.keeps,
+            )
             for op in operations
         ],
     )

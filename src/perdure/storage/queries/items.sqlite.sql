@@ -1,16 +1,18 @@
 -- Memory across threads: items, their versions, namespaces. SQLite.
 -- Values are numbered (?1) or in order (?): sequences are bound faster than names, and order is stated per block.
 -- `id >> 32 = +n.no`: the plus takes the column's affinity away, without which an index on an expression is not used.
+-- `now`: microseconds; a live item whose `expires` is not after it is left out.
 -- Each block seeks; where one scans, its comment says `Scan:` and what. A test runs EXPLAIN QUERY PLAN on all of them.
 
 -- name: item
--- ?1 namespace, ?2 key. The live version. One seek a table.
-SELECT v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths
+-- ?1 namespace, ?2 key, ?3 now. The live version. One seek a table.
+SELECT v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths, v.expires, v.ttl
   FROM perdure_namespaces n
   JOIN perdure_items i ON i.id >> 32 = +n.no AND i.key = ?2
   JOIN perdure_versions v ON v.version = i.version
  WHERE n.name = ?1
-   AND i.alive = 1;
+   AND i.alive = 1
+   AND (i.expires IS NULL OR i.expires > ?3);
 
 -- name: count_namespaces
 -- ?1 first, ?2 end, ?3 limit. Whether a subtree has many namespaces: how `items` is asked. One range, at most `limit` rows.
@@ -18,9 +20,9 @@ SELECT count(*)
   FROM (SELECT 1 FROM perdure_namespaces n WHERE n.name >= ?1 AND n.name < ?2 LIMIT ?3);
 
 -- name: items_of_few
--- ?1 first namespace, ?2 end, ?3 before (a version), ?4 limit. Live items, greatest version first. At most `limit` rows of
+-- ?1 first namespace, ?2 end, ?3 before (a version), ?4 limit, ?5 now. Live items, greatest version first. At most `limit` rows of
 -- each namespace are read, then sorted: for subtrees of few namespaces.
-SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths
+SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths, v.expires, v.ttl
   FROM perdure_namespaces n
   JOIN perdure_items i
     ON i.id IN (
@@ -29,6 +31,7 @@ SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v
           WHERE m.id >> 32 = +n.no
             AND m.alive = 1
             AND m.version < ?3
+            AND (m.expires IS NULL OR m.expires > ?5)
           ORDER BY m.version DESC
           LIMIT ?4)
   JOIN perdure_versions v ON v.version = i.version
@@ -40,27 +43,45 @@ SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v
 -- name: items_of_many
 -- As `items_of_few`, for subtrees of many namespaces: versions downwards, those that are live and inside, until `limit`.
 -- One range of versions, one seek a table for each.
-SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths
+SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths, v.expires, v.ttl
   FROM perdure_versions v
  CROSS JOIN perdure_items i ON i.id = v.item AND i.version = v.version AND i.alive = 1
  CROSS JOIN perdure_namespaces n ON n.no = i.id >> 32 AND n.name >= ?1 AND n.name < ?2
  WHERE v.version < ?3
    AND v.ended IS NULL
+   AND (i.expires IS NULL OR i.expires > ?5)
  ORDER BY v.version DESC
  LIMIT ?4;
 
 -- name: namespaces
--- ?1 first, ?2 end. Namespaces that hold a live item, in order. One range, one seek each.
+-- ?1 first, ?2 end, ?3 now. Namespaces that hold a live item, in order. One range, one seek each, and one more for each item
+-- that has expired and was not swept.
 SELECT n.name
   FROM perdure_namespaces n
  WHERE n.name >= ?1
    AND n.name < ?2
-   AND EXISTS (SELECT 1 FROM perdure_items i WHERE i.id >> 32 = +n.no AND i.alive = 1)
+   AND EXISTS (
+       SELECT 1
+         FROM perdure_items i
+        WHERE i.id >> 32 = +n.no
+          AND i.alive = 1
+          AND (i.expires IS NULL OR i.expires > ?3))
  ORDER BY n.name;
+
+-- name: lapsed
+-- ?1 first namespace, ?2 end, ?3 until, ?4 limit. Items not swept whose time was over then, first ended first. One range of
+-- perdure_items_by_end, one seek a table for each.
+SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths, v.expires, v.ttl
+  FROM perdure_items i
+ CROSS JOIN perdure_namespaces n ON n.no = i.id >> 32 AND n.name >= ?1 AND n.name < ?2
+  JOIN perdure_versions v ON v.version = i.version
+ WHERE i.expires <= ?3
+ ORDER BY i.expires, i.version
+ LIMIT ?4;
 
 -- name: changes
 -- ?1 first version, ?2 end. All versions in between, deletions too, in order. One range.
-SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, NULL
+SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, NULL, v.expires, v.ttl
   FROM perdure_versions v
   JOIN perdure_items i ON i.id = v.item
   JOIN perdure_namespaces n ON n.no = v.item >> 32
@@ -93,7 +114,8 @@ SELECT n.name, n.no,
 WITH wanted (namespace, key) AS (VALUES
     (?, ?) -- repeat
 )
-SELECT wanted.namespace, i.key, i.id, i.version, i.alive, coalesce(v.created, v.updated), v.updated, i.idx, i.length, i.paths, i.model
+SELECT wanted.namespace, i.key, i.id, i.version, i.alive, coalesce(v.created, v.updated), v.updated, i.idx, i.length, i.paths,
+       i.model, v.expires, v.ttl
   FROM wanted
   JOIN perdure_items i ON i.id >> 32 = wanted.namespace AND i.key = wanted.key
   JOIN perdure_versions v ON v.version = i.version;
@@ -105,18 +127,24 @@ SELECT wanted.namespace, i.key, i.id, i.version, i.alive, coalesce(v.created, v.
 INSERT INTO perdure_namespaces (no, name) VALUES (?, ?);
 
 -- name: add_item
--- id, key, version, alive, idx, length, paths, model.
-INSERT INTO perdure_items (id, key, version, alive, idx, length, paths, model) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+-- id, key, version, alive, idx, length, paths, model, expires.
+INSERT INTO perdure_items (id, key, version, alive, idx, length, paths, model, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: set_item
--- version, alive, idx, length, paths, model, id. One seek.
-UPDATE perdure_items SET version = ?, alive = ?, idx = ?, length = ?, paths = ?, model = ? WHERE id = ?;
+-- version, alive, idx, length, paths, model, expires, id. One seek.
+UPDATE perdure_items
+   SET version = ?, alive = ?, idx = ?, length = ?, paths = ?, model = ?, expires = ?
+ WHERE id = ?;
 
 -- name: add_version
--- version, item, before, created, updated, ended, thread, checkpoint, node, actor, value.
+-- version, item, before, created, updated, ended, thread, checkpoint, node, actor, value, expires, ttl.
 INSERT INTO perdure_versions
-       (version, item, before, created, updated, ended, thread, checkpoint, node, actor, value)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+       (version, item, before, created, updated, ended, thread, checkpoint, node, actor, value, expires, ttl)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: move_end
+-- expires, version. One seek.
+UPDATE perdure_versions SET expires = ? WHERE version = ?;
 
 -- name: end_version
 -- ended, version. One seek.

@@ -6,6 +6,10 @@
 -- ?1 microseconds. The newest commit made at or before. Scan: commits made since, newest first.
 SELECT seq FROM perdure_commits WHERE at <= ?1 ORDER BY seq DESC LIMIT 1;
 
+-- name: time_of
+-- ?1 seq. When that commit was made. One seek.
+SELECT at FROM perdure_commits WHERE seq = ?1;
+
 -- name: floor
 -- The commit of the newest deletion that was pruned, or no row. One row.
 SELECT seq FROM perdure_floor WHERE one = 1;
@@ -24,7 +28,7 @@ WITH RECURSIVE line (version, before) AS (
       JOIN perdure_versions v ON v.version = line.before
      LIMIT ?3
 )
-SELECT line.before, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, NULL
+SELECT line.before, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, NULL, v.expires, v.ttl
   FROM line
   JOIN perdure_versions v ON v.version = line.version
  ORDER BY v.version DESC;
@@ -45,25 +49,25 @@ WITH RECURSIVE line (version, before, kept) AS (
      WHERE line.version >= ?3
        AND line.before IS NOT NULL
 )
-SELECT line.kept, line.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, NULL
+SELECT line.kept, line.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, NULL, v.expires, v.ttl
   FROM line
   LEFT JOIN perdure_versions v ON v.version = line.version
  WHERE line.version IN (SELECT line.version FROM line ORDER BY line.version LIMIT 2)
  ORDER BY line.version;
 
 -- name: stood_of_few
--- ?1 first namespace, ?2 end, ?3 the first version that is not seen. Of items that were written since: the version that
--- stood (kept 1), or that it was pruned (kept 0), with the version above it. For subtrees of few namespaces: one range of
+-- ?1 first namespace, ?2 end, ?3 the first version that is not seen, ?4 the view's time. Of items that were written since: the
+-- version that stood (kept 1) and had not expired, or that it was pruned (kept 0), with the version above it. For subtrees of few namespaces: one range of
 -- items a namespace, one seek a version written since.
-WITH RECURSIVE line (item, version, before, kept, alive, above) AS (
-    SELECT i.id, v.version, v.before, 1, i.alive, NULL
+WITH RECURSIVE line (item, version, before, kept, alive, above, expires) AS (
+    SELECT i.id, v.version, v.before, 1, i.alive, NULL, v.expires
       FROM perdure_namespaces n
       JOIN perdure_items i ON i.id BETWEEN n.no << 32 AND (n.no << 32) | 4294967295 AND i.version >= ?3
       JOIN perdure_versions v ON v.version = i.version
      WHERE n.name >= ?1
        AND n.name < ?2
   UNION ALL
-    SELECT line.item, line.before, v.before, v.version IS NOT NULL, v.value IS NOT NULL, line.version
+    SELECT line.item, line.before, v.before, v.version IS NOT NULL, v.value IS NOT NULL, line.version, v.expires
       FROM line
       LEFT JOIN perdure_versions v ON v.version = line.before
      WHERE line.version >= ?3
@@ -73,18 +77,18 @@ SELECT line.kept, line.version, line.above, n.name
   FROM line
   JOIN perdure_namespaces n ON n.no = line.item >> 32
  WHERE line.kept = 0
-    OR (line.version < ?3 AND line.alive = 1);
+    OR (line.version < ?3 AND line.alive = 1 AND (line.expires IS NULL OR line.expires > ?4));
 
 -- name: stood_of_many
 -- As `stood_of_few`, for subtrees of many namespaces: one range of versions, one seek a table for each.
-WITH RECURSIVE line (item, version, before, kept, alive, above) AS (
-    SELECT v.item, v.version, v.before, 1, i.alive, NULL
+WITH RECURSIVE line (item, version, before, kept, alive, above, expires) AS (
+    SELECT v.item, v.version, v.before, 1, i.alive, NULL, v.expires
       FROM perdure_versions v
      CROSS JOIN perdure_items i ON i.id = v.item AND i.version = v.version
      CROSS JOIN perdure_namespaces n ON n.no = i.id >> 32 AND n.name >= ?1 AND n.name < ?2
      WHERE v.version >= ?3
   UNION ALL
-    SELECT line.item, line.before, v.before, v.version IS NOT NULL, v.value IS NOT NULL, line.version
+    SELECT line.item, line.before, v.before, v.version IS NOT NULL, v.value IS NOT NULL, line.version, v.expires
       FROM line
       LEFT JOIN perdure_versions v ON v.version = line.before
      WHERE line.version >= ?3
@@ -94,14 +98,14 @@ SELECT line.kept, line.version, line.above, n.name
   FROM line
   JOIN perdure_namespaces n ON n.no = line.item >> 32
  WHERE line.kept = 0
-    OR (line.version < ?3 AND line.alive = 1);
+    OR (line.version < ?3 AND line.alive = 1 AND (line.expires IS NULL OR line.expires > ?4));
 
 -- name: versions
 -- Rows of (version). Those versions, greatest first. One seek a row and table.
 WITH wanted (version) AS (VALUES
     (?) -- repeat
 )
-SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, NULL
+SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, NULL, v.expires, v.ttl
   FROM wanted
   JOIN perdure_versions v ON v.version = wanted.version
   JOIN perdure_items i ON i.id = v.item
@@ -109,13 +113,19 @@ SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v
  ORDER BY v.version DESC;
 
 -- name: namespaces_untouched
--- ?1 first, ?2 end, ?3 the first version that is not seen. Namespaces with a live item that was not written since. One
--- range, one seek each.
+-- ?1 first, ?2 end, ?3 the first version that is not seen, ?4 the view's time. Namespaces with a live item that was not
+-- written since, and had not expired then. One range, one seek each.
 SELECT n.name
   FROM perdure_namespaces n
  WHERE n.name >= ?1
    AND n.name < ?2
-   AND EXISTS (SELECT 1 FROM perdure_items i WHERE i.id >> 32 = +n.no AND i.alive = 1 AND i.version < ?3);
+   AND EXISTS (
+       SELECT 1
+         FROM perdure_items i
+        WHERE i.id >> 32 = +n.no
+          AND i.alive = 1
+          AND i.version < ?3
+          AND (i.expires IS NULL OR i.expires > ?4));
 
 -- name: touched_of_few
 -- ?1 first namespace, ?2 end, ?3 first version. Items with a version from there on, in order of their newest. For subtrees

@@ -55,11 +55,12 @@ SELECT p.item, p.times, p.length
 SELECT term FROM perdure_postings WHERE term >= ?1 ORDER BY term LIMIT 1;
 
 -- name: strays
--- ?1 first namespace, ?2 end, ?3 index. Live items to be found that are filed otherwise. One range of items for each
+-- ?1 first namespace, ?2 end, ?3 index, ?4 now. Live items to be found that are filed otherwise. One range of items for each
 -- namespace that has any: asked only where the totals say so.
-SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths
+SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths, v.expires, v.ttl
   FROM perdure_namespaces n
  CROSS JOIN perdure_items i ON i.id BETWEEN n.no << 32 AND (n.no << 32) | 4294967295 AND +i.alive = 1 AND i.idx <> ?3
+   AND (i.expires IS NULL OR i.expires > ?4)
   JOIN perdure_versions v ON v.version = i.version
  WHERE n.name >= ?1
    AND n.name < ?2
@@ -67,47 +68,51 @@ SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v
  ORDER BY v.version;
 
 -- name: refs
--- Rows of (number, namespace, key). The live items: number as given, id. One seek a row and table.
-WITH wanted (number, namespace, key) AS (VALUES
-    (?, ?, ?) -- repeat
+-- Rows of (number, namespace, key, now). The live items: number as given, id. One seek a row and table.
+WITH wanted (number, namespace, key, now) AS (VALUES
+    (?, ?, ?, ?) -- repeat
 )
 SELECT wanted.number, i.id
   FROM wanted
   JOIN perdure_namespaces n ON n.name = wanted.namespace
   JOIN perdure_items i ON i.id >> 32 = +n.no AND i.key = wanted.key
- WHERE i.alive = 1;
+ WHERE i.alive = 1
+   AND (i.expires IS NULL OR i.expires > wanted.now);
 
 -- name: item_versions
--- Rows of (item). The live items' versions. One seek a row.
-WITH wanted (item) AS (VALUES
-    (?) -- repeat
+-- Rows of (item, now). The live items' versions. One seek a row.
+WITH wanted (item, now) AS (VALUES
+    (?, ?) -- repeat
 )
 SELECT i.id, i.version
   FROM wanted
  CROSS JOIN perdure_items i ON i.id = wanted.item
- WHERE i.alive = 1;
+ WHERE i.alive = 1
+   AND (i.expires IS NULL OR i.expires > wanted.now);
 
 -- name: items_by_id
--- Rows of (item). The live items. One seek a row and table.
-WITH wanted (item) AS (VALUES
-    (?) -- repeat
+-- Rows of (item, now). The live items. One seek a row and table.
+WITH wanted (item, now) AS (VALUES
+    (?, ?) -- repeat
 )
-SELECT i.id, n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths
+SELECT i.id, n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths, v.expires, v.ttl
   FROM wanted
  CROSS JOIN perdure_items i ON i.id = wanted.item
   JOIN perdure_versions v ON v.version = i.version
   JOIN perdure_namespaces n ON n.no = i.id >> 32
- WHERE i.alive = 1;
+ WHERE i.alive = 1
+   AND (i.expires IS NULL OR i.expires > wanted.now);
 
 -- name: text_lengths
--- Rows of (item, index). The lengths of those that have terms. One seek a row.
-WITH wanted (item, idx) AS (VALUES
-    (?, ?) -- repeat
+-- Rows of (item, index, now). The lengths of those that have terms. One seek a row.
+WITH wanted (item, idx, now) AS (VALUES
+    (?, ?, ?) -- repeat
 )
 SELECT i.id, i.length
   FROM wanted
  CROSS JOIN perdure_items i ON i.id = wanted.item
  WHERE i.alive = 1
+   AND (i.expires IS NULL OR i.expires > wanted.now)
    AND i.idx = wanted.idx
    AND i.length > 0;
 

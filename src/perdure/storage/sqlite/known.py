@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from perdure.storage.lifetimes import FOR_EVER, Life, is_over
 from perdure.storage.sqlite.rows import Chain, Key, Prepared
 
 _REMEMBERED: Final = 20_000  # chains, logs, namespaces, items: some 8 MB
@@ -37,6 +38,11 @@ class ItemState(NamedTuple):
     length: int = 0  # with how many terms
     paths: bytes | None = None
     model: int | None = None  # of its vectors; None: it has none
+    life: Life = FOR_EVER
+
+    def stands(self, at: int) -> bool:
+        """Whether there is such an item at that time."""
+        return self.alive and not is_over(self.life.expires, at)
 
 
 class Known:
@@ -79,7 +85,7 @@ class Known:
                 return False  # the terms that it was filed with are to be read
             if put.vectors is not None and put.vectors.model not in self.indexes:
                 return False
-        if member.filings:
+        if member.filings or member.lives:
             return False
         for name in member.threads:
             if name not in self.threads:

@@ -12,10 +12,12 @@ from typing import Any, Final, TypeAlias
 
 from perdure.codec import text_to_bytes
 from perdure.storage.contract import Revision, compacted
+from perdure.storage.lifetimes import is_over
 from perdure.storage.sqlite.writer import Q
 
 _AT_ONCE: Final = 64  # versions that one statement asks for, padded to a few sizes
 _SIZES: Final = (1, 8, _AT_ONCE)
+_LAST: Final = (1 << 63) - 1
 
 Ask: TypeAlias = Callable[..., list[Any]]
 Range: TypeAlias = tuple[bytes, bytes]
@@ -39,7 +41,7 @@ class Past:
     def __init__(self, ask: Ask, few: Callable[[Range], bool]) -> None:
         self._ask = ask
         self._few = few
-        self._stood: dict[tuple[Range, int], tuple[list[int], set[bytes]]] = {}
+        self._stood: dict[tuple[Range, int, int], tuple[list[int], set[bytes]]] = {}
 
     def floor(self) -> Revision:
         """Of an older revision, deleted items may be gone without a trace."""
@@ -51,8 +53,13 @@ class Past:
         rows = self._ask(Q["seq_at"], (at,))
         return Revision(0, rows[0][0] if rows else 0)
 
-    def item(self, namespace: bytes, key: bytes, revision: Revision) -> Sequence[Any] | None:
-        """The version that stood then, as a row of `item`. Raises Compacted."""
+    def time_of(self, revision: Revision) -> int:
+        """When that commit was made; 0: there is none."""
+        rows = self._ask(Q["time_of"], (revision.seq,)) if 0 < revision.seq <= _LAST else []
+        return rows[0][0] if rows else 0
+
+    def item(self, namespace: bytes, key: bytes, revision: Revision, at: int) -> Sequence[Any] | None:
+        """The version that stood then, as a row of `item`, unless it had expired at that time. Raises Compacted."""
         end = first_after(revision)
         rows = self._ask(Q["item_at"], (namespace, key, end))
         if rows:
@@ -60,32 +67,33 @@ class Past:
             if not kept:
                 raise compacted(revision, Revision(0, rows[1][1] >> 20))
             if row[0] < end:
-                return None if row[-2] is None else row
+                value, _, expires, _ = row[-4:]
+                return None if value is None or is_over(expires, at) else row
         floor = self.floor()
         if revision < floor:  # it may have been there before it was deleted
             raise compacted(revision, floor)
         return None
 
-    def stood(self, inside: Range, revision: Revision) -> tuple[list[int], set[bytes]]:
-        """Versions that stood then of live items that were written since, in order, and their namespaces."""
+    def stood(self, inside: Range, revision: Revision, at: int) -> tuple[list[int], set[bytes]]:
+        """Versions that stood then, not expired at that time, of items that were written since, in order; their namespaces."""
         end = first_after(revision)
-        known = self._stood.get((inside, end))
+        known = self._stood.get((inside, end, at))
         if known is not None:
             return known
         floor = self.floor()
         if revision < floor:
             raise compacted(revision, floor)
-        rows = self._ask(Q["stood_of_few" if self._few(inside) else "stood_of_many"], (*inside, end))
+        rows = self._ask(Q["stood_of_few" if self._few(inside) else "stood_of_many"], (*inside, end, at))
         gone = [above for kept, _, above, _ in rows if not kept]
         if gone:
             raise compacted(revision, Revision(0, max(gone) >> 20))
         found = sorted(row[1] for row in rows), {row[3] for row in rows}
-        self._stood[inside, end] = found
+        self._stood[inside, end, at] = found
         return found
 
-    def replaced(self, inside: Range, revision: Revision, before: int, limit: int) -> list[Any]:
+    def replaced(self, inside: Range, revision: Revision, at: int, before: int, limit: int) -> list[Any]:
         """As rows of `items`: of what was written since, the versions that stood then, below `before`, greatest first."""
-        versions, _ = self.stood(inside, revision)
+        versions, _ = self.stood(inside, revision, at)
         end = bisect_left(versions, before)
         wanted = versions[max(0, end - limit) : end] if limit > 0 else []
         found: list[Any] = []
@@ -96,10 +104,10 @@ class Past:
             found += rows
         return found
 
-    def namespaces(self, inside: Range, revision: Revision) -> list[bytes]:
+    def namespaces(self, inside: Range, revision: Revision, at: int) -> list[bytes]:
         """Names of the namespaces that held a live item then, in order."""
-        _, names = self.stood(inside, revision)
-        rows = self._ask(Q["namespaces_untouched"], (*inside, first_after(revision)))
+        _, names = self.stood(inside, revision, at)
+        rows = self._ask(Q["namespaces_untouched"], (*inside, first_after(revision), at))
         return sorted(names.union(name for (name,) in rows))
 
     def touched(self, inside: Range, after: Revision, thread: str | None) -> list[tuple[bytes, bytes]]:

@@ -24,6 +24,7 @@ from perdure.storage.contract import (
     PruneHistory,
     PruneVersions,
     PutItem,
+    RefreshItem,
     Removal,
     RemoveCheckpoint,
     RemoveResult,
@@ -35,6 +36,7 @@ from perdure.storage.contract import (
     RunRow,
     SegmentRow,
     StagedRow,
+    SweepItem,
     WriteRow,
 )
 from perdure.storage.sqlite.packing import pack_id, pack_task, time_in
@@ -86,6 +88,19 @@ class Put(NamedTuple):
     text: PreparedText | None
     paths: bytes | None  # JSON; None: what the store says
     vectors: PreparedVectors | None
+    ttl: int | None
+    expires: int | None
+    keeps: bool
+
+
+class Live(NamedTuple):
+    """The live item of this version ends then, if that is later; without one: it goes if its time is over."""
+
+    item: Key
+    version: int | None
+    expires: int
+    text: None = None  # as others that change items have
+    vectors: None = None
 
 
 class Refile(NamedTuple):
@@ -137,6 +152,7 @@ class Prepared:
         "id",
         "items",
         "known_items",
+        "lives",
         "rare",
         "removals",
         "rests",
@@ -165,6 +181,7 @@ class Prepared:
             items,
             rests,
             filings,
+            lives,
         ) = commit
         fits(at)
         self.id = bytes(id)
@@ -185,6 +202,7 @@ class Prepared:
         self.staged = [self._staged(row) for row in staged] if staged else _NONE
         self.items = [self._put(put) for put in items] if items else _NONE
         self.filings = [self._filing(filing) for filing in filings] if filings else _NONE
+        self.lives = [self._live(life) for life in lives] if lives else _NONE
 
     def _chain(self, thread: str, ns: str) -> Chain:
         chain = _chain_of(thread, ns)
@@ -314,8 +332,17 @@ class Prepared:
         item = self._item(put.namespace, put.key)
         text = None if put.filed is None or put.value is None else self._text(put.filed)
         paths = None if put.paths is None else json.dumps(put.paths).encode()
+        if put.ttl is not None or put.expires is not None:
+            fits(self.at + (put.ttl or 0), put.ttl or 0, put.expires or 0)
         vectors = None if put.value is None else self._vectors(put.embedded)
-        return Put(item, put.value, origin, text, paths, vectors)
+        return Put(item, put.value, origin, text, paths, vectors, put.ttl, put.expires, put.keeps)
+
+    def _live(self, life: RefreshItem | SweepItem) -> Live:
+        self.weight += 2
+        if isinstance(life, SweepItem):
+            return Live(self._item(life.namespace, life.key), None, 0)
+        fits(life.expires)
+        return Live(self._item(life.namespace, life.key), life.version, life.expires)
 
     def _filing(self, filing: FileItem) -> Refile:
         text = None if filing.filed is None else self._text(filing.filed)

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
+from perdure import clock
 from perdure.codec import bytes_to_text, decode_namespace, encode_namespace, prefix_range, text_to_bytes
 from perdure.errors import StorageError
 from perdure.storage.contract import (
@@ -76,6 +77,7 @@ class SqliteSnapshot:
         self._db: Connection | None = connection
         self._seq = seq
         self._where = where
+        self._now = clock.micros()
         self._past: Past | None = None  # made for whoever asks for it
 
     def end(self) -> None:
@@ -89,6 +91,10 @@ class SqliteSnapshot:
             return self._db.execute(text, values).fetchall()
         except sqlite3.Error as error:
             raise translated(error, "read", self._where) from error
+
+    def now(self) -> int:
+        """The time by which it judges what has expired."""
+        return self._now
 
     # -- commits -----------------------------------------------------------------------------------------------------
 
@@ -227,19 +233,29 @@ class SqliteSnapshot:
 
     def item(self, namespace: Namespace, key: str) -> ItemRow | None:
         """The live item, or None."""
-        rows = self._ask(_ITEM, (encode_namespace(namespace), text_to_bytes(key)))
+        rows = self._ask(_ITEM, (encode_namespace(namespace), text_to_bytes(key), self._now))
         return _item(namespace, key, rows[0]) if rows else None
 
     def items(self, prefix: Namespace, before: int | None, limit: int) -> list[ItemRow]:
         """Live items of the subtree, greatest version first."""
+        return self._items_living(prefix, before, limit, self._now)
+
+    def _items_living(self, prefix: Namespace, before: int | None, limit: int, at: int) -> list[ItemRow]:
         first, end = _range(prefix)
         newest = _LAST if before is None else max(0, min(before, _LAST))
         way = "items_of_few" if self._few((first, end)) else "items_of_many"
-        return _items(self._ask(Q[way], (first, end, newest, min(limit, _LAST))))
+        return _items(self._ask(Q[way], (first, end, newest, min(limit, _LAST), at)))
 
     def namespaces(self, prefix: Namespace) -> list[Namespace]:
         """Namespaces of the subtree that hold a live item, in tuple order."""
-        return [decode_namespace(name) for (name,) in self._ask(Q["namespaces"], _range(prefix))]
+        return [
+            decode_namespace(name) for (name,) in self._ask(Q["namespaces"], (*_range(prefix), self._now))
+        ]
+
+    def lapsed(self, prefix: Namespace, until: int, limit: int) -> list[ItemRow]:
+        """Items of the subtree not swept whose time was over then, first ended first."""
+        values = (*_range(prefix), _bounded(until), max(0, min(limit, _LAST)))
+        return _items(self._ask(Q["lapsed"], values))
 
     def changes(self, after: Revision | None, limit: int) -> list[ItemRow]:
         """Versions written after `after`, deletions included, by version; whole commits."""
@@ -319,29 +335,29 @@ class SqliteSnapshot:
 
     def strays(self, prefix: Namespace, index: str) -> list[ItemRow]:
         """The live items of the subtree that are to be found and are filed otherwise."""
-        return _items(self._ask(Q["strays"], (*_range(prefix), self._index(index))))
+        return _items(self._ask(Q["strays"], (*_range(prefix), self._index(index), self._now)))
 
     def refs(self, places: Sequence[tuple[Namespace, str]]) -> dict[int, tuple[Namespace, str]]:
         """The live items among these, by their ids."""
         wanted = [
-            (number, encode_namespace(space), text_to_bytes(key))
+            (number, encode_namespace(space), text_to_bytes(key), self._now)
             for number, (space, key) in enumerate(places)
         ]
         return {id: places[number] for number, id in self._ask_many("refs", wanted)}
 
     def versions(self, refs: Sequence[int]) -> dict[int, int]:
         """The version of each live item."""
-        return dict(self._ask_many("item_versions", [(ref,) for ref in refs]))
+        return dict(self._ask_many("item_versions", [(ref, self._now) for ref in refs]))
 
     def rows(self, refs: Sequence[int]) -> dict[int, ItemRow]:
         """The live items."""
-        found = self._ask_many("items_by_id", [(ref,) for ref in refs])
+        found = self._ask_many("items_by_id", [(ref, self._now) for ref in refs])
         return dict(zip([row[0] for row in found], _items([row[1:] for row in found]), strict=True))
 
     def text_lengths(self, refs: Sequence[int], index: str) -> dict[int, int]:
         """How many terms each is filed with under this index."""
         number = self._index(index)
-        return dict(self._ask_many("text_lengths", [(ref, number) for ref in refs]))
+        return dict(self._ask_many("text_lengths", [(ref, number, self._now) for ref in refs]))
 
     def _few(self, inside: tuple[bytes, bytes]) -> bool:
         """Whether a range has so few namespaces that one merges over them."""
@@ -372,7 +388,11 @@ class SqliteSnapshot:
 
     def revision_at(self, at: int) -> Revision:
         """The greatest revision whose commit was made at or before."""
-        return self._then().revision_at(max(-_LAST, min(at, _LAST)))
+        return self._then().revision_at(_bounded(at))
+
+    def time_of(self, revision: Revision) -> int:
+        """When that commit was made."""
+        return self._then().time_of(revision)
 
     def floor(self) -> Revision:
         """Of an older revision than this, deleted items may be gone without a trace."""
@@ -386,26 +406,31 @@ class SqliteSnapshot:
             [_item(namespace, key, row[1:]) for row in rows], whole=not rows or rows[-1][0] is None
         )
 
-    def item_at(self, namespace: Namespace, key: str, revision: Revision) -> ItemRow | None:
+    def item_at(
+        self, namespace: Namespace, key: str, revision: Revision, at: int | None = None
+    ) -> ItemRow | None:
         """The item as it was then."""
-        row = self._then().item(encode_namespace(namespace), text_to_bytes(key), revision)
+        at = self.time_of(revision) if at is None else at
+        row = self._then().item(encode_namespace(namespace), text_to_bytes(key), revision, at)
         return None if row is None else _item(namespace, key, row)
 
     def items_at(
-        self, prefix: Namespace, revision: Revision, before: int | None, limit: int
+        self, prefix: Namespace, revision: Revision, before: int | None, limit: int, at: int | None = None
     ) -> list[ItemRow]:
         """Items of the subtree as they were then, greatest version first."""
         first, end = _range(prefix)
+        at = _bounded(self.time_of(revision) if at is None else at)
         below = _LAST if before is None else max(0, min(before, _LAST))
-        replaced = self._then().replaced((first, end), revision, below, min(limit, _LAST))
-        living = self.items(prefix, min(below, first_after(revision)), limit)
+        replaced = self._then().replaced((first, end), revision, at, below, min(limit, _LAST))
+        living = self._items_living(prefix, min(below, first_after(revision)), limit, at)
         untouched = [row if row.paths is None else row._replace(paths=None) for row in living]
         both = sorted([*_items(replaced), *untouched], key=lambda row: -row.version)
         return both[:limit]
 
-    def namespaces_at(self, prefix: Namespace, revision: Revision) -> list[Namespace]:
+    def namespaces_at(self, prefix: Namespace, revision: Revision, at: int | None = None) -> list[Namespace]:
         """Namespaces of the subtree that held a live item then."""
-        return [decode_namespace(name) for name in self._then().namespaces(_range(prefix), revision)]
+        at = _bounded(self.time_of(revision) if at is None else at)
+        return [decode_namespace(name) for name in self._then().namespaces(_range(prefix), revision, at)]
 
     def touched(self, prefix: Namespace, after: Revision, thread: str | None) -> list[tuple[Namespace, str]]:
         """Items of the subtree with a later version, of that thread if it is given."""
@@ -418,6 +443,11 @@ class SqliteSnapshot:
             raise ValueError(f"unknown table {table!r}; there are {', '.join(_TABLES)}")
         ((rows,),) = self._ask(C[f"count_{table}"])
         return int(rows)
+
+
+def _bounded(at: int) -> int:
+    """A time that fits into a column, of the same meaning."""
+    return max(-_LAST, min(at, _LAST))
 
 
 def _range(prefix: Namespace) -> tuple[bytes, bytes]:
@@ -467,7 +497,7 @@ def _items(rows: list[Any]) -> list[ItemRow]:
 
 
 def _item(namespace: Namespace, key: str, row: Sequence[Any]) -> ItemRow:
-    version, created, updated, thread, checkpoint, node, actor, value, paths = row
+    version, created, updated, thread, checkpoint, node, actor, value, paths, expires, ttl = row
     if thread is None and checkpoint is None and node is None and actor is None:
         origin = Origin()
     else:
@@ -484,6 +514,8 @@ def _item(namespace: Namespace, key: str, row: Sequence[Any]) -> ItemRow:
         Revision(0, version >> 20),
         origin,
         None if paths is None else tuple(json.loads(paths)),
+        expires,
+        ttl,
     )
 
 

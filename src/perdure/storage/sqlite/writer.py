@@ -16,6 +16,7 @@ from typing import Any, Final
 from perdure.codec import encode_namespace, text_to_bytes
 from perdure.errors import PerdureError, StorageError
 from perdure.storage.contract import (
+    EXPIRED,
     CheckpointIs,
     ItemIs,
     Outcome,
@@ -34,6 +35,7 @@ from perdure.storage.contract import (
     stale_thread,
     version_conflict,
 )
+from perdure.storage.lifetimes import FOR_EVER, Life, life_of
 from perdure.storage.sql import Queries
 from perdure.storage.sqlite.combined import Combined
 from perdure.storage.sqlite.connections import C, Connection
@@ -41,7 +43,17 @@ from perdure.storage.sqlite.embedding_rows import VectorRows
 from perdure.storage.sqlite.filing import NOWHERE, Filing
 from perdure.storage.sqlite.known import ChainState, ItemState, Known
 from perdure.storage.sqlite.packing import pack_id, pack_task, unpack_id
-from perdure.storage.sqlite.rows import NO_PATHS, Chain, Key, Prepared, PreparedText, Put, Refile, Version
+from perdure.storage.sqlite.rows import (
+    NO_PATHS,
+    Chain,
+    Key,
+    Live,
+    Prepared,
+    PreparedText,
+    Put,
+    Refile,
+    Version,
+)
 
 Q: Final = Queries(
     "queries/threads.sqlite.sql",
@@ -53,6 +65,7 @@ Q: Final = Queries(
 _ASKED_AT_ONCE: Final = 64
 _ITEMS_A_COMMIT: Final = 1 << 20
 _LOW: Final = (1 << 32) - 1
+_EXPIRED: Final = (None, None, None, text_to_bytes(EXPIRED.actor or ""))
 
 # The statements of every commit, looked up once.
 _BEGIN = C["begin_write"]
@@ -71,6 +84,7 @@ _ADD_ITEM = Q["add_item"]
 _SET_ITEM = Q["set_item"]
 _ADD_VERSION = Q["add_version"]
 _END_VERSION = Q["end_version"]
+_MOVE_END = Q["move_end"]
 _ADD_INDEX = Q["add_index"]
 _REMOVE_POSTING = Q["remove_posting"]
 _ADD_POSTING = Q["add_posting"]
@@ -104,6 +118,7 @@ _STATEMENTS: Final = (
     _ADD_ITEM,
     _ADD_VERSION,
     _END_VERSION,
+    _MOVE_END,
     _SET_ITEM,
     _ADD_INDEX,
     _REMOVE_POSTING,
@@ -259,7 +274,7 @@ class GroupWriter:
         self._learn_texts(members)
 
     def _learn_texts(self, members: Sequence[Prepared]) -> None:
-        changed = [put for member in members for put in (*member.items, *member.filings)]
+        changed = [put for member in members for put in (*member.items, *member.filings, *member.lives)]
         if changed:
             states = [self._known.items.get(put.item) for put in changed]
             items = list(dict.fromkeys(state.id for state in states if state is not None and state.length))
@@ -277,9 +292,9 @@ class GroupWriter:
             if space in self._known.namespaces
         }
         for number, key, *state in self._ask_many("find_items", wanted):
-            id, version, alive, created, updated, idx, length, paths, model = state
+            id, version, alive, created, updated, idx, length, paths, model, *life = state
             self._known.items[wanted[number, key]] = ItemState(
-                id, version, alive == 1, created, updated, idx, length or 0, paths, model
+                id, version, alive == 1, created, updated, idx, length or 0, paths, model, Life(*life)
             )
 
     def _next(self, kind: int) -> int:
@@ -324,7 +339,7 @@ class GroupWriter:
             if not self._rests(want):
                 raise stale_checkpoint(want)
         if member.versions:
-            self._check_versions(member.versions)
+            self._check_versions(member.versions, member.at)
         if len(member.items) > _ITEMS_A_COMMIT:
             raise StorageError(
                 f"a commit of {len(member.items)} items; at most {_ITEMS_A_COMMIT}. Nothing was written."
@@ -350,6 +365,12 @@ class GroupWriter:
             version = self._put(put, version, member.at)
         for filing in member.filings:
             self._refile(filing, seq)
+        for life in member.lives:
+            if life.version is not None:
+                self._refresh(life)
+        for life in member.lives:
+            if life.version is None:
+                version = self._sweep(life.item, version, member.at)
         return Revision(0, seq)
 
     def _rests(self, want: CheckpointIs | ThreadIs) -> bool:
@@ -364,11 +385,11 @@ class GroupWriter:
         rows = self._ask("seq_of_checkpoint", chain, pack_id(want.checkpoint))
         return bool(rows) and (want.revision is None or rows[0][0] == want.revision.seq)
 
-    def _check_versions(self, wanted: Sequence[Version]) -> None:
+    def _check_versions(self, wanted: Sequence[Version], at: int) -> None:
         failed: list[tuple[ItemIs, int | None]] = []
         for item, version, said in wanted:
             state = self._known.items.get(item)
-            found = state.version if state and state.alive else None
+            found = state.version if state and state.stands(at) else None
             if found != version:
                 failed.append((said, found))
         if failed:
@@ -393,6 +414,7 @@ class GroupWriter:
 
     def _put(self, put: Put, version: int, at: int) -> int:
         """Adds one version of an item; the next free version."""
+        version = self._sweep(put.item, version, at)
         state = self._known.items.get(put.item)
         alive = state is not None and state.alive
         if put.value is None and not alive:
@@ -407,10 +429,13 @@ class GroupWriter:
         model = (
             None if deleted or paths == NO_PATHS or put.vectors is None else self._number(put.vectors.model)
         )
+        kept = state.life if state and alive and put.keeps else None
+        life = FOR_EVER if deleted else life_of(put.ttl, put.expires, kept, at)
         if state is None:
-            self._add(_ADD_ITEM, (id, put.item[1], version, 1, idx, length, paths, model))
+            self._add(_ADD_ITEM, (id, put.item[1], version, 1, idx, length, paths, model, life.expires))
         else:
-            self._set_items[id] = (version, 0 if deleted else 1, idx, length, paths, model, id)
+            alive_now = 0 if deleted else 1
+            self._set_items[id] = (version, alive_now, idx, length, paths, model, life.expires, id)
         if state and alive:
             self._add(_END_VERSION, (updated, state.version))
         self._add(
@@ -424,15 +449,46 @@ class GroupWriter:
                 updated if deleted else None,
                 *put.origin,
                 put.value,
+                *life,
             ),
         )
         self._file(id, state, put.text, idx)
         if model is not None or (state is not None and state.model is not None):
             self._vectors.put(id, state, put.vectors, model, version >> 20)
         self._known.items[put.item] = ItemState(
-            id, version, not deleted, created, updated, idx, length, paths, model
+            id, version, not deleted, created, updated, idx, length, paths, model, life
         )
         return version + 1
+
+    def _sweep(self, item: Key, version: int, at: int) -> int:
+        """If the item's time is over it goes, by a version of its own; the next free version."""
+        state = self._known.items.get(item)
+        if state is None or not state.alive or state.stands(at):
+            return version
+        updated = max(at, state.updated)
+        created = None if state.created == updated else state.created
+        self._set_items[state.id] = (version, 0, None, 0, None, None, None, state.id)
+        self._add(_END_VERSION, (updated, state.version))
+        self._add(
+            _ADD_VERSION,
+            (version, state.id, state.version, created, updated, updated, *_EXPIRED, None, *FOR_EVER),
+        )
+        self._file(state.id, state, None, None)
+        if state.model is not None:
+            self._vectors.put(state.id, state, None, None, version >> 20)
+        self._known.items[item] = ItemState(state.id, version, False, state.created, updated)
+        return version + 1
+
+    def _refresh(self, life: Live) -> None:
+        state = self._known.items.get(life.item)
+        if state is None or not state.alive or state.version != life.version or state.life.expires is None:
+            return
+        expires = max(state.life.expires, life.expires)
+        self._add(_MOVE_END, (expires, state.version))
+        self._set_items[state.id] = (
+            state.version, 1, state.idx, state.length, state.paths, state.model, expires, state.id,
+        )  # fmt: skip
+        self._known.items[life.item] = state._replace(life=state.life._replace(expires=expires))
 
     def _refile(self, filing: Refile, seq: int) -> None:
         state = self._known.items.get(filing.item)
@@ -441,7 +497,9 @@ class GroupWriter:
         idx = self._index(filing.text)
         length = 0 if filing.text is None else filing.text.length
         model = None if filing.vectors is None else self._number(filing.vectors.model)
-        self._set_items[state.id] = (state.version, 1, idx, length, state.paths, model, state.id)
+        self._set_items[state.id] = (
+            state.version, 1, idx, length, state.paths, model, state.life.expires, state.id,
+        )  # fmt: skip
         self._file(state.id, state, filing.text, idx)
         self._vectors.put(state.id, state, filing.vectors, model, seq)
         self._known.items[filing.item] = state._replace(idx=idx, length=length, model=model)

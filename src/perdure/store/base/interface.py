@@ -339,8 +339,8 @@ class BaseStore(ABC):
             ttl = None if self.ttl_config is None else self.ttl_config.get("default_ttl")
         elif ttl is not None and not self.supports_ttl:
             raise NotSupported(
-                f"ttl={ttl!r}: {type(self).__name__} keeps items for ever. Nothing was written. Leave ttl out, or take "
-                "a store that supports it."
+                f"ttl={ttl!r}: this {type(self).__name__} keeps items for ever. Nothing was written. Leave ttl out, or say "
+                "that items expire when you open the store: Perdure's take ttl={'default_ttl': minutes}, or ttl={}."
             )
         return PutOp(check_namespace(namespace), str(key), value, index, ttl)
 

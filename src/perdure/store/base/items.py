@@ -16,7 +16,7 @@ class Item:
     """One memory: a JSON object with its place and its times.
 
     Two items are equal if place, value and times are; marks of the database (`version`, `revision`) are not compared,
-    so that answers of two databases can be.
+    so that answers of two databases can be, nor when it ends, which reading may change.
 
     Attributes:
         value: the JSON object, a copy of its own.
@@ -27,9 +27,21 @@ class Item:
         version: mark for `put(..., if_version=)`, never reused; negative: written by this very task and not committed
             yet; None: not known.
         revision: opaque mark of the commit that wrote it; None: not known.
+        expires_at: when it ends unless it is written or read before; None: never, or it is not committed yet.
+        ttl: minutes that it lives anew when it is read; None: it does not.
     """
 
-    __slots__ = ("created_at", "key", "namespace", "revision", "updated_at", "value", "version")
+    __slots__ = (
+        "created_at",
+        "expires_at",
+        "key",
+        "namespace",
+        "revision",
+        "ttl",
+        "updated_at",
+        "value",
+        "version",
+    )
 
     def __init__(
         self,
@@ -41,6 +53,8 @@ class Item:
         updated_at: datetime,
         version: int | None = None,
         revision: str | None = None,
+        expires_at: datetime | None = None,
+        ttl: float | None = None,
     ) -> None:
         """Times may be ISO 8601 text and the namespace a list, as they are in JSON."""
         self.value = value
@@ -50,9 +64,11 @@ class Item:
         self.updated_at = _moment(updated_at)
         self.version = version
         self.revision = revision
+        self.expires_at = expires_at
+        self.ttl = ttl
 
     def dict(self) -> dict[str, Any]:
-        """The item as JSON has it: the namespace as a list, times as ISO 8601 text. Without version and revision."""
+        """The item as JSON has it: the namespace as a list, times as ISO 8601 text. Without marks and ends."""
         return {
             "namespace": list(self.namespace),
             "key": self.key,
@@ -102,6 +118,8 @@ class SearchItem(Item):
         revision: str | None = None,
         cursor: str | None = None,
         explanation: Mapping[str, Any] | None = None,
+        expires_at: datetime | None = None,
+        ttl: float | None = None,
     ) -> None:
         """As an `Item`, by position or by name."""
         super().__init__(
@@ -112,6 +130,8 @@ class SearchItem(Item):
             updated_at=updated_at,
             version=version,
             revision=revision,
+            expires_at=expires_at,
+            ttl=ttl,
         )
         self.score = score
         self.cursor = cursor

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Self
 
 from perdure.storage.item_codec import ItemCodec
+from perdure.storage.lifetimes import checked_config
 from perdure.storage.sqlite_given import Opened, of_connection, of_path
 from perdure.storage.upkeep import KeepHistory, checked
-from perdure.store.base import IndexConfig, NotSupported, TTLConfig
+from perdure.store.base import IndexConfig, TTLConfig
 from perdure.store.face import BackendStore, Opening, codec_of
+from perdure.store.swept import SweptStore
 
 if TYPE_CHECKING:
     import sqlite3
@@ -41,28 +42,33 @@ class SqliteFace(BackendStore):
         Args:
             conn_string: path of the file, made if it is not there; `":memory:"` is a new database in memory.
             index: what of the items is found by words, and how; by default all texts of a value, in English.
-            ttl: items that expire arrive with the next release.
+            ttl: how long items live; `{}`: for ever unless a put says otherwise; None: for ever, and `put(ttl=)` is refused.
             keep_history: which versions of items are kept (see `perdure.connect`), in the whole database, as long as this
                 process says nothing else; None: as was said before, 30 days if nobody did.
 
         Raises:
             ValueError: `keep_history` cannot be right.
             StorageError: on entering: the file cannot be opened, or is no database of ours.
-            PerdureError: an `index` that cannot be right, or a `ttl`.
+            PerdureError: an `index` or `ttl` that cannot be right.
         """
-        refuse_later(ttl)
+        lives = checked_config(ttl)
         codec = codec_of(index)
         kept = None if keep_history is None else checked(keep_history)
 
         def make() -> Self:
             store = cls.__new__(cls)
-            SqliteFace.__init__(store, of_path(conn_string), codec, keep_history=kept)
+            SqliteFace.__init__(store, of_path(conn_string), codec, keep_history=kept, ttl=lives)
             return store
 
         return Opening(make)
 
     def __init__(
-        self, opened: Opened | None, codec: ItemCodec, *, keep_history: KeepHistory | None = None
+        self,
+        opened: Opened | None,
+        codec: ItemCodec,
+        *,
+        keep_history: KeepHistory | None = None,
+        ttl: TTLConfig | None = None,
     ) -> None:
         """Over a backend that was opened for this store."""
         super().__init__(
@@ -70,10 +76,11 @@ class SqliteFace(BackendStore):
             codec,
             let_go=None if opened is None else opened.let_go,
             keep_history=None if keep_history is None else checked(keep_history),
+            ttl=ttl,
         )
 
 
-class SqliteStore(SqliteFace):
+class SqliteStore(SqliteFace, SweptStore):
     """Memory in SQLite. One object serves blocking and async callers, any thread, any event loop.
 
     The schema is made when the database is opened. Other stores and savers on the same file, however its path is
@@ -85,13 +92,13 @@ class SqliteStore(SqliteFace):
             the connection itself is used.
         deserializer: from the stored JSON (bytes) to the value, instead of ours.
         index: what of the items is found by words, and how; by default all texts of a value, in English.
-        ttl: items that expire arrive with the next release.
+        ttl: how long items live, as in `from_conn_string`.
         keep_history: which versions of items are kept, as in `from_conn_string`.
 
     Raises:
         ValueError: the connection cannot be shared between threads; the message has the line to write instead.
         StorageError: it is closed, or its database cannot be opened.
-        PerdureError: an `index` that cannot be right, or a `ttl`.
+        PerdureError: an `index` or `ttl` that cannot be right.
     """
 
     def __init__(
@@ -104,36 +111,10 @@ class SqliteStore(SqliteFace):
         keep_history: KeepHistory | None = None,
     ) -> None:
         """On the connection's database."""
-        refuse_later(ttl)
+        lives = checked_config(ttl)
         codec = codec_of(index, loads=deserializer)  # before anything is opened
-        super().__init__(of_connection(conn), codec, keep_history=keep_history)
+        super().__init__(of_connection(conn), codec, keep_history=keep_history, ttl=lives)
 
     def setup(self) -> None:
         """Nothing is left to do: the schema was made when the database was opened."""
         self._backend()
-
-    def sweep_ttl(self) -> int:
-        """How many expired items were removed: none, as nothing expires yet."""
-        self._backend()
-        return 0
-
-    def start_ttl_sweeper(self, sweep_interval_minutes: int | None = None) -> Future[None]:
-        """A future that is done: nothing expires yet, so nothing is to be swept."""
-        del sweep_interval_minutes
-        self._backend()
-        done: Future[None] = Future()
-        done.set_result(None)
-        return done
-
-    def stop_ttl_sweeper(self, timeout: float | None = None) -> bool:
-        """True: no sweeper runs."""
-        del timeout
-        return True
-
-
-def refuse_later(ttl: object) -> None:
-    """Raises PerdureError for what arrives with the next release."""
-    if ttl is not None:
-        raise NotSupported(
-            "ttl= was given: items that expire arrive with the next release. Leave it out until then; items live for ever."
-        )
