@@ -639,7 +639,9 @@ class _MemorySnapshot:
 
     def item(self, namespace: Namespace, key: str) -> ItemRow | None:
         row = self._db._items.get(namespace, {}).get(key)  # pyright: ignore[reportPrivateUsage]
-        return None if row is None or is_over(row.expires, self._now) else row
+        if row is None or row.expires is None or row.expires > self._now:
+            return row
+        return None
 
     def items(self, prefix: Namespace, before: int | None, limit: int) -> list[ItemRow]:
         found = [
@@ -647,17 +649,16 @@ class _MemorySnapshot:
             for namespace, rows in self._db._items.items()  # pyright: ignore[reportPrivateUsage]
             if namespace[: len(prefix)] == prefix
             for row in rows.values()
-            if (before is None or row.version < before) and not is_over(row.expires, self._now)
+            if (before is None or row.version < before) and (row.expires is None or row.expires > self._now)
         ]
         return sorted(found, key=lambda row: -row.version)[:limit]
 
     def namespaces(self, prefix: Namespace) -> list[Namespace]:
-        return sorted(
-            namespace
-            for namespace, rows in self._db._items.items()  # pyright: ignore[reportPrivateUsage]
-            if namespace[: len(prefix)] == prefix
-            and any(not is_over(row.expires, self._now) for row in rows.values())
-        )
+        items = self._db._items  # pyright: ignore[reportPrivateUsage]
+        found = sorted(namespace for namespace in items if namespace[: len(prefix)] == prefix)
+        if not self._db._mortal:  # pyright: ignore[reportPrivateUsage]
+            return found
+        return [n for n in found if any(not is_over(row.expires, self._now) for row in items[n].values())]
 
     def lapsed(self, prefix: Namespace, until: int, limit: int) -> list[ItemRow]:
         items = self._db._items  # pyright: ignore[reportPrivateUsage]

@@ -53,6 +53,7 @@ class _Debts:
 
 _known: WeakKeyDictionary[Any, _Debts] = WeakKeyDictionary()
 _lock = threading.Lock()
+_ever = False  # whether anything was ever owed in this process: asked before every read
 
 
 def was_read(backend: Backend, items: Iterable[Item]) -> None:
@@ -62,7 +63,9 @@ def was_read(backend: Backend, items: Iterable[Item]) -> None:
     found = [(item, end) for item, end in found if now + _ttl(item) > end and (item.version or -1) > 0]
     if not found:
         return
+    global _ever
     with _lock:
+        _ever = True
         debts = _known.get(backend)
         if debts is None:
             debts = _known[backend] = _Debts()
@@ -81,6 +84,8 @@ def was_read(backend: Backend, items: Iterable[Item]) -> None:
 
 def before_use(backend: Backend) -> None:
     """What reads of this process have promised holds for who reads or writes next: asked before each, it costs a look."""
+    if not _ever:
+        return
     debts = _known.get(backend)
     if debts is not None and debts.first <= clock.micros():
         pay(backend)
