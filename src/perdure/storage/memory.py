@@ -11,7 +11,7 @@ import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from itertools import count
+from itertools import count, takewhile
 from typing import Any, TypeAlias, TypeVar
 
 from perdure.errors import Conflict, StorageError
@@ -122,7 +122,7 @@ class MemoryBackend:
             tuple[Namespace, str], ItemRow
         ] = {}  # the deletions of items that are gone, while kept
         self._texts = Texts()
-        self._before: dict[int, int] = {}  # of a version that replaced one: that one, kept or not
+        self._before: dict[int, tuple[int, int]] = {}  # of a version that replaced one: that one, kept or not, and its seq
         self._floor = 0  # seq of the last deletion that is kept no more
         self._closed = False
 
@@ -326,7 +326,7 @@ class MemoryBackend:
         created = live.created_at if live else updated
         version = self._versions + 1
         if before:
-            self._before[version] = before.version
+            self._before[version] = (before.version, before.revision.seq)
         paths = None if value is None else paths
         row = ItemRow(namespace, key, value, created, updated, version, revision, origin, paths)
         return live, row, filed
@@ -434,7 +434,7 @@ class MemoryBackend:
             before = self._before.get(row.version)
             if before is None:
                 return
-            row = self._history.get(before)
+            row = self._history.get(before[0])
         yield None
 
 
@@ -585,12 +585,27 @@ class _MemorySnapshot:
 
     def changes(self, after: Revision | None, limit: int) -> list[ItemRow]:
         found: list[ItemRow] = []
-        for row in self._db._history.values():  # pyright: ignore[reportPrivateUsage]
-            if after is None or row.revision > after:
-                if len(found) >= limit and row.revision != found[-1].revision:
-                    break
-                found.append(row._replace(paths=None))
+        for row in reversed(self._since(after)):
+            if len(found) >= limit and row.revision != found[-1].revision:
+                break
+            found.append(row._replace(paths=None))
         return found
+
+    def _since(self, after: Revision | None) -> list[ItemRow]:
+        """Kept versions later than `after`, newest first: costs nothing for what is older."""
+        newest_first = reversed(self._db._history.values())  # pyright: ignore[reportPrivateUsage]
+        return list(takewhile(lambda row: after is None or row.revision > after, newest_first))
+
+    def complete_since(self, prefix: Namespace, after: Revision) -> Revision:
+        before, kept = self._db._before, self._db._history  # pyright: ignore[reportPrivateUsage]
+        missing = [
+            Revision(0, seq)
+            for row in self._since(after)
+            if row.namespace[: len(prefix)] == prefix
+            for version, seq in [before.get(row.version, (row.version, 0))]
+            if version not in kept
+        ]
+        return max(after, self.floor(), *missing)
 
     # What words find: see the contract.
 

@@ -37,6 +37,7 @@ from perdure.storage.reverting import Reverted, Reverting, undoing
 from perdure.storage.staging import ANY, Operation, read_item
 from perdure.storage.text.settings import filer_of
 from perdure.storage.upkeep import KeepHistory, keep, wrote
+from perdure.storage.watching import Watch, Watching
 from perdure.store.base import Item, NotSupported
 from perdure.store.runs import runs_in
 
@@ -227,6 +228,9 @@ class BackendStore(ItemStore):
             else:
                 return plan.report(revision)
         raise AssertionError("the last attempt returns or raises")
+
+    def _watch(self, asked: Watching) -> Watch:
+        return Watch(self._backend, self._codec, asked)
 
     def _written(self, namespace: Namespace, key: str, value: bytes, revision: Revision) -> Item:
         """The item as this commit left it; without its version if it was replaced since."""
