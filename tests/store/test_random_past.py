@@ -241,7 +241,9 @@ class ThePastIsExact(RuleBasedStateMachine):
                 continue
             for _ in range(data.draw(st.integers(0, 3))):
                 if data.draw(st.booleans()):
-                    new = kept_or_compacted(lambda f=followed: f.store.watch(f.prefix, since=f.watch.revision))
+                    new = kept_or_compacted(
+                        lambda f=followed: f.store.watch(f.prefix, since=f.watch.revision)
+                    )
                     followed.lost = isinstance(new, Gone)
                     followed.watch = followed.watch if followed.lost else new
                 changes = kept_or_compacted(lambda f=followed: f.watch.next(timeout=0))
@@ -258,7 +260,11 @@ class ThePastIsExact(RuleBasedStateMachine):
             expected = [
                 (f"0.{number}", changes)
                 for number, written in enumerate(self.written)
-                if (changes := [(place, value) for place, value in written if place[0][: 1] == followed.prefix[:1]])
+                if (
+                    changes := [
+                        (place, value) for place, value in written if place[0][:1] == followed.prefix[:1]
+                    ]
+                )
             ]
             assert followed.seen == expected[: len(followed.seen)]
 

@@ -38,6 +38,7 @@ class Memory:
     store: Any = None  # the object that the user gave
     backend: Backend | None = None
     codec: Any = None  # ItemCodec
+    scope: Namespace = ()  # what its tasks call the root
 
     @property
     def foreign(self) -> bool:

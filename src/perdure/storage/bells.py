@@ -18,7 +18,9 @@ __all__ = ["Wake", "listening", "ring"]
 Wake: TypeAlias = Callable[[], object]
 """Called from any thread, perhaps more than once; must return at once."""
 
-_waiting: dict[str, frozenset[Wake]] = {}  # by database; sets are replaced, never changed, so that ringing takes no lock
+_waiting: dict[
+    str, frozenset[Wake]
+] = {}  # by database; sets are replaced, never changed, so that ringing takes no lock
 _lock = threading.Lock()
 
 

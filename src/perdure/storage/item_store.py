@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from perdure import clock
 from perdure.storage.aside import aside
@@ -34,6 +34,9 @@ from perdure.store.base import (
 from perdure.store.base.interface import Change
 from perdure.store.base.ops import check_labels, check_namespace
 
+if TYPE_CHECKING:
+    from perdure.storage.scoped import ScopedStore
+
 __all__ = ["Change", "FaceHandle", "ItemStore"]
 
 T = TypeVar("T")
@@ -48,6 +51,7 @@ class FaceHandle:
 
     backend: Backend
     codec: ItemCodec
+    scope: Namespace = ()  # what the store calls its root
 
 
 class ItemStore(ItemPast, ItemWatch, BaseStore):
@@ -61,6 +65,22 @@ class ItemStore(ItemPast, ItemWatch, BaseStore):
     def __init__(self, codec: ItemCodec) -> None:
         """With the encoding of its values."""
         self._codec = codec
+
+    def scoped(self, prefix: tuple[str, ...]) -> ScopedStore:
+        """The subtree below the prefix, as if it were the whole store: nothing outside can be seen or changed through it.
+
+        Give it to code that acts for one user; it commits with the step of a graph like the store itself, also when
+        handed to `compile(store=)`.
+
+        Args:
+            prefix: at least one label, none of them `"*"`.
+
+        Raises:
+            InvalidNamespaceError: no scope can have this prefix.
+        """
+        from perdure.storage.scoped import ScopedStore, check_scope
+
+        return ScopedStore(self, check_scope(prefix))
 
     # What a subclass gives.
 

@@ -62,7 +62,11 @@ class ItemWatch(ABC):
             QueryError: `since` is no moment of this database, or a number that cannot be right.
             InvalidNamespaceError: no item can be filed there.
         """
-        return self._here()._watch(Watching(check_labels(prefix), since, poll_seconds, progress_seconds))
+        return self.watching(Watching(check_labels(prefix), since, poll_seconds, progress_seconds))
+
+    def watching(self, asked: Watching) -> Watch:
+        """As `watch`, for checked arguments."""
+        return self._here()._watch(asked)
 
     async def awatch(
         self,
@@ -73,8 +77,9 @@ class ItemWatch(ABC):
         progress_seconds: float | None = None,
     ) -> Watch:
         """As `watch`, which reads the database's newest revision before it returns."""
-        here, asked = (
-            self._here(),
-            Watching(check_labels(prefix), since, poll_seconds, progress_seconds),
-        )
+        return await self.awatching(Watching(check_labels(prefix), since, poll_seconds, progress_seconds))
+
+    async def awatching(self, asked: Watching) -> Watch:
+        """As `watching`."""
+        here = self._here()
         return await here._aside(lambda: here._watch(asked))

@@ -122,7 +122,9 @@ class MemoryBackend:
             tuple[Namespace, str], ItemRow
         ] = {}  # the deletions of items that are gone, while kept
         self._texts = Texts()
-        self._before: dict[int, tuple[int, int]] = {}  # of a version that replaced one: that one, kept or not, and its seq
+        self._before: dict[
+            int, tuple[int, int]
+        ] = {}  # of a version that replaced one: that one, kept or not, and its seq
         self._floor = 0  # seq of the last deletion that is kept no more
         self._closed = False
 

@@ -128,8 +128,8 @@ class Watch:
         self.closed = False
         with backend().read() as snapshot:
             since = asked.since
-            self._covered = snapshot.revision() if since is None else revision_of(snapshot, since)
-            self._checked = self._check(snapshot)  # the newest commit when nothing was missing
+            self._covered: Revision = snapshot.revision() if since is None else revision_of(snapshot, since)
+            self._checked: Revision = self._check(snapshot)  # the newest commit when nothing was missing
         self._given = self._covered
         self._told_at = clock.monotonic()
 
@@ -176,7 +176,9 @@ class Watch:
                 self._fill(backend)
             else:
                 await aside(lambda: self._fill(backend))  # noqa: B023 - awaited in the same turn
-            found = self._taken()  # on the loop's thread, with no pause behind it: a cancelled caller has taken nothing
+            found = (
+                self._taken()
+            )  # on the loop's thread, with no pause behind it: a cancelled caller has taken nothing
             if found is not None:
                 return found
             pause = self._pause(until)
@@ -257,7 +259,9 @@ class Watch:
         with self._reading:
             if self._ready or self.closed:
                 return
-            token = backend.change_token()  # before the snapshot: what comes in between is looked for twice, not never
+            token = (
+                backend.change_token()
+            )  # before the snapshot: what comes in between is looked for twice, not never
             if token == self._token:
                 return
             with backend.read() as snapshot:
@@ -269,7 +273,9 @@ class Watch:
             if not whole and sum(len(row.value or b"") for row in rows) < _PAGE_BYTES:
                 self._page = min(2 * self._page, _MOST)  # far behind: every page looks for what was pruned
             inside = [row for row in rows if row.namespace[: len(self._prefix)] == self._prefix]
-            commits = [(revision, list(some)) for revision, some in groupby(inside, key=lambda row: row.revision)]
+            commits = [
+                (revision, list(some)) for revision, some in groupby(inside, key=lambda row: row.revision)
+            ]
             with self._lock:
                 self._given = self._covered
                 self._covered = newest if whole else rows[-1].revision

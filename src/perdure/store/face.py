@@ -34,6 +34,7 @@ from perdure.storage.contract import (
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_store import Change, FaceHandle, ItemStore
 from perdure.storage.reverting import Reverted, Reverting, undoing
+from perdure.storage.scoped import ScopedStore
 from perdure.storage.staging import ANY, Operation, read_item
 from perdure.storage.text.settings import filer_of
 from perdure.storage.upkeep import KeepHistory, keep, wrote
@@ -167,6 +168,8 @@ class BackendStore(ItemStore):
         if task is None or self._opened is None:
             return self
         store: object = task.store
+        if isinstance(store, ScopedStore):
+            store = store.root  # this is the whole store, whatever the graph was given
         if store is self or not isinstance(store, ItemStore):
             return self
         handle: object = getattr(store, "__perdure_backend__", None)
