@@ -166,6 +166,19 @@ def test_a_cursor_tells_nothing_of_the_prefix_and_means_nothing_outside(
     assert all(item.namespace == NOTES for item in ada.search((), order_by="key", after=foreign))
 
 
+def test_pages_go_on_in_the_middle_of_equals(ada: Any) -> None:
+    """Of items that an order calls equal the namespace decides, and the cursor knows it."""
+    for label in ("zz", "a", "users", "m"):
+        ada.put((label,), "k", {"n": 1})
+    found: list[Any] = []
+    after = None
+    while page := ada.search((), order_by="value.n", after=after, limit=1):
+        found += [item.namespace for item in page]
+        after = page[-1].cursor
+
+    assert found == [("a",), ("m",), ("users",), ("zz",)]
+
+
 class State(TypedDict):
     text: str
 
