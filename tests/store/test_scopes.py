@@ -172,9 +172,10 @@ def test_pages_go_on_in_the_middle_of_equals(ada: Any) -> None:
         ada.put((label,), "k", {"n": 1})
     found: list[Any] = []
     after = None
-    while page := ada.search((), order_by="value.n", after=after, limit=1):
-        found += [item.namespace for item in page]
-        after = page[-1].cursor
+    for _ in range(4):
+        (item,) = ada.search((), order_by="value.n", after=after, limit=1)
+        found.append(item.namespace)
+        after = item.cursor
 
     assert found == [("a",), ("m",), ("users",), ("zz",)]
 
