@@ -77,6 +77,7 @@ ENGINE_SEES = (
     "storage.segments",
     "storage.staging",
     "storage.upkeep",
+    "storage.watching",
 )
 # Which module may name a database's driver; as a type only (TYPE_CHECKING), the public faces of that database may, too.
 DRIVERS = {"sqlite3": "storage.sqlite", "psycopg": "storage.postgres", "psycopg_pool": "storage.postgres"}

@@ -350,6 +350,8 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
         self.both(history)
         for thread in (None, *THREADS):
             self.both(lambda now, t=thread: now.touched(space, Revision(0, seq), t))
+        for place in ((), space):
+            self.both(lambda now, place=place: now.complete_since(place, Revision(0, seq)))
         self.both(lambda now: (now.floor(), [now.revision_at(at) for at in (-1, seq * 10, 400)]))
 
     @staticmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 
@@ -18,7 +19,9 @@ from perdure.store.base import PutOp
 from perdure.store.face import BackendStore
 from perdure.store.memory import InMemoryStore
 from perdure.store.sqlite import SqliteStore
+from perdure.store.watch import Watch
 from perdure.testing.fake_clock import FakeClock
+from perdure.testing.watches import drained
 
 Place: TypeAlias = tuple[tuple[str, ...], str]
 State: TypeAlias = dict[Place, dict[str, Any]]
@@ -53,6 +56,17 @@ def backend_of(store: BackendStore) -> Backend:
     return handle.backend
 
 
+@dataclass
+class Followed:
+    """A watch that somebody follows now and then, and what they saw."""
+
+    store: BackendStore
+    prefix: tuple[str, ...]
+    watch: Watch
+    seen: list[Any] = field(default_factory=list[Any])
+    lost: bool = False
+
+
 class ThePastIsExact(RuleBasedStateMachine):
     """On memory and SQLite side by side, against all states that ever were."""
 
@@ -68,6 +82,8 @@ class ThePastIsExact(RuleBasedStateMachine):
         self.updated: dict[Place, int] = {}  # the newest version's time, of deletions too
         self.ended: list[tuple[int, int]] = []  # of every version that ended: when, and by which commit
         self.deletions: dict[Place, int] = {}  # of items that are gone: where in `ended`
+        self.written: list[list[tuple[Place, dict[str, Any] | None]]] = [[]]  # by commit
+        self.followed = [Followed(store, ("a",), store.watch(("a",))) for store in self.stores]
         self.exact_from = 0  # no version that a view from here on needs was ever pruned
 
     def teardown(self) -> None:
@@ -77,6 +93,7 @@ class ThePastIsExact(RuleBasedStateMachine):
     def committed(self, changes: dict[Place, dict[str, Any] | None]) -> None:
         """The model after a commit that put or deleted in this order."""
         state, commit = dict(self.states[-1]), len(self.states)
+        self.written.append([(p, v) for p, v in changes.items() if v is not None or p in state])
         for place, value in changes.items():
             if value is None and place not in state:
                 continue
@@ -116,6 +133,7 @@ class ThePastIsExact(RuleBasedStateMachine):
         gone = [commit for at, commit in self.ended if at < before]
         self.exact_from = max([self.exact_from, *gone])
         self.states.append(self.states[-1])
+        self.written.append([])
 
     @rule(where=st.lists(places, unique=True, max_size=3), keep=one((1, 2, 3)), limit=one((1, 2, 1000)))
     def count_versions(self, where: list[Place], keep: int, limit: int) -> None:
@@ -131,6 +149,7 @@ class ThePastIsExact(RuleBasedStateMachine):
                     above = [version.revision for version in versions[: len(left) + 1]]
                     self.exact_from = max(self.exact_from, *(Revision.parse(at).seq for at in above))
         self.states.append(self.states[-1])
+        self.written.append([])
 
     @invariant()
     def they_are_at_the_same_commit(self) -> None:
@@ -193,6 +212,61 @@ class ThePastIsExact(RuleBasedStateMachine):
             return [((d.namespace, d.key), d.before, d.after) for d in found]
 
         self.exactly(min(before, after), expected, told)
+
+    @rule(data=st.data(), prefix=one(((), *SPACES)), page=one((1, 3, 200)))
+    def watch_since(self, data: st.DataObject, prefix: tuple[str, ...], page: int) -> None:
+        commit = data.draw(st.integers(0, len(self.states) - 1))
+        expected = [
+            (f"0.{number}", changes)
+            for number, written in enumerate(self.written)
+            if number > commit
+            and (changes := [(place, value) for place, value in written if place[0][: len(prefix)] == prefix])
+        ]
+
+        def told(store: BackendStore) -> Any:
+            watch = store.watch(prefix, since=f"0.{commit}")
+            watch._page = page
+            return [
+                (changes.revision, [((event.namespace, event.key), event.value) for event in changes])
+                for changes in drained(watch)
+            ]
+
+        self.exactly(commit, expected, told)
+
+    @rule(data=st.data())
+    def read_some_more(self, data: st.DataObject) -> None:
+        """A watch of long ago goes on, stops, and is taken up again by another: every change once, in whole commits."""
+        for followed in self.followed:
+            if followed.lost:
+                continue
+            for _ in range(data.draw(st.integers(0, 3))):
+                if data.draw(st.booleans()):
+                    new = kept_or_compacted(
+                        lambda f=followed: f.store.watch(f.prefix, since=f.watch.revision)
+                    )
+                    followed.lost = isinstance(new, Gone)
+                    followed.watch = followed.watch if followed.lost else new
+                changes = kept_or_compacted(lambda f=followed: f.watch.next(timeout=0))
+                followed.lost = followed.lost or isinstance(changes, Gone)
+                if followed.lost or changes is None:
+                    break
+                followed.seen.append(
+                    (changes.revision, [((event.namespace, event.key), event.value) for event in changes])
+                )
+
+    @invariant()
+    def what_was_followed_is_a_beginning_of_what_was_written(self) -> None:
+        for followed in getattr(self, "followed", ()):
+            expected = [
+                (f"0.{number}", changes)
+                for number, written in enumerate(self.written)
+                if (
+                    changes := [
+                        (place, value) for place, value in written if place[0][:1] == followed.prefix[:1]
+                    ]
+                )
+            ]
+            assert followed.seen == expected[: len(followed.seen)]
 
     @rule(place=places)
     def tell_a_history(self, place: Place) -> None:

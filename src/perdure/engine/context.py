@@ -143,7 +143,8 @@ class TaskContext:
         if self._store is None:
             memory = self.run.memory
             if memory.backend is not None:
-                self._store = TaskStore(self)
+                store = TaskStore(self)
+                self._store = store.scoped(memory.scope) if memory.scope else store
             elif memory.foreign:
                 self._store = ForeignTaskStore(self)
         return self._store

@@ -40,6 +40,7 @@ class Memory:
     backend: Backend | None = None
     codec: Any = None  # ItemCodec
     as_of: AsOf | None = None  # reads are of the past, writes are guarded
+    scope: Namespace = ()  # what its tasks call the root
 
     @property
     def foreign(self) -> bool:

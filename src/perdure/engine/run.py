@@ -348,7 +348,11 @@ class Run:
     def _merge(self, step: Step) -> None:
         """The memory of a nested run without a chain of its own joins its parent task's."""
         parent = self.parent
-        if parent is not None and parent.run.memory is self.memory and self.memory.store is not None:
+        if (
+            parent is not None
+            and self.memory.store is not None
+            and parent.run.memory.store is self.memory.store
+        ):
             with parent.lock:
                 parent.layer.extend(step.operations)
             step.operations = ()

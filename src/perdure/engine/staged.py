@@ -16,6 +16,7 @@ from perdure.storage.item_store import FaceHandle, ItemStore
 from perdure.storage.refreshing import before_use, was_read
 from perdure.storage.reverting import Reverting
 from perdure.storage.staging import ANY, Layer, Operation, check_guard, staged
+from perdure.storage.watching import Watching
 from perdure.store.base import BaseStore, Item
 
 if TYPE_CHECKING:
@@ -71,6 +72,14 @@ class TaskStore(ItemStore):
             f"store.revert(...) was called in node {self._task.task.name!r}: what it takes back is committed already, so it"
             " cannot be staged with the step. Nothing was written. Call it outside of graphs, or store.direct.revert(...)"
             " to take back at once, whatever becomes of the task."
+        )
+
+    def _watch(self, asked: Watching) -> NoReturn:
+        del asked
+        raise PerdureError(
+            f"store.watch(...) was called in node {self._task.task.name!r}: what the node stages is no change until its step"
+            " commits, so it would wait for itself. Watch outside of graphs, or store.direct.watch(...), which tells of"
+            " commits only."
         )
 
     def _layers(self) -> Sequence[Layer]:

@@ -13,6 +13,7 @@ from perdure.graph.builder import GraphBuilder
 from perdure.graph.compile import build_spec
 from perdure.graph.spec import GraphSpec
 from perdure.pregel.compiled import CompiledGraph
+from perdure.pregel.memory_scope import checked_template
 from perdure.store.base import BaseStore
 from perdure.types import ensure_valid_checkpointer
 from perdure.typing import ContextT, InputT, OutputT, StateT
@@ -60,6 +61,7 @@ class StateGraph(GraphBuilder[StateT, ContextT, InputT, OutputT], Generic[StateT
         debug: bool = False,
         name: str | None = None,
         transformers: Any = None,
+        memory_scope: tuple[str, ...] | None = None,
     ) -> CompiledStateGraph[StateT, ContextT, InputT, OutputT]:
         """The graph, ready to run. The drawing can be compiled again, with other options.
 
@@ -73,10 +75,13 @@ class StateGraph(GraphBuilder[StateT, ContextT, InputT, OutputT], Generic[StateT
             debug: print updates and values of every run.
             name: of the graph; "LangGraph" if not given, as programs expect.
             transformers: arrives with a later release.
+            memory_scope: the part of the store that nodes take for the whole, with names in braces that every call fills
+                in from its context, or from its config's `configurable`: `("users", "{user_id}")`. See `scoped` of stores.
 
         Raises:
             ValueError: the drawing is no graph yet: an unknown node, no entry point, and so on; names the culprit.
             TypeError: `checkpointer` is no saver, or `store` no store.
+            ScopeError: `memory_scope` is no template. Also raised by a call that does not fill it in.
         """
         for option, given in (("cache", cache), ("transformers", transformers)):
             if given is not None:
@@ -91,7 +96,9 @@ class StateGraph(GraphBuilder[StateT, ContextT, InputT, OutputT], Generic[StateT
         spec = build_spec(
             self, name=name or "LangGraph", interrupt_before=interrupt_before, interrupt_after=interrupt_after
         )
-        return CompiledStateGraph(self, spec, checkpointer=checkpointer, store=store, debug=debug)
+        made = CompiledStateGraph(self, spec, checkpointer=checkpointer, store=store, debug=debug)
+        made.memory_scope = checked_template(memory_scope)
+        return made
 
 
 def _check_store(store: object) -> None:

@@ -29,10 +29,12 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
         name: of the graph.
         checkpointer: where threads are kept: a saver, None, or False.
         store: memory across threads, or None.
+        memory_scope: the part of it that nodes see, as a template; None: all.
         stream_mode: what `stream` yields if the call does not say.
     """
 
     __perdure_graph__ = True
+    memory_scope: tuple[str, ...] | None = None
 
     def __init__(
         self,

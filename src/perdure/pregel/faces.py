@@ -15,6 +15,7 @@ from perdure.codec.own import register_own
 from perdure.engine.memory import NO_MEMORY, Memory
 from perdure.storage.chains import Pieces
 from perdure.storage.contract import Backend
+from perdure.storage.scoped import ScopedStore
 from perdure.types import Send
 
 
@@ -42,7 +43,10 @@ def memory_of(store: Any) -> Memory:
     if store is None:
         return NO_MEMORY
     handle: Any = getattr(store, "__perdure_backend__", None)
-    return Memory(store) if handle is None else Memory(store, handle.backend, handle.codec)
+    if handle is None:
+        return Memory(store)
+    whole = store.root if isinstance(store, ScopedStore) else store
+    return Memory(whole, handle.backend, handle.codec, scope=handle.scope)
 
 
 _taught: WeakKeyDictionary[Registry, dict[int, tuple[Any, ...]]] = WeakKeyDictionary()

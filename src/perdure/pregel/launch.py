@@ -17,14 +17,15 @@ from perdure.engine.as_of import AsOf
 from perdure.engine.commit import OwnChain
 from perdure.engine.context import TASK_KEY, TaskContext
 from perdure.engine.foreign import ForeignChain
-from perdure.engine.memory import Memory
+from perdure.engine.memory import NO_MEMORY, Memory
 from perdure.engine.observe import surroundings
 from perdure.engine.ports import Ports
 from perdure.engine.run import Run
 from perdure.engine.settings import Settings, checked_config, merge_configs, read_settings
 from perdure.engine.unsaved import NoChain
-from perdure.errors import Conflict, PerdureError
+from perdure.errors import Conflict, PerdureError, ScopeError
 from perdure.pregel.faces import Saver, memory_of, own_saver, teach
+from perdure.pregel.memory_scope import narrowed
 from perdure.runtime import RunControl
 from perdure.storage.contract import RunRow, check_thread_id
 from perdure.storage.ids import child_ns
@@ -93,9 +94,11 @@ def launch(
     if memory is not None:
         found = _of_the_past(memory, graph, settings, found)
     durability = _durability(durability, parent, graph, settings)
-    chain = _chain(graph, settings, parent, found, ports, durability)
     if context is None and parent is not None:
         context = parent.context
+    context = coerced_context(graph.spec.context_schema, context)
+    found = _narrowed(graph, found, context, settings, nested=nested)
+    chain = _chain(graph, settings, parent, found, ports, durability)
     before, after = interrupt_before, interrupt_after
     return Run(
         graph.spec,
@@ -104,7 +107,7 @@ def launch(
         chain,
         found,
         durability=durability,
-        context=coerced_context(graph.spec.context_schema, context),
+        context=context,
         control=control if control is not None or parent is None else parent.control,
         modes=modes,
         interrupt_before=before or graph.spec.interrupt_before,
@@ -142,6 +145,23 @@ def _of_the_past(
             " was run."
         )
     return replace(memory, as_of=AsOf(backend, revision))
+
+
+def _narrowed(
+    graph: CompiledGraph[Any, Any, Any, Any],
+    memory: Memory,
+    context: Any,
+    settings: Settings,
+    *,
+    nested: bool,
+) -> Memory:
+    """The part of memory that this call is about; none at all for an update of a state that does not say."""
+    try:
+        return narrowed(memory, graph.memory_scope, context, settings.configurable)
+    except ScopeError:
+        if nested:
+            raise
+        return NO_MEMORY
 
 
 def _durability(

@@ -483,6 +483,15 @@ class Snapshot(Protocol):
         """Versions written after `after`, deletions included, by version; whole commits (so a bit over `limit`)."""
         ...
 
+    def complete_since(self, prefix: Namespace, after: Revision) -> Revision:
+        """The first revision from `after` on, behind which no change of the subtree is missing from `changes`.
+
+        `after` itself, unless versions that came later were pruned. Where items were deleted and their deletion was
+        pruned, nobody knows which these were: then it is at least the `floor`, whatever the prefix. Costs a walk over
+        all versions written since.
+        """
+        ...
+
     def text_totals(self, prefix: Namespace, index: str) -> TextTotals:
         """The statistics of the subtree. One range of namespaces."""
         ...

@@ -14,10 +14,11 @@ import math
 from typing import Any, Final, cast
 
 from perdure.errors import QueryError
+from perdure.storage.contract import Namespace
 from perdure.storage.item_codec import ITEM_BYTES
 from perdure.storage.ordering import BOOLEAN, NONE, NULL, NUMBER, OTHER, TEXT, Ordering, Position
 
-__all__ = ["mark_cursor", "mark_of", "position_cursor", "position_of"]
+__all__ = ["mark_cursor", "mark_of", "moved_in", "moved_out", "position_cursor", "position_of"]
 
 _NEWEST: Final = "newest first"
 _LONGEST: Final = 12 * ITEM_BYTES  # an item's value as text in JSON, every character escaped, in base 64
@@ -56,6 +57,32 @@ def position_of(cursor: object, order: Ordering) -> Position:
             raise _malformed()
 
 
+def moved_in(cursor: object, prefix: Namespace) -> str:
+    """The cursor of a scope below the prefix, as the whole store knows it. Raises QueryError for what is none."""
+    match _parts(cursor):
+        case [str() as name, int() as mark] if name == _NEWEST:
+            return _written([name, mark])
+        case [
+            str() as name,
+            int() as kind,
+            (None | str() | int() | float()) as by,
+            namespace,
+            str() as key,
+        ] if _is_namespace(namespace):
+            return _written([name, kind, by, [*prefix, *cast("list[str]", namespace)], key])
+        case _:
+            raise _malformed()
+
+
+def moved_out(cursor: str, prefix: Namespace) -> str:
+    """The whole store's cursor of an item below the prefix, as the scope knows it."""
+    match _parts(cursor):
+        case [name, kind, by, namespace, key]:
+            return _written([name, kind, by, cast("list[str]", namespace)[len(prefix) :], key])
+        case _:
+            return cursor  # tells of no namespace
+
+
 def _is_namespace(given: object) -> bool:
     return isinstance(given, list) and all(isinstance(label, str) for label in cast("list[object]", given))
 
@@ -81,6 +108,20 @@ def _written(parts: list[Any]) -> str:
 
 def _read(cursor: object, name: str) -> list[object]:
     """What follows the order's name."""
+    match _parts(cursor):
+        case [str() as made_for, *rest]:
+            if made_for != name:
+                raise QueryError(
+                    f"after= was made by a search ordered by {made_for!r}, this one is ordered by {name!r}. Give the "
+                    "same order_by, or begin again without after.",
+                    part="after",
+                )
+            return rest
+        case _:
+            raise _malformed()
+
+
+def _parts(cursor: object) -> list[object]:
     if not isinstance(cursor, str):
         raise QueryError(
             f"after= is a {type(cursor).__name__}; give the `cursor` of an item that an earlier search returned.",
@@ -93,17 +134,7 @@ def _read(cursor: object, name: str) -> list[object]:
         parts: object = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, RecursionError):
         raise _malformed() from None
-    match cast("list[object]", parts) if isinstance(parts, list) else []:
-        case [str() as made_for, *rest]:
-            if made_for != name:
-                raise QueryError(
-                    f"after= was made by a search ordered by {made_for!r}, this one is ordered by {name!r}. Give the "
-                    "same order_by, or begin again without after.",
-                    part="after",
-                )
-            return rest
-        case _:
-            raise _malformed()
+    return cast("list[object]", parts) if isinstance(parts, list) else []
 
 
 def _malformed() -> QueryError:

@@ -30,7 +30,7 @@ from perdure.store.base import (
 )
 from perdure.store.base.ops import check_labels
 
-__all__ = ["Plan", "deletion", "guard_of", "operation_of"]
+__all__ = ["Plan", "counted", "deletion", "guard_of", "operation_of"]
 
 
 class Plan:
@@ -140,7 +140,7 @@ def _getting(codec: ItemCodec, op: GetOp) -> Callable[[Snapshot, Sequence[Layer]
 
 def _searching(codec: ItemCodec, op: SearchOp) -> tuple[Answer, Question | None]:
     prefix = check_labels(op.namespace_prefix)
-    limit, offset = _count("limit", op.limit), _count("offset", op.offset)
+    limit, offset = counted("limit", op.limit), counted("offset", op.offset)
     if op.query:
         refuse_order(op)
         return finding(codec, op, prefix, limit, offset)
@@ -149,8 +149,8 @@ def _searching(codec: ItemCodec, op: SearchOp) -> tuple[Answer, Question | None]
 
 def _listing(op: ListNamespacesOp) -> Callable[[Snapshot, Sequence[Layer]], list[Namespace]]:
     conditions = check_conditions(op.match_conditions or ())
-    limit, offset = _count("limit", op.limit), _count("offset", op.offset)
-    depth = None if op.max_depth is None else _count("max_depth", op.max_depth, least=1)
+    limit, offset = counted("limit", op.limit), counted("offset", op.offset)
+    depth = None if op.max_depth is None else counted("max_depth", op.max_depth, least=1)
 
     def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> list[Namespace]:
         return matching(snapshot, layers, conditions, depth)[offset : offset + limit]
@@ -158,7 +158,8 @@ def _listing(op: ListNamespacesOp) -> Callable[[Snapshot, Sequence[Layer]], list
     return answer
 
 
-def _count(name: str, given: int, least: int = 0) -> int:
+def counted(name: str, given: int, least: int = 0) -> int:
+    """The number, if it is one of at least `least`. Raises QueryError."""
     if isinstance(given, bool) or not isinstance(given, int) or given < least:  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers come here, too
         raise QueryError(f"{name}={given!r}: give an integer of at least {least}.", part=name)
     return given

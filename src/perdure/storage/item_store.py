@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from perdure import clock
 from perdure.storage.aside import aside
@@ -21,6 +21,8 @@ from perdure.storage.item_batch import Plan, deletion, guard_of, operation_of
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_past import ItemPast
 from perdure.storage.item_rows import item_of
+from perdure.storage.item_search import ItemSearch
+from perdure.storage.item_watch import ItemWatch
 from perdure.storage.lifetimes import micros_of
 from perdure.storage.staging import Layer, Operation, read_item, staged_in
 from perdure.store.base import (
@@ -30,12 +32,13 @@ from perdure.store.base import (
     NotProvided,
     Op,
     PutOp,
-    RankBy,
     Result,
-    SearchItem,
 )
 from perdure.store.base.interface import Change
 from perdure.store.base.ops import check_labels, check_namespace
+
+if TYPE_CHECKING:
+    from perdure.storage.scoped import ScopedStore
 
 __all__ = ["Change", "FaceHandle", "ItemStore"]
 
@@ -48,9 +51,10 @@ class FaceHandle:
 
     backend: Backend
     codec: ItemCodec
+    scope: Namespace = ()  # what the store calls its root
 
 
-class ItemStore(ItemPast, BaseStore):
+class ItemStore(ItemSearch, ItemPast, ItemWatch, BaseStore):
     """A store over a backend's items. Safe from any thread and any event loop, in both colours.
 
     Values are copies: changing what was read, or what was put, changes nothing in the store.
@@ -61,6 +65,22 @@ class ItemStore(ItemPast, BaseStore):
     def __init__(self, codec: ItemCodec) -> None:
         """With the encoding of its values."""
         self._codec = codec
+
+    def scoped(self, prefix: tuple[str, ...]) -> ScopedStore:
+        """The subtree below the prefix, as if it were the whole store: nothing outside can be seen or changed through it.
+
+        Give it to code that acts for one user; it commits with the step of a graph like the store itself, also when
+        handed to `compile(store=)`.
+
+        Args:
+            prefix: at least one label, none of them `"*"`.
+
+        Raises:
+            InvalidNamespaceError: no scope can have this prefix.
+        """
+        from perdure.storage.scoped import ScopedStore, check_scope
+
+        return ScopedStore(self, check_scope(prefix))
 
     # What a subclass gives.
 
@@ -164,75 +184,6 @@ class ItemStore(ItemPast, BaseStore):
         for op in ops:
             if isinstance(op, PutOp) and op.ttl is not None and not self.supports_ttl:
                 self._put_op(op.namespace, op.key, {}, None, op.ttl)
-
-    # Searches, with more to say than the interface has.
-
-    def search(
-        self,
-        namespace_prefix: tuple[str, ...],
-        /,
-        *,
-        query: str | None = None,
-        filter: dict[str, Any] | None = None,
-        limit: int = 10,
-        offset: int = 0,
-        refresh_ttl: bool | None = None,
-        order_by: str | None = None,
-        after: str | None = None,
-        mode: Literal["text", "vector", "hybrid"] | None = None,
-        weights: tuple[float, float] = (0.5, 0.5),
-        explain: bool = False,
-    ) -> list[SearchItem]:
-        """Items whose namespace begins with the prefix: the best for `query` first; without one the newest first.
-
-        Args:
-            namespace_prefix: whole labels, compared literally; `()` is everything.
-            query: what is looked for; any text. `""` is none. `"words in quotes"` have to stand one after the other,
-                `begin*` stands for all words that begin so.
-            filter: fields with the value they must have, or with operators: see `docs/reference/filters.md`.
-            limit: at most so many.
-            offset: skipping so many.
-            refresh_ttl: whether their time starts anew; None: as the store is configured.
-            order_by: an order for a search without a query, see `BaseStore.search`.
-            after: the `cursor` of an item of an earlier search in that order; not beside a query.
-            mode: rank by words (`"text"`), by meaning (`"vector"`), or by both (`"hybrid"`); None: by both where the store
-                has an embedding model, else by words.
-            weights: how much words and meaning count in `"hybrid"`.
-            explain: whether items tell in `explanation` where their score came from.
-
-        Returns items with a `score`, greater is better, comparable within one answer. By words it is BM25; by meaning the
-        cosine, the inner product or minus the distance; by both a number up to 1 (see `docs/reference/search.md`).
-
-        Raises:
-            InvalidNamespaceError: no item can be filed there.
-            QueryError: a filter, a query, a mode or a number that cannot be right. A `ValueError`.
-            EmbeddingError: the embedding model failed.
-
-        Method: Robertson & Zaragoza, Foundations and Trends in Information Retrieval 3(4), 2009, for words.
-        """
-        op = self._search_op(namespace_prefix, query, filter, limit, offset, refresh_ttl, order_by, after)
-        return cast("list[SearchItem]", self.batch([op._replace(rank_by=RankBy(mode, weights, explain))])[0])
-
-    async def asearch(
-        self,
-        namespace_prefix: tuple[str, ...],
-        /,
-        *,
-        query: str | None = None,
-        filter: dict[str, Any] | None = None,
-        limit: int = 10,
-        offset: int = 0,
-        refresh_ttl: bool | None = None,
-        order_by: str | None = None,
-        after: str | None = None,
-        mode: Literal["text", "vector", "hybrid"] | None = None,
-        weights: tuple[float, float] = (0.5, 0.5),
-        explain: bool = False,
-    ) -> list[SearchItem]:
-        """As `search`."""
-        op = self._search_op(namespace_prefix, query, filter, limit, offset, refresh_ttl, order_by, after)
-        op = op._replace(rank_by=RankBy(mode, weights, explain))
-        return cast("list[SearchItem]", (await self.abatch([op]))[0])
 
     # Single items, without the ado of a batch.
 

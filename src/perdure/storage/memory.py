@@ -11,7 +11,7 @@ import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from itertools import count
+from itertools import count, takewhile
 from typing import Any, TypeAlias, TypeVar
 
 from perdure import clock
@@ -134,7 +134,9 @@ class MemoryBackend:
         self._mortal: set[tuple[Namespace, str]] = set()  # live items that have an end
         self._texts = Texts()
         self._vectors = Vectors()
-        self._before: dict[int, int] = {}  # of a version that replaced one: that one, kept or not
+        self._before: dict[
+            int, tuple[int, int]
+        ] = {}  # of a version that replaced one: that one, kept or not, and its seq
         self._floor = 0  # seq of the last deletion that is kept no more
         self._closed = False
 
@@ -350,7 +352,7 @@ class MemoryBackend:
         updated = max(at, before.updated_at) if before else at
         created = stands.created_at if stands else updated
         if before:
-            self._before[version] = before.version
+            self._before[version] = (before.version, before.revision.seq)
         life = life_of(ttl, expires, Life(stands.expires, stands.ttl) if stands and keeps else None, at)
         if value is None:
             paths, life = None, Life(None, None)
@@ -365,7 +367,7 @@ class MemoryBackend:
         return live, None, None, None, self._deletion(live, at, self._versions + 1, revision)
 
     def _deletion(self, live: ItemRow, at: int, version: int, revision: Revision) -> ItemRow:
-        self._before[version] = live.version
+        self._before[version] = (live.version, live.revision.seq)
         updated = max(at, live.updated_at)
         where = live.namespace, live.key
         return ItemRow(*where, None, live.created_at, updated, version, revision, EXPIRED)
@@ -668,12 +670,27 @@ class _MemorySnapshot:
 
     def changes(self, after: Revision | None, limit: int) -> list[ItemRow]:
         found: list[ItemRow] = []
-        for row in self._db._history.values():  # pyright: ignore[reportPrivateUsage]
-            if after is None or row.revision > after:
-                if len(found) >= limit and row.revision != found[-1].revision:
-                    break
-                found.append(row._replace(paths=None))
+        for row in reversed(self._since(after)):
+            if len(found) >= limit and row.revision != found[-1].revision:
+                break
+            found.append(row._replace(paths=None))
         return found
+
+    def _since(self, after: Revision | None) -> list[ItemRow]:
+        """Kept versions later than `after`, newest first: costs nothing for what is older."""
+        newest_first = reversed(self._db._history.values())  # pyright: ignore[reportPrivateUsage]
+        return list(takewhile(lambda row: after is None or row.revision > after, newest_first))
+
+    def complete_since(self, prefix: Namespace, after: Revision) -> Revision:
+        before, kept = self._db._before, self._db._history  # pyright: ignore[reportPrivateUsage]
+        missing = [
+            Revision(0, seq)
+            for row in self._since(after)
+            if row.namespace[: len(prefix)] == prefix
+            for version, seq in [before.get(row.version, (row.version, 0))]
+            if version not in kept
+        ]
+        return max(after, self.floor(), *missing)
 
     # What words find: see the contract.
 

@@ -15,7 +15,7 @@ __all__ = ["Past", "versions_down"]
 
 
 def versions_down(
-    newest: ItemRow | None, before: Mapping[int, int], kept: Mapping[int, ItemRow]
+    newest: ItemRow | None, before: Mapping[int, tuple[int, int]], kept: Mapping[int, ItemRow]
 ) -> Iterator[ItemRow | None]:
     """The version and those before it, newest first; None at the end if one that was there is kept no more."""
     row = newest
@@ -24,7 +24,7 @@ def versions_down(
         older = before.get(row.version)
         if older is None:
             return
-        row = kept.get(older)
+        row = kept.get(older[0])
     yield None
 
 
@@ -46,7 +46,7 @@ class Past:
         living: Mapping[Namespace, Mapping[str, ItemRow]],
         deleted: Mapping[tuple[Namespace, str], ItemRow],
         kept: Mapping[int, ItemRow],
-        before: Mapping[int, int],
+        before: Mapping[int, tuple[int, int]],
         floor: Revision,
     ) -> None:
         self._living = living

@@ -14,7 +14,7 @@ from perdure.storage.staging import Layer, read_namespaces
 from perdure.store.base import MatchCondition
 from perdure.store.base.ops import check_labels
 
-__all__ = ["check_conditions", "matching", "meets"]
+__all__ = ["ANY_LABEL", "check_conditions", "cut_to", "matching", "meets"]
 
 ANY_LABEL = "*"
 
@@ -39,9 +39,14 @@ def matching(
         for namespace in read_namespaces(snapshot, layers, _literal_prefix(conditions))
         if all(meets(namespace, condition) for condition in conditions)
     ]
+    return cut_to(found, depth)
+
+
+def cut_to(namespaces: list[Namespace], depth: int | None) -> list[Namespace]:
+    """Their first `depth` labels, in order, each once; None: as they are."""
     if depth is None:
-        return found
-    return sorted({namespace[:depth] for namespace in found})
+        return namespaces
+    return sorted({namespace[:depth] for namespace in namespaces})
 
 
 def _literal_prefix(conditions: Sequence[MatchCondition]) -> Namespace:

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from perdure import clock
 from perdure.errors import PerdureError
+from perdure.storage.bells import ring
 from perdure.storage.contract import (
     Backend,
     Namespace,
@@ -92,7 +93,8 @@ def keep(backend: Backend, kept: KeepHistory) -> None:
 
 
 def wrote(backend: Backend, writes: Sequence[Operation] | Sequence[PutItem] | Sequence[SweepItem]) -> None:
-    """These items were written; now and then old versions are pruned."""
+    """These items were written: whoever watches is woken; now and then old versions are pruned."""
+    ring(backend)
     keeping = _of(backend)
     if type(keeping.kept) is int:
         with _lock:

@@ -35,10 +35,12 @@ from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_store import Change, FaceHandle, ItemStore
 from perdure.storage.refreshing import before_use, pay, was_read
 from perdure.storage.reverting import Reverted, Reverting, undoing
+from perdure.storage.scoped import ScopedStore
 from perdure.storage.staging import ANY, Operation, read_item
 from perdure.storage.text.settings import filer_of
 from perdure.storage.upkeep import KeepHistory, keep, wrote
 from perdure.storage.vectors.settings import embedder_of
+from perdure.storage.watching import Watch, Watching
 from perdure.store.base import Item, TTLConfig
 from perdure.store.runs import runs_in
 
@@ -174,6 +176,8 @@ class BackendStore(ItemStore):
         if task is None or self._opened is None:
             return self
         store: object = task.store
+        if isinstance(store, ScopedStore):
+            store = store.root  # this is the whole store, whatever the graph was given
         if store is self or not isinstance(store, ItemStore):
             return self
         handle: object = getattr(store, "__perdure_backend__", None)
@@ -248,6 +252,9 @@ class BackendStore(ItemStore):
             else:
                 return plan.report(revision)
         raise AssertionError("the last attempt returns or raises")
+
+    def _watch(self, asked: Watching) -> Watch:
+        return Watch(self._backend, self._codec, asked)
 
     def _written(self, namespace: Namespace, key: str, value: bytes, revision: Revision) -> Item:
         """The item as this commit left it; without its version if it was replaced since."""

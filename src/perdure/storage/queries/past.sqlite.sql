@@ -149,6 +149,16 @@ SELECT n.name, i.key
  GROUP BY i.id
  ORDER BY i.version;
 
+-- name: newest_missing
+-- ?1 first namespace, ?2 end, ?3 first version. The greatest version from there on that was pruned and is still named by its
+-- successor, or NULL. One range of versions; of each the columns before its value.
+SELECT max(v.before)
+  FROM perdure_versions v
+ CROSS JOIN perdure_namespaces n ON n.no = v.item >> 32 AND n.name >= ?1 AND n.name < ?2
+ WHERE v.version >= ?3
+   AND v.before >= ?3
+   AND NOT EXISTS (SELECT 1 FROM perdure_versions kept WHERE kept.version = v.before);
+
 -- ---- what the writer says
 
 -- name: versions_beyond

@@ -48,6 +48,11 @@ class Past:
         rows = self._ask(Q["floor"])
         return Revision(0, rows[0][0] if rows else 0)
 
+    def complete_since(self, inside: Range, after: Revision) -> Revision:
+        """The first revision from there on, behind which no version of the range was pruned."""
+        ((missing,),) = self._ask(Q["newest_missing"], (*inside, first_after(after)))
+        return max(after, self.floor(), Revision(0, (missing or 0) >> 20))
+
     def revision_at(self, at: int) -> Revision:
         """The greatest revision whose commit was made at or before."""
         rows = self._ask(Q["seq_at"], (at,))

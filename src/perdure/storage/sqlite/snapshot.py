@@ -266,6 +266,10 @@ class SqliteSnapshot:
         end = (last[0][0] >> 20) + 1 << 20 if last else _LAST
         return _items(self._ask(Q["changes"], (first, end)))
 
+    def complete_since(self, prefix: Namespace, after: Revision) -> Revision:
+        """The first revision from there on, behind which no change of the subtree is missing."""
+        return self._then().complete_since(_range(prefix), after)
+
     # -- what words find ---------------------------------------------------------------------------------------------
 
     def _index(self, name: str) -> int:

@@ -68,6 +68,7 @@ from perdure.testing.backends.past import (
     check_a_view_is_what_was_read_then,
     check_a_view_over_many_namespaces_is_in_order,
     check_versions_of_an_item_are_pruned_by_number,
+    check_what_is_missing_from_changes_is_known,
     check_what_was_touched_is_told,
 )
 from perdure.testing.backends.removals import (
@@ -139,6 +140,7 @@ CHECKS: Final[Sequence[Callable[[Make], None]]] = (
     check_a_view_is_exact_or_compacted,
     check_a_deletion_that_was_pruned_in_the_middle_is_remembered,
     check_versions_of_an_item_are_pruned_by_number,
+    check_what_is_missing_from_changes_is_known,
     check_a_moment_has_a_revision,
     check_what_was_touched_is_told,
     check_an_expired_item_is_gone_at_once,
@@ -216,6 +218,7 @@ __all__ = [
     "check_staged_memory_waits",
     "check_threads_are_paged",
     "check_versions_of_an_item_are_pruned_by_number",
+    "check_what_is_missing_from_changes_is_known",
     "check_what_was_touched_is_told",
     "checkpoint_of",
     "commit_of",

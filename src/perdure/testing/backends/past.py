@@ -139,6 +139,34 @@ def check_a_view_is_exact_or_compacted(make: Make) -> None:
             assert now.item_at(NOTES, "gone", revisions[4]) is None
 
 
+def check_what_is_missing_from_changes_is_known(make: Make) -> None:
+    """Of each subtree, since when all its changes are kept: only versions written later and pruned count, and the floor."""
+    with opened(make) as db:
+        elsewhere = PutItem(("else",), "k", b"1")
+        revisions = [
+            db.commit(commit_of(at, items=[item]))
+            for at, item in (
+                (10, put_of("a", b"1")), (20, put_of("a", b"2")), (30, elsewhere), (40, put_of("a", b"3")),
+                (50, put_of("gone", b"1")), (60, put_of("gone", None)),
+            )
+        ]  # fmt: skip
+
+        def since(prefix: Namespace) -> list[Revision]:
+            with db.read() as now:
+                return [now.complete_since(prefix, revision) for revision in (NEVER, *revisions)]
+
+        assert since(()) == [NEVER, *revisions]
+        db.commit(commit_of(removals=[PruneHistory(41)]))  # both older versions of a
+        second = revisions[1]
+        assert since(()) == since(NOTES) == [second, second, *revisions[1:]]
+        assert since(("else",)) == [NEVER, *revisions]
+        db.commit(commit_of(removals=[PruneHistory(61)]))  # and all of what is gone
+        assert since(()) == since(("else",)) == since(("nowhere",)) == [revisions[-1]] * 7
+        with db.read() as now:
+            later = revisions[-1]._replace(seq=99)
+            assert now.complete_since((), later) == later
+
+
 def check_a_deletion_that_was_pruned_in_the_middle_is_remembered(make: Make) -> None:
     """An item that was written again knows that something was there before."""
     with opened(make) as db:
