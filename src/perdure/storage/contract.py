@@ -15,13 +15,15 @@ from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from perdure import clock
-from perdure.errors import Compacted, StaleThread, VersionConflict
+from perdure.errors import Compacted, StaleThread, StorageError, VersionConflict
 
 Namespace: TypeAlias = tuple[str, ...]
 Chained: TypeAlias = tuple[str, str, str]
 """A checkpoint in its chain: (thread, ns, id)."""
 
 THREAD_ID_BYTES: Final = 1024
+ITEMS_A_COMMIT: Final = 1 << 20
+"""A commit writes at most so many versions of items."""
 
 
 class Revision(NamedTuple):
@@ -405,6 +407,10 @@ class Snapshot(Protocol):
         """Live items of the subtree, greatest version first, `before` (a version) exclusive."""
         ...
 
+    def size(self, prefix: Namespace) -> int:
+        """How many items `items` would give without a limit. One range of an index for each namespace."""
+        ...
+
     def namespaces(self, prefix: Namespace) -> list[Namespace]:
         """Namespaces of the subtree that hold a live item, in tuple order."""
         ...
@@ -631,6 +637,20 @@ def version_conflict(failed: Sequence[tuple[ItemIs, int | None]]) -> VersionConf
         found=found,
         keys=[(want.namespace, want.key) for want, _ in failed],
     )
+
+
+def check_items(puts: Sequence[Any]) -> None:
+    """Passes what one commit takes.
+
+    Raises:
+        StorageError: more than `ITEMS_A_COMMIT`. Nothing was written.
+    """
+    if len(puts) > ITEMS_A_COMMIT:
+        raise StorageError(
+            f"a commit of {len(puts):,} items; at most {ITEMS_A_COMMIT:,} are written at once. Nothing was written.",
+            operation="commit",
+            hint="Write them in parts, each a commit of its own.",
+        )
 
 
 def compacted(asked: Revision, oldest: Revision) -> Compacted:

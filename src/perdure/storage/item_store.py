@@ -18,6 +18,7 @@ from perdure import clock
 from perdure.storage.aside import aside
 from perdure.storage.contract import Backend, ItemRow, Namespace, Snapshot
 from perdure.storage.item_batch import Plan, deletion, guard_of, operation_of
+from perdure.storage.item_bulk import ItemBulk
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_past import ItemPast
 from perdure.storage.item_rows import item_of
@@ -49,7 +50,7 @@ class FaceHandle:
     codec: ItemCodec
 
 
-class ItemStore(ItemPast, BaseStore):
+class ItemStore(ItemBulk, ItemPast, BaseStore):
     """A store over a backend's items. Safe from any thread and any event loop, in both colours.
 
     Values are copies: changing what was read, or what was put, changes nothing in the store.

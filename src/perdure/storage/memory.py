@@ -45,6 +45,7 @@ from perdure.storage.contract import (
     TextTotals,
     ThreadIs,
     WriteRow,
+    check_items,
     compacted,
     stale_checkpoint,
     stale_thread,
@@ -254,6 +255,7 @@ class MemoryBackend:
                 )
         if commit.segments:
             self._check_segments(commit)
+        check_items(commit.items)
 
     def _rests(self, want: CheckpointIs | ThreadIs) -> bool:
         known = self._threads.get(want.thread)
@@ -579,6 +581,10 @@ class _MemorySnapshot:
             if before is None or row.version < before
         ]
         return sorted(found, key=lambda row: -row.version)[:limit]
+
+    def size(self, prefix: Namespace) -> int:
+        items = self._db._items.items()  # pyright: ignore[reportPrivateUsage]
+        return sum(len(rows) for namespace, rows in items if namespace[: len(prefix)] == prefix)
 
     def namespaces(self, prefix: Namespace) -> list[Namespace]:
         return sorted(n for n in self._db._items if n[: len(prefix)] == prefix)  # pyright: ignore[reportPrivateUsage]

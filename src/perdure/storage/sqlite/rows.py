@@ -312,7 +312,8 @@ class Prepared:
     def _text(self, filed: Filed) -> PreparedText:
         fits(filed.length, *filed.counts.values())
         self.weight += len(filed.counts)
-        counts = [(text_to_bytes(term), times) for term, times in filed.counts.items()]
+        # As `text_to_bytes`, without a call: there are more terms than anything else.
+        counts = [(term.encode("utf-8", "surrogatepass"), times) for term, times in filed.counts.items()]
         return PreparedText(text_to_bytes(filed.analysis), counts, filed.length if counts else 0)
 
 

@@ -225,6 +225,11 @@ class SqliteSnapshot:
         way = "items_of_few" if self._few((first, end)) else "items_of_many"
         return _items(self._ask(Q[way], (first, end, newest, min(limit, _LAST))))
 
+    def size(self, prefix: Namespace) -> int:
+        """How many live items the subtree has."""
+        ((found,),) = self._ask(Q["size"], _range(prefix))
+        return found
+
     def namespaces(self, prefix: Namespace) -> list[Namespace]:
         """Namespaces of the subtree that hold a live item, in tuple order."""
         return [decode_namespace(name) for (name,) in self._ask(Q["namespaces"], _range(prefix))]

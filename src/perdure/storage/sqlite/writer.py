@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from perdure.codec import encode_namespace, text_to_bytes
-from perdure.errors import PerdureError, StorageError
+from perdure.errors import PerdureError
 from perdure.storage.contract import (
     CheckpointIs,
     ItemIs,
@@ -29,6 +29,7 @@ from perdure.storage.contract import (
     RemoveWrites,
     Revision,
     ThreadIs,
+    check_items,
     stale_checkpoint,
     stale_thread,
     version_conflict,
@@ -49,7 +50,6 @@ Q: Final = Queries(
 )
 
 _ASKED_AT_ONCE: Final = 64
-_ITEMS_A_COMMIT: Final = 1 << 20
 _LOW: Final = (1 << 32) - 1
 
 # The statements of every commit, looked up once.
@@ -309,10 +309,7 @@ class GroupWriter:
                 raise stale_checkpoint(want)
         if member.versions:
             self._check_versions(member.versions)
-        if len(member.items) > _ITEMS_A_COMMIT:
-            raise StorageError(
-                f"a commit of {len(member.items)} items; at most {_ITEMS_A_COMMIT}. Nothing was written."
-            )
+        check_items(member.items)  # a version is the number of its commit << 20, and its place there
         if member.removals:
             self._remove(member)
         self._known.seq += 1
