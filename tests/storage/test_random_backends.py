@@ -19,6 +19,7 @@ from perdure.storage.contract import (
     Commit,
     Filed,
     FileItem,
+    ForgetItems,
     HeadIs,
     ItemIs,
     ItemRow,
@@ -118,6 +119,7 @@ removals = st.one_of(
     st.builds(RemoveSegments, one(THREADS), one(LOGS), st.integers(0, 9)),
     st.builds(RemoveStaged, one(THREADS), one(NS), one(IDS)),
     st.builds(RemoveWrites, one(THREADS), one(NS), one(IDS)),
+    st.builds(ForgetItems, one(((), *SPACES))),
     st.builds(PruneHistory, st.integers(0, 300), st.integers(0, 5)),
     st.builds(
         PruneVersions,
@@ -296,6 +298,7 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
         self.both(history)
         for thread in (None, *THREADS):
             self.both(lambda now, t=thread: now.touched(space, Revision(0, seq), t))
+        self.both(lambda now: (now.size(space), now.forgettable(space)))
         self.both(lambda now: (now.floor(), [now.revision_at(at) for at in (-1, seq * 10, 400)]))
 
     @staticmethod

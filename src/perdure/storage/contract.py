@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from perdure import clock
-from perdure.errors import Compacted, StaleThread, StorageError, VersionConflict
+from perdure.errors import Compacted, Conflict, StaleThread, StorageError, VersionConflict
 
 Namespace: TypeAlias = tuple[str, ...]
 Chained: TypeAlias = tuple[str, str, str]
@@ -221,6 +221,23 @@ class ItemIs(NamedTuple):
     version: int | None
 
 
+class Forgettable(NamedTuple):
+    """What a database has of a subtree of memory."""
+
+    items: int = 0  # living
+    history: int = 0  # versions, living ones included
+    postings: int = 0
+    staged: int = 0
+    threads: tuple[str, ...] = ()  # that wrote one of these versions, or staged memory; in order
+
+
+class SubtreeIs(NamedTuple):
+    """Expectation: this is what there is of the subtree. For commits that forget it and say what they forgot."""
+
+    prefix: Namespace
+    holds: Forgettable
+
+
 class RemoveThread(NamedTuple):
     """Everything of the thread goes: chains, runs, segments, writes, staged memory. Not items it wrote."""
 
@@ -284,6 +301,16 @@ class PruneVersions(NamedTuple):
     limit: int = 1000  # of each item
 
 
+class ForgetItems(NamedTuple):
+    """Items of the subtree go with all their versions, how they are filed, and staged memory of the subtree.
+
+    Of commits older than this one they are gone without a trace: `Snapshot.floor` rises to it, if there was any. No
+    version is used again.
+    """
+
+    prefix: Namespace
+
+
 Removal: TypeAlias = (
     RemoveThread
     | RemoveCheckpoint
@@ -293,6 +320,7 @@ Removal: TypeAlias = (
     | RemoveWrites
     | PruneHistory
     | PruneVersions
+    | ForgetItems
 )
 
 
@@ -314,7 +342,7 @@ class Commit(NamedTuple):
     writes: Sequence[WriteRow] = ()
     staged: Sequence[StagedRow] = ()
     items: Sequence[PutItem] = ()
-    rests: Sequence[CheckpointIs | ThreadIs] = ()  # expectations, too
+    rests: Sequence[CheckpointIs | ThreadIs | SubtreeIs] = ()  # expectations, too
     filings: Sequence[FileItem] = ()
 
 
@@ -470,6 +498,10 @@ class Snapshot(Protocol):
         """Of an older revision than this, deleted items may be gone without a trace. `Revision(epoch, 0)`: of none."""
         ...
 
+    def forgettable(self, prefix: Namespace) -> Forgettable:
+        """What `ForgetItems` would take. A walk over all versions of the subtree."""
+        ...
+
     def history(self, namespace: Namespace, key: str, limit: int) -> History:
         """The item's newest kept versions, whether it lives or not. A walk down its versions."""
         ...
@@ -563,6 +595,14 @@ class Backend(Protocol):
         """Gives free space back to the system, where there is any."""
         ...
 
+    def scrub(self, wait_seconds: float, /) -> None:
+        """Nothing of what was deleted is left in any file of the database.
+
+        Raises:
+            Busy: for so long somebody read an older state. Nothing else is undone by that; call it again.
+        """
+        ...
+
     def close(self) -> None:
         """Waits for queued commits, then lets go. Again: nothing. Later calls raise StorageError."""
         ...
@@ -606,6 +646,15 @@ def stale_thread(expected: HeadIs, found: str | None) -> StaleThread:
         expected=expected.checkpoint,
         found=found,
     )
+
+
+def unmet(expected: CheckpointIs | ThreadIs | SubtreeIs) -> Conflict:
+    """The error for what a commit rests on and does not stand so: every backend says the same."""
+    if isinstance(expected, SubtreeIs):
+        return Conflict(
+            f"memory below {expected.prefix!r} changed while it was being looked at. Nothing was written. Repeat."
+        )
+    return stale_checkpoint(expected)
 
 
 def stale_checkpoint(expected: CheckpointIs | ThreadIs) -> StaleThread:

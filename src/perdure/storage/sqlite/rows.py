@@ -17,6 +17,7 @@ from perdure.storage.contract import (
     Commit,
     Filed,
     FileItem,
+    ForgetItems,
     HeadIs,
     ItemIs,
     Namespace,
@@ -278,7 +279,7 @@ class Prepared:
                 fits(before, limit)
             case PruneVersions(_, keep, limit):
                 fits(keep, limit)
-            case RemoveThread() | RemoveCheckpoint() | RemoveRun():
+            case RemoveThread() | RemoveCheckpoint() | RemoveRun() | ForgetItems():
                 pass
             case _:
                 raise StorageError(

@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from perdure.codec import encode_namespace, text_to_bytes
+from perdure.codec import encode_namespace, prefix_range, text_to_bytes
 from perdure.errors import PerdureError
 from perdure.storage.contract import (
     CheckpointIs,
+    ForgetItems,
     ItemIs,
+    Namespace,
     Outcome,
     PruneHistory,
     PruneVersions,
@@ -28,13 +30,15 @@ from perdure.storage.contract import (
     RemoveThread,
     RemoveWrites,
     Revision,
+    SubtreeIs,
     ThreadIs,
     check_items,
-    stale_checkpoint,
     stale_thread,
+    unmet,
     version_conflict,
 )
 from perdure.storage.sql import Queries
+from perdure.storage.sqlite import forgetting
 from perdure.storage.sqlite.combined import Combined
 from perdure.storage.sqlite.connections import C, Connection
 from perdure.storage.sqlite.filing import NOWHERE, Filing
@@ -47,9 +51,11 @@ Q: Final = Queries(
     "queries/items.sqlite.sql",
     "queries/past.sqlite.sql",
     "queries/texts.sqlite.sql",
+    "queries/forget.sqlite.sql",
 )
 
 _ASKED_AT_ONCE: Final = 64
+_AFTER_ALL: Final = b"\xff"  # no UTF-8 begins with it
 _LOW: Final = (1 << 32) - 1
 
 # The statements of every commit, looked up once.
@@ -112,6 +118,12 @@ _FILING: Final = (
     _ADD_TO_TOTALS,
 )  # as `Rows`
 _ORDER: Final = {statement: place for place, statement in enumerate(_STATEMENTS)}.__getitem__
+
+
+def range_of(prefix: Namespace) -> tuple[bytes, bytes]:
+    """The names of a subtree's namespaces, as a range."""
+    first, end = prefix_range(prefix)
+    return first, _AFTER_ALL if end is None else end
 
 
 class GroupWriter:
@@ -204,6 +216,9 @@ class GroupWriter:
     def _ask(self, name: str, *values: bytes | int) -> list[tuple[Any, ...]]:
         self._begin()
         return self._db.execute(Q[name], values).fetchall()
+
+    def _ask_all(self, name: str, rows: list[tuple[Any, ...]]) -> None:
+        self._db.executemany(Q[name], rows)
 
     def _ask_many(self, name: str, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Answers about many rows of values, in few questions. Padded, so that few texts of the block are ever compiled."""
@@ -306,7 +321,7 @@ class GroupWriter:
                 raise stale_thread(said, None if found is None else unpack_id(found))
         for want in member.rests:
             if not self._rests(want):
-                raise stale_checkpoint(want)
+                raise unmet(want)
         if member.versions:
             self._check_versions(member.versions)
         check_items(member.items)  # a version is the number of its commit << 20, and its place there
@@ -333,7 +348,10 @@ class GroupWriter:
             self._refile(filing)
         return Revision(0, seq)
 
-    def _rests(self, want: CheckpointIs | ThreadIs) -> bool:
+    def _rests(self, want: CheckpointIs | ThreadIs | SubtreeIs) -> bool:
+        if isinstance(want, SubtreeIs):
+            self._flush()
+            return forgetting.counted(self._ask, range_of(want.prefix)) == want.holds
         name = text_to_bytes(want.thread)
         if name in self._touched:
             self._flush()
@@ -524,6 +542,9 @@ class GroupWriter:
                 for namespace, key in items:
                     where = encode_namespace(namespace), text_to_bytes(key)
                     self._drop_versions(self._ask("versions_beyond", *where, keep, max(limit, 0)))
+            case ForgetItems(prefix):
+                if forgetting.forget(self._ask, self._ask_all, range_of(prefix)):
+                    self._ask("raise_floor", self._known.seq + 1)  # that of this commit
             case _:  # the others are gathered; `Prepared` let no unknown one in
                 raise AssertionError(removal)
         seq, last = self._known.seq, self._known.last
