@@ -215,6 +215,16 @@ class StoresAgreeWithADict(RuleBasedStateMachine):
         for place in goes:
             self.remember(place, None)
 
+    @rule(prefix=namespaces, scrub=st.booleans())
+    def forget(self, prefix: tuple[str, ...], scrub: bool) -> None:
+        gone = self.below(prefix)
+        first, second = (store.forget(prefix, scrub=scrub) for store in self.stores)
+        assert first.counts == second.counts
+        assert first.counts["items"] == len(gone)
+        for (namespace, key), _ in gone:
+            self.remember((namespace, key), None)
+            assert self.both(lambda store, at=(namespace, key): store.history(*at)) == []
+
     @invariant()
     def they_hold_the_same_in_the_same_order(self) -> None:
         found = self.both(lambda store: store.search((), limit=1000))
