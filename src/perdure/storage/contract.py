@@ -139,6 +139,9 @@ class PutItem(NamedTuple):
     origin: Origin = Origin()
     filed: Filed | None = None  # None: no search by words finds it until it is filed
     paths: tuple[str, ...] | None = None  # what of it is to be found; (): nothing; None: what the store says
+    times: tuple[int, int] | None = (
+        None  # created, updated (microseconds), of an item that comes from elsewhere; else now
+    )
 
 
 class FileItem(NamedTuple):

@@ -21,6 +21,7 @@ from perdure.storage.item_batch import Plan, deletion, guard_of, operation_of
 from perdure.storage.item_bulk import ItemBulk
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_forget import ItemForget
+from perdure.storage.item_moving import ItemMoving
 from perdure.storage.item_past import ItemPast
 from perdure.storage.item_rows import item_of
 from perdure.storage.staging import Layer, Operation, read_item
@@ -51,7 +52,7 @@ class FaceHandle:
     codec: ItemCodec
 
 
-class ItemStore(ItemBulk, ItemForget, ItemPast, BaseStore):
+class ItemStore(ItemBulk, ItemForget, ItemMoving, ItemPast, BaseStore):
     """A store over a backend's items. Safe from any thread and any event loop, in both colours.
 
     Values are copies: changing what was read, or what was put, changes nothing in the store.

@@ -328,13 +328,14 @@ class MemoryBackend:
 
     def _seen(self, put: PutItem, at: int, revision: Revision) -> _Put:
         """The item as it stands, and as it is to be. Changes nothing."""
-        namespace, key, value, origin, filed, paths = put
+        namespace, key, value, origin, filed, paths, times = put
+        at = at if times is None else times[1]
         live = self._items.get(namespace, {}).get(key)
         if live is None and value is None:
             return None, None, None  # deleting what isn't there changes nothing
         before = live or self._deleted.get((namespace, key))
         updated = max(at, before.updated_at) if before else at
-        created = live.created_at if live else updated
+        created = times[0] if times else live.created_at if live else updated
         version = self._versions + 1
         if before:
             self._before[version] = before.version

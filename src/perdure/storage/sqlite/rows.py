@@ -77,6 +77,7 @@ class Put(NamedTuple):
     origin: tuple[bytes | None, bytes | None, bytes | None, bytes | None]
     text: PreparedText | None
     paths: bytes | None  # JSON; None: what the store says
+    times: tuple[int, int] | None  # created, updated; None: now
 
 
 class Refile(NamedTuple):
@@ -304,7 +305,9 @@ class Prepared:
         item = self._item(put.namespace, put.key)
         text = None if put.filed is None or put.value is None else self._text(put.filed)
         paths = None if put.paths is None else json.dumps(put.paths).encode()
-        return Put(item, put.value, origin, text, paths)
+        if put.times is not None:
+            fits(*put.times)
+        return Put(item, put.value, origin, text, paths, put.times)
 
     def _filing(self, filing: FileItem) -> Refile:
         text = None if filing.filed is None else self._text(filing.filed)

@@ -396,8 +396,9 @@ class GroupWriter:
         alive = state is not None and state.alive
         if put.value is None and not alive:
             return version  # deleting what isn't there changes nothing
+        at = at if put.times is None else put.times[1]
         updated = at if state is None else max(at, state.updated)
-        created = state.created if state and alive else updated
+        created = put.times[0] if put.times else state.created if state and alive else updated
         deleted = put.value is None
         id = self._new_item_id(put.item[0]) if state is None else state.id
         paths = None if deleted else put.paths
