@@ -1,4 +1,7 @@
-"""Export and import in every store of ours: arguments, and the two colours. Not here: lines (`moving.py`)."""
+"""Export, import, filing anew, in every store of ours: arguments, and the two colours.
+
+Not here: lines (`moving.py`), batches (`reindexing.py`).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any, TypeVar
 from perdure.storage.contract import Backend, Snapshot
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.moving import Imported, Line, exported, imported
+from perdure.storage.reindexing import Reindexed, reindexed
 from perdure.store.base import NotSupported
 from perdure.store.base.ops import check_labels
 
@@ -19,7 +23,7 @@ T = TypeVar("T")
 
 
 class ItemMoving(ABC):
-    """Memory moved to another database, exactly. Safe from any thread, in both colours."""
+    """Memory moved to another database, exactly, or filed anew. Safe from any thread, in both colours."""
 
     _codec: ItemCodec
 
@@ -108,3 +112,39 @@ class ItemMoving(ABC):
     ) -> Imported:
         """As `import_`; `progress` is called on another thread at times."""
         return await self._here()._aside(lambda: self.import_(lines, progress=progress))
+
+    def reindex(
+        self,
+        prefix: tuple[str, ...] = (),
+        *,
+        progress: Callable[[Reindexed], object] | None = None,
+    ) -> Reindexed:
+        """How many items were filed anew: all that are not filed as this store's `index=` says are, from now on.
+
+        Call it after opening a database with another language, other fields, or a newer text analysis; until then searches
+        read such items one by one. In commits of a few hundred items each; stopped, it goes on with the rest when called
+        again. An item that others write meanwhile is left to them and looked at again. No version is made.
+
+        Args:
+            prefix: whole labels; `()` is everything.
+            progress: called after each commit with what was done so far.
+
+        Raises:
+            QueryError: this store files nothing by words.
+            NotSupported: in a task.
+        """
+        here = self._here()
+        done = Reindexed(0, 0, 0)
+        for done in reindexed(here._codec, here._whole("reindex"), check_labels(prefix)):
+            if progress is not None:
+                progress(done)
+        return done
+
+    async def areindex(
+        self,
+        prefix: tuple[str, ...] = (),
+        *,
+        progress: Callable[[Reindexed], object] | None = None,
+    ) -> Reindexed:
+        """As `reindex`; `progress` is called on another thread at times."""
+        return await self._here()._aside(lambda: self.reindex(prefix, progress=progress))
