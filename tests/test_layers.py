@@ -65,6 +65,7 @@ WALLS = [
 ENGINE_SEES = (
     "storage.contract",
     "storage.chains",
+    "storage.forgetting",
     "storage.ids",
     "storage.item_store",
     "storage.located",

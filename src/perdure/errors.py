@@ -473,4 +473,22 @@ class Unavailable(StorageError):
 
 
 class Busy(Unavailable):
-    """Somebody else holds the database's lock. Nothing was written; try again later."""
+    """Somebody else holds the database's lock. Nothing was written, unless `written` says otherwise; try again later.
+
+    Attributes:
+        receipt: of a `forget` that could not scrub the files: what it deleted. Else None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        written: bool | None = False,
+        operation: str | None = None,
+        where: str | None = None,
+        hint: str | None = None,
+        receipt: object = None,
+    ) -> None:
+        """As `Unavailable`."""
+        super().__init__(message, written=written, operation=operation, where=where, hint=hint)
+        self.receipt: Any = receipt

@@ -21,6 +21,7 @@ from perdure.storage.contract import (
     Embedded,
     Filed,
     FileItem,
+    ForgetItems,
     HeadIs,
     ItemIs,
     ItemRow,
@@ -132,6 +133,7 @@ removals = st.one_of(
     st.builds(RemoveStaged, one(THREADS), one(NS), one(IDS)),
     st.builds(RemoveWrites, one(THREADS), one(NS), one(IDS)),
     st.builds(RemoveResult, one(THREADS), one(NS), one(IDS), one(TASKS)),
+    st.builds(ForgetItems, one(((), *SPACES))),
     st.builds(PruneHistory, st.integers(0, 300), st.integers(0, 5)),
     st.builds(
         PruneVersions,
@@ -352,6 +354,7 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
             self.both(lambda now, t=thread: now.touched(space, Revision(0, seq), t))
         for place in ((), space):
             self.both(lambda now, place=place: now.complete_since(place, Revision(0, seq)))
+        self.both(lambda now: (now.size(space), now.forgettable(space)))
         self.both(lambda now: (now.floor(), [now.revision_at(at) for at in (-1, seq * 10, 400)]))
 
     @staticmethod

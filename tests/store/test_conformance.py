@@ -11,10 +11,10 @@ from perdure.store.base import BaseStore, Op, Result
 from perdure.store.base.batch import AsyncBatchedBaseStore
 from perdure.store.face import BackendStore
 from perdure.store.memory import InMemoryStore
-from perdure.testing import listings, stores
+from perdure.testing import bulk, listings, stores
 
-CHECKS = (*stores.CHECKS, *listings.FILTER_CHECKS, *listings.LISTING_CHECKS)
-ASYNC_CHECKS = (*stores.ASYNC_CHECKS, *listings.ASYNC_LISTING_CHECKS)
+CHECKS = (*stores.CHECKS, *listings.FILTER_CHECKS, *listings.LISTING_CHECKS, *bulk.BULK_CHECKS)
+ASYNC_CHECKS = (*stores.ASYNC_CHECKS, *listings.ASYNC_LISTING_CHECKS, *bulk.ASYNC_BULK_CHECKS)
 
 
 def name(check: object) -> str:

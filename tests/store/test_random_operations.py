@@ -189,6 +189,42 @@ class StoresAgreeWithADict(RuleBasedStateMachine):
             if isinstance(op, PutOp):
                 self.remember((op.namespace, op.key), None if op.value is None else dict(op.value))
 
+    @rule(several=st.lists(places, max_size=4))
+    def put_many(self, several: list[tuple[Place, Any]]) -> None:
+        self.both(lambda store: store.put_many([(*place, value) for place, value in several]))
+        for place, value in several:
+            self.remember(place, value)
+
+    @rule(several=st.lists(st.tuples(namespaces, keys), max_size=4))
+    def get_many(self, several: list[Place]) -> None:
+        found = self.both(lambda store: store.get_many(several))
+        texts = [self.model.get(place) for place in several]
+        assert [item and item["value"] for item in found] == [text and json.loads(text) for text in texts]
+
+    @rule(prefix=prefixes, given=st.none() | filters)
+    def count(self, prefix: tuple[str, ...], given: dict[str, Any] | None) -> None:
+        found = self.both(lambda store: store.count(prefix, filter=given))
+        assert found == len(self.stores[0].search(prefix, filter=given, limit=1000))
+
+    @rule(prefix=namespaces, given=st.none() | filters)
+    def delete_prefix(self, prefix: tuple[str, ...], given: dict[str, Any] | None) -> None:
+        goes = [
+            (item.namespace, item.key) for item in self.stores[0].search(prefix, filter=given, limit=1000)
+        ]
+        assert self.both(lambda store: store.delete_prefix(prefix, filter=given)) == len(goes)
+        for place in goes:
+            self.remember(place, None)
+
+    @rule(prefix=namespaces, scrub=st.booleans())
+    def forget(self, prefix: tuple[str, ...], scrub: bool) -> None:
+        gone = self.below(prefix)
+        first, second = (store.forget(prefix, scrub=scrub) for store in self.stores)
+        assert first.counts == second.counts
+        assert first.counts["items"] == len(gone)
+        for (namespace, key), _ in gone:
+            self.remember((namespace, key), None)
+            assert self.both(lambda store, at=(namespace, key): store.history(*at)) == []
+
     @invariant()
     def they_hold_the_same_in_the_same_order(self) -> None:
         found = self.both(lambda store: store.search((), limit=1000))

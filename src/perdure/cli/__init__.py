@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from perdure.cli import memory
 from perdure.version import __version__
 
 __all__ = ["main"]
@@ -29,12 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     options = _parser().parse_args(arguments)
     try:
-        return _demo(options)
+        return options.run(options)
     except KeyboardInterrupt:
         # The line that was being drawn ends here; a second Ctrl-C can't meet a half-written one.
         print("\nStopped. What was done is saved; the same command goes on from there.", file=sys.stderr)
         return INTERRUPTED
-    except PerdureError as error:
+    except BrokenPipeError:  # `| head` has seen enough
+        sys.stdout = None
+        return 1
+    except (PerdureError, ValueError, OSError) as error:
         print(f"perdure: {error}", file=sys.stderr)
         return 1
 
@@ -56,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--quiet", action="store_true", help="no progress bar, and one line at the end")
     demo.add_argument("--json", action="store_true", help="the summary as one JSON object")
+    demo.set_defaults(run=_demo)
+    memory.add_to(commands)
     return parser
 
 

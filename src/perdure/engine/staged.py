@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from perdure.errors import PerdureError
 from perdure.storage.contract import Origin, Snapshot
+from perdure.storage.forgetting import Forgetting
 from perdure.storage.item_store import FaceHandle, ItemStore
 from perdure.storage.refreshing import before_use, was_read
 from perdure.storage.reverting import Reverting
@@ -80,6 +81,13 @@ class TaskStore(ItemStore):
             f"store.watch(...) was called in node {self._task.task.name!r}: what the node stages is no change until its step"
             " commits, so it would wait for itself. Watch outside of graphs, or store.direct.watch(...), which tells of"
             " commits only."
+        )
+
+    def _forget(self, asked: Forgetting) -> NoReturn:
+        raise PerdureError(
+            f"store.forget({asked.prefix!r}) was called in node {self._task.task.name!r}: what is forgotten is erased at once"
+            " and for good, so it cannot be staged with the step. Nothing was deleted. Call it outside of graphs, or"
+            " store.direct.forget(...) to erase at once, whatever becomes of the task."
         )
 
     def _layers(self) -> Sequence[Layer]:

@@ -15,13 +15,15 @@ from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from perdure import clock
-from perdure.errors import Compacted, StaleThread, VersionConflict
+from perdure.errors import Compacted, Conflict, StaleThread, StorageError, VersionConflict
 
 Namespace: TypeAlias = tuple[str, ...]
 Chained: TypeAlias = tuple[str, str, str]
 """A checkpoint in its chain: (thread, ns, id)."""
 
 THREAD_ID_BYTES: Final = 1024
+ITEMS_A_COMMIT: Final = 1 << 20
+"""A commit writes at most so many versions of items."""
 
 
 class Revision(NamedTuple):
@@ -150,6 +152,9 @@ class PutItem(NamedTuple):
     )
     expires: int | None = None  # microseconds since 1970, instead of so long after the commit
     keeps: bool = False  # if there is such an item now: its `ttl` and `expires` stay, whatever is said here
+    times: tuple[int, int] | None = (
+        None  # created, updated (microseconds), of an item that comes from elsewhere; else now
+    )
 
 
 class FileItem(NamedTuple):
@@ -268,6 +273,23 @@ class ItemIs(NamedTuple):
     version: int | None
 
 
+class Forgettable(NamedTuple):
+    """What a database has of a subtree of memory."""
+
+    items: int = 0  # living
+    history: int = 0  # versions, living ones included
+    postings: int = 0
+    staged: int = 0
+    threads: tuple[str, ...] = ()  # that wrote one of these versions, or staged memory; in order
+
+
+class SubtreeIs(NamedTuple):
+    """Expectation: this is what there is of the subtree. For commits that forget it and say what they forgot."""
+
+    prefix: Namespace
+    holds: Forgettable
+
+
 class RemoveThread(NamedTuple):
     """Everything of the thread goes: chains, runs, segments, writes, staged memory. Not items it wrote."""
 
@@ -340,6 +362,16 @@ class PruneVersions(NamedTuple):
     limit: int = 1000  # of each item
 
 
+class ForgetItems(NamedTuple):
+    """Items of the subtree go with all their versions, how they are filed, and staged memory of the subtree.
+
+    Of commits older than this one they are gone without a trace: `Snapshot.floor` rises to it, if there was any. No
+    version is used again.
+    """
+
+    prefix: Namespace
+
+
 Removal: TypeAlias = (
     RemoveThread
     | RemoveCheckpoint
@@ -350,6 +382,7 @@ Removal: TypeAlias = (
     | RemoveResult
     | PruneHistory
     | PruneVersions
+    | ForgetItems
 )
 
 
@@ -372,7 +405,7 @@ class Commit(NamedTuple):
     writes: Sequence[WriteRow] = ()
     staged: Sequence[StagedRow] = ()
     items: Sequence[PutItem] = ()
-    rests: Sequence[CheckpointIs | ThreadIs] = ()  # expectations, too
+    rests: Sequence[CheckpointIs | ThreadIs | SubtreeIs] = ()  # expectations, too
     filings: Sequence[FileItem] = ()
     lives: Sequence[RefreshItem | SweepItem] = ()
 
@@ -475,6 +508,10 @@ class Snapshot(Protocol):
         """Live items of the subtree, greatest version first, `before` (a version) exclusive."""
         ...
 
+    def size(self, prefix: Namespace) -> int:
+        """How many items `items` would give without a limit. One range of an index for each namespace."""
+        ...
+
     def namespaces(self, prefix: Namespace) -> list[Namespace]:
         """Namespaces of the subtree that hold a live item, in tuple order."""
         ...
@@ -569,6 +606,10 @@ class Snapshot(Protocol):
 
     def floor(self) -> Revision:
         """Of an older revision than this, deleted items may be gone without a trace. `Revision(epoch, 0)`: of none."""
+        ...
+
+    def forgettable(self, prefix: Namespace) -> Forgettable:
+        """What `ForgetItems` would take. A walk over all versions of the subtree."""
         ...
 
     def history(self, namespace: Namespace, key: str, limit: int) -> History:
@@ -669,6 +710,14 @@ class Backend(Protocol):
         """Gives free space back to the system, where there is any."""
         ...
 
+    def scrub(self, wait_seconds: float, /) -> None:
+        """Nothing of what was deleted is left in any file of the database.
+
+        Raises:
+            Busy: for so long somebody read an older state. Nothing else is undone by that; call it again.
+        """
+        ...
+
     def close(self) -> None:
         """Waits for queued commits, then lets go. Again: nothing. Later calls raise StorageError."""
         ...
@@ -714,6 +763,15 @@ def stale_thread(expected: HeadIs, found: str | None) -> StaleThread:
     )
 
 
+def unmet(expected: CheckpointIs | ThreadIs | SubtreeIs) -> Conflict:
+    """The error for what a commit rests on and does not stand so: every backend says the same."""
+    if isinstance(expected, SubtreeIs):
+        return Conflict(
+            f"memory below {expected.prefix!r} changed while it was being looked at. Nothing was written. Repeat."
+        )
+    return stale_checkpoint(expected)
+
+
 def stale_checkpoint(expected: CheckpointIs | ThreadIs) -> StaleThread:
     """The error for a checkpoint that was removed or replaced, or a thread that got others."""
     if isinstance(expected, ThreadIs):
@@ -743,6 +801,20 @@ def version_conflict(failed: Sequence[tuple[ItemIs, int | None]]) -> VersionConf
         found=found,
         keys=[(want.namespace, want.key) for want, _ in failed],
     )
+
+
+def check_items(puts: Sequence[Any]) -> None:
+    """Passes what one commit takes.
+
+    Raises:
+        StorageError: more than `ITEMS_A_COMMIT`. Nothing was written.
+    """
+    if len(puts) > ITEMS_A_COMMIT:
+        raise StorageError(
+            f"a commit of {len(puts):,} items; at most {ITEMS_A_COMMIT:,} are written at once. Nothing was written.",
+            operation="commit",
+            hint="Write them in parts, each a commit of its own.",
+        )
 
 
 def compacted(asked: Revision, oldest: Revision) -> Compacted:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count, takewhile
 from typing import Any, TypeAlias, TypeVar
@@ -26,6 +26,8 @@ from perdure.storage.contract import (
     Embedded,
     Filed,
     FileItem,
+    ForgetItems,
+    Forgettable,
     History,
     ItemRow,
     Namespace,
@@ -47,13 +49,15 @@ from perdure.storage.contract import (
     SegmentRow,
     Snapshot,
     StagedRow,
+    SubtreeIs,
     SweepItem,
     TextTotals,
     ThreadIs,
     VectorSpace,
     WriteRow,
-    stale_checkpoint,
+    check_items,
     stale_thread,
+    unmet,
     version_conflict,
 )
 from perdure.storage.lifetimes import Life, is_over, life_of
@@ -79,6 +83,7 @@ _REMOVALS = (
     RemoveResult,
     PruneHistory,
     PruneVersions,
+    ForgetItems,
 )
 
 
@@ -162,6 +167,9 @@ class MemoryBackend:
 
     def vacuum(self) -> None:
         """Nothing to give back: freed rows are the interpreter's business."""
+
+    def scrub(self, wait_seconds: float, /) -> None:
+        """Nothing to do: there is no file."""
 
     def change_token(self) -> object:
         """The number of commits so far."""
@@ -255,7 +263,7 @@ class MemoryBackend:
                 raise stale_thread(head, checkpoint)
         for want in commit.rests:
             if not self._rests(want):
-                raise stale_checkpoint(want)
+                raise unmet(want)
         if commit.versions:
             found = [(want, self._version(want.namespace, want.key, commit.at)) for want in commit.versions]
             failed = [(want, version) for want, version in found if version != want.version]
@@ -268,8 +276,11 @@ class MemoryBackend:
                 )
         if commit.segments:
             self._check_segments(commit)
+        check_items(commit.items)
 
-    def _rests(self, want: CheckpointIs | ThreadIs) -> bool:
+    def _rests(self, want: CheckpointIs | ThreadIs | SubtreeIs) -> bool:
+        if isinstance(want, SubtreeIs):
+            return _MemorySnapshot(self).forgettable(want.prefix) == want.holds
         known = self._threads.get(want.thread)
         chains = known.chains if known else {}
         if isinstance(want, ThreadIs):
@@ -338,7 +349,8 @@ class MemoryBackend:
 
     def _seen(self, put: PutItem, at: int, revision: Revision) -> _Put:
         """The item as it stands, and as it is to be. Changes nothing."""
-        namespace, key, value, origin, filed, paths, embedded, ttl, expires, keeps = put
+        namespace, key, value, origin, filed, paths, embedded, ttl, expires, keeps, times = put
+        at = at if times is None else times[1]
         live = self._items.get(namespace, {}).get(key)
         over = None
         version = self._versions + 1
@@ -478,8 +490,34 @@ class MemoryBackend:
             case PruneVersions(items, keep, limit):
                 for namespace, key in items:
                     self._prune_item(namespace, key, keep, limit)
+            case ForgetItems(prefix):
+                self._forget(prefix)
             case _:  # `_check` let no unknown one in
                 raise AssertionError(removal)
+
+    def _forget(self, prefix: Namespace) -> None:
+        size = len(prefix)
+        gone = {version for version, row in self._history.items() if row.namespace[:size] == prefix}
+        if gone:
+            self._floor = max(self._floor, self._seq)
+        for space in [space for space in self._items if space[:size] == prefix]:
+            for key in self._items[space]:
+                self._texts.remove((space, key))
+            del self._items[space]
+        for where in [where for where in self._deleted if where[0][:size] == prefix]:
+            del self._deleted[where]
+        self._ended = [one for one in self._ended if one[1] not in gone]
+        for kept in self._all_staged():
+            for at in [at for at, row in kept.items() if row.namespace[:size] == prefix]:
+                del kept[at]
+        for version in gone:
+            self._before.pop(version, None)
+            self._history.pop(version, None)
+
+    def _all_staged(self) -> Iterator[dict[tuple[str, int], StagedRow]]:
+        for thread in self._threads.values():
+            for chain in thread.chains.values():
+                yield from chain.staged.values()
 
     def _prune_item(self, namespace: Namespace, key: str, keep: int, limit: int) -> None:
         newest = self._items.get(namespace, {}).get(key) or self._deleted.get((namespace, key))
@@ -655,6 +693,10 @@ class _MemorySnapshot:
         ]
         return sorted(found, key=lambda row: -row.version)[:limit]
 
+    def size(self, prefix: Namespace) -> int:
+        items = self._db._items.items()  # pyright: ignore[reportPrivateUsage]
+        return sum(len(rows) for namespace, rows in items if namespace[: len(prefix)] == prefix)
+
     def namespaces(self, prefix: Namespace) -> list[Namespace]:
         items = self._db._items  # pyright: ignore[reportPrivateUsage]
         found = sorted(namespace for namespace in items if namespace[: len(prefix)] == prefix)
@@ -760,6 +802,25 @@ class _MemorySnapshot:
 
     def floor(self) -> Revision:
         return self._then().floor
+
+    def forgettable(self, prefix: Namespace) -> Forgettable:
+        size = len(prefix)
+        db = self._db
+        versions = [row for row in db._history.values() if row.namespace[:size] == prefix]  # pyright: ignore[reportPrivateUsage]
+        staged = [
+            row
+            for kept in db._all_staged()  # pyright: ignore[reportPrivateUsage]
+            for row in kept.values()
+            if row.namespace[:size] == prefix
+        ]
+        threads = {row.origin.thread for row in versions} | {row.thread for row in staged}
+        return Forgettable(
+            self.size(prefix),
+            len(versions),
+            db._texts.count(prefix),  # pyright: ignore[reportPrivateUsage]
+            len(staged),
+            tuple(sorted(thread for thread in threads if thread is not None)),
+        )
 
     def history(self, namespace: Namespace, key: str, limit: int) -> History:
         return self._then().history(namespace, key, limit)

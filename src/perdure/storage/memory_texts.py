@@ -204,6 +204,11 @@ class Texts:
             if (filed := known.get(ref)) is not None and filed.analysis == index and filed.counts
         }
 
-    def count(self) -> int:
-        """Postings in all."""
-        return sum(len(filed.counts) for filed in self._filed.values() if filed is not None)
+    def count(self, prefix: Namespace = ()) -> int:
+        """Postings of the subtree."""
+        size = len(prefix)
+        return sum(
+            len(filed.counts)
+            for ref, filed in self._filed.items()
+            if filed is not None and self.places[ref][0][:size] == prefix
+        )

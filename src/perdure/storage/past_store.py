@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager
-from typing import NoReturn, TypeVar, cast
+from typing import Final, NoReturn, TypeVar, cast
 
 from perdure.errors import QueryError
 from perdure.storage.contract import ItemRow, Namespace, Revision, Snapshot
@@ -20,6 +20,8 @@ from perdure.store.base import Item, NotSupported, Op, Result, SearchOp
 __all__ = ["PastStore", "SnapshotAt", "as_of"]
 
 T = TypeVar("T")
+
+_PAGE: Final = 500
 
 
 class SnapshotAt:
@@ -47,6 +49,14 @@ class SnapshotAt:
     def items(self, prefix: Namespace, before: int | None, limit: int) -> list[ItemRow]:
         """Items as they were then. Raises Compacted."""
         return self._snapshot.items_at(prefix, self._revision, before, limit, self._at)
+
+    def size(self, prefix: Namespace) -> int:
+        """How many items there were then. Raises Compacted."""
+        found, before = 0, None
+        while page := self.items(prefix, before, _PAGE):
+            found += len(page)
+            before = page[-1].version
+        return found
 
     def namespaces(self, prefix: Namespace) -> list[Namespace]:
         """Namespaces as they were then. Raises Compacted."""

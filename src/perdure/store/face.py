@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 from perdure import clock
 from perdure.current import CURRENT
 from perdure.errors import QueryError, StorageError, VersionConflict
-from perdure.storage import outcome
+from perdure.storage import forgetting, outcome
 from perdure.storage.aside import aside
 from perdure.storage.contract import (
     Backend,
@@ -31,6 +31,7 @@ from perdure.storage.contract import (
     Snapshot,
     commit_now,
 )
+from perdure.storage.forgetting import Forgetting, Forgotten
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_store import Change, FaceHandle, ItemStore
 from perdure.storage.refreshing import before_use, pay, was_read
@@ -255,6 +256,13 @@ class BackendStore(ItemStore):
 
     def _watch(self, asked: Watching) -> Watch:
         return Watch(self._backend, self._codec, asked)
+
+    def _forget(self, asked: Forgetting) -> Forgotten:
+        return forgetting.forget(self._backend(), asked)
+
+    def _whole(self, what: str) -> Backend:
+        del what
+        return self._backend()
 
     def _written(self, namespace: Namespace, key: str, value: bytes, revision: Revision) -> Item:
         """The item as this commit left it; without its version if it was replaced since."""

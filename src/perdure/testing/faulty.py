@@ -168,6 +168,11 @@ class Faulty:
         self._check_alive()
         self._backend.vacuum()
 
+    def scrub(self, wait_seconds: float, /) -> None:
+        """The backend's."""
+        self._check_alive()
+        self._backend.scrub(wait_seconds)
+
     def close(self) -> None:
         """Closes the backend."""
         self._backend.close()

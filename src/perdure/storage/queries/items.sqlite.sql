@@ -53,6 +53,14 @@ SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v
  ORDER BY v.version DESC
  LIMIT ?4;
 
+-- name: size
+-- ?1 first, ?2 end. How many live items a subtree has. One range of perdure_items_by_version for each namespace.
+SELECT count(*)
+  FROM perdure_namespaces n
+  JOIN perdure_items i ON i.id >> 32 = +n.no AND i.alive = 1
+ WHERE n.name >= ?1
+   AND n.name < ?2;
+
 -- name: namespaces
 -- ?1 first, ?2 end, ?3 now. Namespaces that hold a live item, in order. One range, one seek each, and one more for each item
 -- that has expired and was not swept.

@@ -232,6 +232,11 @@ class SqliteBackend:
         self._check_alive()
         self._work.vacuum()
 
+    def scrub(self, wait_seconds: float, /) -> None:
+        """What was deleted is in no file any more."""
+        self._check_alive()
+        self._work.scrub(wait_seconds)
+
     def close(self) -> None:
         """Counts down; the last of those who opened it waits for queued commits, shortens the log and lets go."""
         with process.opening:

@@ -25,6 +25,7 @@ OLDEST: Final = (3, 37, 0)  # STRICT tables
 # 2,000 turns of 1 KB is no larger (`bench/programs/turns.py`).
 PAGE_BYTES: Final = 4096
 STATEMENTS: Final = 512
+WRITER_CACHE_KIB: Final = 64 * 1024
 
 
 class Cursor(Protocol):
@@ -112,7 +113,11 @@ def _settle(made: sqlite3.Connection, place: Place, writes: bool) -> None:
     made.execute("PRAGMA wal_autocheckpoint = 0").close()  # only the leader checkpoints, between groups
     # FULL: a commit is on the disk before it is answered. https://sqlite.org/pragma.html#pragma_synchronous
     made.execute(f"PRAGMA synchronous = {place.synchronous}").close()
-    if not writes:
+    if writes:
+        # A commit of many items touches many pages of the postings: kept, they are neither read again for the next one
+        # nor written twice within one. Taken only as far as it is used. https://sqlite.org/pragma.html#pragma_cache_size
+        made.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}").close()
+    else:
         made.execute("PRAGMA query_only = 1").close()
 
 

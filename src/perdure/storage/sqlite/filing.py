@@ -78,15 +78,17 @@ class Filing:
         if before is not None and before.idx is not None:
             self._count(space, before.idx, before.length, -1)
             if before.length:
+                prefix = prefixed(before.idx, b"")
                 for term in self._filed.pop(item, ()):
-                    self._postings[prefixed(before.idx, term), item] = None
+                    self._postings[prefix + term, item] = None
         if idx is None:
             return
         length = 0 if text is None else text.length
         self._count(space, idx, length, 1)
         if text is not None and length:
+            prefix, postings = prefixed(idx, b""), self._postings
             for term, times in text.counts:
-                self._postings[prefixed(idx, term), item] = (times, length)
+                postings[prefix + term, item] = (times, length)
             self._filed[item] = tuple([term for term, _ in text.counts])
         else:
             self._filed[item] = ()
@@ -103,14 +105,22 @@ class Filing:
 
         `texts` are the items that were filed, and whether they had terms in the database before.
         """
-        postings = sorted(self._postings.items())
+        postings = self._postings
+        removed: list[tuple[bytes, int]] = []
+        added: list[tuple[bytes, int, int, int]] = []
+        for key in sorted(postings):
+            value = postings[key]
+            if value is None:
+                removed.append(key)
+            else:
+                added.append(key + value)
         found = Rows(
             self._indexes,
-            [key for key, value in postings if value is None],
-            [(*key, *value) for key, value in postings if value is not None],
+            removed,
+            added,
             [(item,) for item, had in texts.items() if had and not self._filed.get(item)],
             [(item, b"\0".join(terms)) for item in texts if (terms := self._filed.get(item))],
-            [(*key, *added) for key, added in self._totals.items() if added != _NOTHING],
+            [(*key, *sums) for key, sums in self._totals.items() if sums != _NOTHING],
         )
         self._indexes, self._postings, self._totals = [], {}, {}
         return found

@@ -18,6 +18,7 @@ from perdure.storage.contract import (
     Embedded,
     Filed,
     FileItem,
+    ForgetItems,
     HeadIs,
     ItemIs,
     Namespace,
@@ -91,6 +92,7 @@ class Put(NamedTuple):
     ttl: int | None
     expires: int | None
     keeps: bool
+    times: tuple[int, int] | None  # created, updated; None: now
 
 
 class Live(NamedTuple):
@@ -307,7 +309,7 @@ class Prepared:
                 fits(before, limit)
             case PruneVersions(_, keep, limit):
                 fits(keep, limit)
-            case RemoveThread() | RemoveCheckpoint() | RemoveRun():
+            case RemoveThread() | RemoveCheckpoint() | RemoveRun() | ForgetItems():
                 pass
             case _:
                 raise StorageError(
@@ -335,7 +337,10 @@ class Prepared:
         if put.ttl is not None or put.expires is not None:
             fits(self.at + (put.ttl or 0), put.ttl or 0, put.expires or 0)
         vectors = None if put.value is None else self._vectors(put.embedded)
-        return Put(item, put.value, origin, text, paths, vectors, put.ttl, put.expires, put.keeps)
+        if put.times is not None:
+            fits(*put.times)
+        life = put.ttl, put.expires, put.keeps
+        return Put(item, put.value, origin, text, paths, vectors, *life, put.times)
 
     def _live(self, life: RefreshItem | SweepItem) -> Live:
         self.weight += 2
@@ -358,7 +363,8 @@ class Prepared:
     def _text(self, filed: Filed) -> PreparedText:
         fits(filed.length, *filed.counts.values())
         self.weight += len(filed.counts)
-        counts = [(text_to_bytes(term), times) for term, times in filed.counts.items()]
+        # As `text_to_bytes`, without a call: there are more terms than anything else.
+        counts = [(term.encode("utf-8", "surrogatepass"), times) for term, times in filed.counts.items()]
         return PreparedText(text_to_bytes(filed.analysis), counts, filed.length if counts else 0)
 
 

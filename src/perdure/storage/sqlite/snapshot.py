@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from perdure import clock
-from perdure.codec import bytes_to_text, decode_namespace, encode_namespace, prefix_range, text_to_bytes
+from perdure.codec import bytes_to_text, decode_namespace, encode_namespace, text_to_bytes
 from perdure.errors import StorageError
 from perdure.storage.contract import (
     Chained,
     CheckpointRow,
+    Forgettable,
     History,
     ItemRow,
     Namespace,
@@ -30,16 +31,16 @@ from perdure.storage.contract import (
     VectorSpace,
     WriteRow,
 )
+from perdure.storage.sqlite import forgetting
 from perdure.storage.sqlite.connections import C, Connection
 from perdure.storage.sqlite.faults import closed, translated
 from perdure.storage.sqlite.packing import pack_id, time_in, unpack_id, unpack_task
 from perdure.storage.sqlite.past import Past, first_after
 from perdure.storage.sqlite.rows import SOURCES, prefixed
-from perdure.storage.sqlite.writer import Q
+from perdure.storage.sqlite.writer import Q, range_of
 
 _LAST: Final = (1 << 63) - 1
 _POSITIONS: Final = 1 << 32
-_AFTER_ALL: Final = b"\xff"  # no UTF-8 begins with it
 _FEW_NAMESPACES: Final = 200  # up to here a merge over them is faster than walking all versions
 _PLACES: Final = (
     256  # checkpoints that one statement asks for: few texts to prepare, far from the limit of values
@@ -241,20 +242,25 @@ class SqliteSnapshot:
         return self._items_living(prefix, before, limit, self._now)
 
     def _items_living(self, prefix: Namespace, before: int | None, limit: int, at: int) -> list[ItemRow]:
-        first, end = _range(prefix)
+        first, end = range_of(prefix)
         newest = _LAST if before is None else max(0, min(before, _LAST))
         way = "items_of_few" if self._few((first, end)) else "items_of_many"
         return _items(self._ask(Q[way], (first, end, newest, min(limit, _LAST), at)))
 
+    def size(self, prefix: Namespace) -> int:
+        """How many live items the subtree has."""
+        ((found,),) = self._ask(Q["size"], range_of(prefix))
+        return found
+
     def namespaces(self, prefix: Namespace) -> list[Namespace]:
         """Namespaces of the subtree that hold a live item, in tuple order."""
         return [
-            decode_namespace(name) for (name,) in self._ask(Q["namespaces"], (*_range(prefix), self._now))
+            decode_namespace(name) for (name,) in self._ask(Q["namespaces"], (*range_of(prefix), self._now))
         ]
 
     def lapsed(self, prefix: Namespace, until: int, limit: int) -> list[ItemRow]:
         """Items of the subtree not swept whose time was over then, first ended first."""
-        values = (*_range(prefix), _bounded(until), max(0, min(limit, _LAST)))
+        values = (*range_of(prefix), _bounded(until), max(0, min(limit, _LAST)))
         return _items(self._ask(Q["lapsed"], values))
 
     def changes(self, after: Revision | None, limit: int) -> list[ItemRow]:
@@ -268,7 +274,7 @@ class SqliteSnapshot:
 
     def complete_since(self, prefix: Namespace, after: Revision) -> Revision:
         """The first revision from there on, behind which no change of the subtree is missing."""
-        return self._then().complete_since(_range(prefix), after)
+        return self._then().complete_since(range_of(prefix), after)
 
     # -- what words find ---------------------------------------------------------------------------------------------
 
@@ -289,7 +295,7 @@ class SqliteSnapshot:
 
     def text_totals(self, prefix: Namespace, index: str) -> TextTotals:
         """The statistics of the subtree."""
-        return TextTotals(*self._ask(Q["text_totals"], (*_range(prefix), self._index(index)))[0])
+        return TextTotals(*self._ask(Q["text_totals"], (*range_of(prefix), self._index(index)))[0])
 
     def postings(self, prefix: Namespace, index: str, term: str) -> list[Posting]:
         """The live items of the subtree that have the term."""
@@ -298,7 +304,7 @@ class SqliteSnapshot:
             return []
         filed = prefixed(number, text_to_bytes(term))
         if prefix:
-            return self._ask(Q["postings"], (*_range(prefix), filed))
+            return self._ask(Q["postings"], (*range_of(prefix), filed))
         return self._ask(Q["postings_of_all"], (filed,))
 
     def frequency(self, prefix: Namespace, index: str, term: str, most: int) -> int:
@@ -308,7 +314,7 @@ class SqliteSnapshot:
             return 0
         filed, most = prefixed(number, text_to_bytes(term)), max(0, min(most, _LAST))
         if prefix:
-            return self._ask(Q["frequency"], (*_range(prefix), filed, most))[0][0]
+            return self._ask(Q["frequency"], (*range_of(prefix), filed, most))[0][0]
         return self._ask(Q["frequency_of_all"], (filed, most))[0][0]
 
     def postings_in(self, refs: Sequence[int], index: str, term: str) -> list[Posting]:
@@ -339,7 +345,7 @@ class SqliteSnapshot:
 
     def strays(self, prefix: Namespace, index: str) -> list[ItemRow]:
         """The live items of the subtree that are to be found and are filed otherwise."""
-        return _items(self._ask(Q["strays"], (*_range(prefix), self._index(index), self._now)))
+        return _items(self._ask(Q["strays"], (*range_of(prefix), self._index(index), self._now)))
 
     def refs(self, places: Sequence[tuple[Namespace, str]]) -> dict[int, tuple[Namespace, str]]:
         """The live items among these, by their ids."""
@@ -377,7 +383,7 @@ class SqliteSnapshot:
 
     def vector_spaces(self, prefix: Namespace, model: str) -> list[VectorSpace]:
         """Namespaces of the subtree with vectors of this model."""
-        rows = self._ask(Q["vector_spaces"], (*_range(prefix), self._index(model)))
+        rows = self._ask(Q["vector_spaces"], (*range_of(prefix), self._index(model)))
         return list(map(VectorSpace._make, rows))
 
     def vectors(self, space: int, model: str, after: int, start: int, limit: int) -> list[tuple[int, bytes]]:
@@ -402,6 +408,14 @@ class SqliteSnapshot:
         """Of an older revision than this, deleted items may be gone without a trace."""
         return self._then().floor()
 
+    def forgettable(self, prefix: Namespace) -> Forgettable:
+        """What `ForgetItems` would take."""
+
+        def ask(name: str, *values: Any) -> list[Any]:
+            return self._ask(Q[name], values)
+
+        return forgetting.counted(ask, range_of(prefix))
+
     def history(self, namespace: Namespace, key: str, limit: int) -> History:
         """The item's newest kept versions."""
         where = (encode_namespace(namespace), text_to_bytes(key))
@@ -422,7 +436,7 @@ class SqliteSnapshot:
         self, prefix: Namespace, revision: Revision, before: int | None, limit: int, at: int | None = None
     ) -> list[ItemRow]:
         """Items of the subtree as they were then, greatest version first."""
-        first, end = _range(prefix)
+        first, end = range_of(prefix)
         at = _bounded(self.time_of(revision) if at is None else at)
         below = _LAST if before is None else max(0, min(before, _LAST))
         replaced = self._then().replaced((first, end), revision, at, below, min(limit, _LAST))
@@ -434,11 +448,11 @@ class SqliteSnapshot:
     def namespaces_at(self, prefix: Namespace, revision: Revision, at: int | None = None) -> list[Namespace]:
         """Namespaces of the subtree that held a live item then."""
         at = _bounded(self.time_of(revision) if at is None else at)
-        return [decode_namespace(name) for name in self._then().namespaces(_range(prefix), revision, at)]
+        return [decode_namespace(name) for name in self._then().namespaces(range_of(prefix), revision, at)]
 
     def touched(self, prefix: Namespace, after: Revision, thread: str | None) -> list[tuple[Namespace, str]]:
         """Items of the subtree with a later version, of that thread if it is given."""
-        rows = self._then().touched(_range(prefix), after, thread)
+        rows = self._then().touched(range_of(prefix), after, thread)
         return [(decode_namespace(name), bytes_to_text(key)) for name, key in rows]
 
     def count(self, table: str) -> int:
@@ -452,11 +466,6 @@ class SqliteSnapshot:
 def _bounded(at: int) -> int:
     """A time that fits into a column, of the same meaning."""
     return max(-_LAST, min(at, _LAST))
-
-
-def _range(prefix: Namespace) -> tuple[bytes, bytes]:
-    first, end = prefix_range(prefix)
-    return first, _AFTER_ALL if end is None else end
 
 
 def _checkpoint(thread: str, ns: str, row: Sequence[Any]) -> CheckpointRow:

@@ -312,6 +312,29 @@ class Transactions:
                     self._place.name,
                 )
 
+    def scrub(self, wait_seconds: float) -> None:
+        """What was deleted is in no file any more: the database is written anew, its log emptied before and after.
+
+        Zeros over deleted rows are not enough: where SQLite moves rows between pages, copies stay behind in unused
+        parts of them. The log is emptied first, so that a reader who keeps it is met before the long work.
+        """
+        if self._place.path is None:
+            return
+
+        def emptied() -> None:
+            with self.turn:
+                limit = self._limit
+                if not self._checkpoint("TRUNCATE"):
+                    self._limit = limit
+                    raise busy_because("somebody reads an older state")
+
+        def patient() -> None:
+            patiently(emptied, wait_seconds, "scrub", self._place.name)
+
+        patient()
+        self.vacuum()
+        patient()
+
     # -- ends and forks ----------------------------------------------------------------------------------------------
 
     def close(self) -> None:

@@ -13,12 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from perdure.codec import encode_namespace, text_to_bytes
-from perdure.errors import PerdureError, StorageError
+from perdure.codec import encode_namespace, prefix_range, text_to_bytes
+from perdure.errors import PerdureError
 from perdure.storage.contract import (
     EXPIRED,
     CheckpointIs,
+    ForgetItems,
     ItemIs,
+    Namespace,
     Outcome,
     PruneHistory,
     PruneVersions,
@@ -30,13 +32,16 @@ from perdure.storage.contract import (
     RemoveThread,
     RemoveWrites,
     Revision,
+    SubtreeIs,
     ThreadIs,
-    stale_checkpoint,
+    check_items,
     stale_thread,
+    unmet,
     version_conflict,
 )
 from perdure.storage.lifetimes import FOR_EVER, Life, life_of
 from perdure.storage.sql import Queries
+from perdure.storage.sqlite import forgetting
 from perdure.storage.sqlite.combined import Combined
 from perdure.storage.sqlite.connections import C, Connection
 from perdure.storage.sqlite.embedding_rows import VectorRows
@@ -60,10 +65,11 @@ Q: Final = Queries(
     "queries/items.sqlite.sql",
     "queries/past.sqlite.sql",
     "queries/texts.sqlite.sql",
+    "queries/forget.sqlite.sql",
 )
 
 _ASKED_AT_ONCE: Final = 64
-_ITEMS_A_COMMIT: Final = 1 << 20
+_AFTER_ALL: Final = b"\xff"  # no UTF-8 begins with it
 _LOW: Final = (1 << 32) - 1
 _EXPIRED: Final = (None, None, None, text_to_bytes(EXPIRED.actor or ""))
 
@@ -140,6 +146,12 @@ _FILING: Final = (
     _ADD_TO_TOTALS,
 )  # as `Rows`
 _ORDER: Final = {statement: place for place, statement in enumerate(_STATEMENTS)}.__getitem__
+
+
+def range_of(prefix: Namespace) -> tuple[bytes, bytes]:
+    """The names of a subtree's namespaces, as a range."""
+    first, end = prefix_range(prefix)
+    return first, _AFTER_ALL if end is None else end
 
 
 class GroupWriter:
@@ -234,6 +246,9 @@ class GroupWriter:
     def _ask(self, name: str, *values: bytes | int) -> list[tuple[Any, ...]]:
         self._begin()
         return self._db.execute(Q[name], values).fetchall()
+
+    def _ask_all(self, name: str, rows: list[tuple[Any, ...]]) -> None:
+        self._db.executemany(Q[name], rows)
 
     def _ask_many(self, name: str, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Answers about many rows of values, in few questions. Padded, so that few texts of the block are ever compiled."""
@@ -337,13 +352,10 @@ class GroupWriter:
                 raise stale_thread(said, None if found is None else unpack_id(found))
         for want in member.rests:
             if not self._rests(want):
-                raise stale_checkpoint(want)
+                raise unmet(want)
         if member.versions:
             self._check_versions(member.versions, member.at)
-        if len(member.items) > _ITEMS_A_COMMIT:
-            raise StorageError(
-                f"a commit of {len(member.items)} items; at most {_ITEMS_A_COMMIT}. Nothing was written."
-            )
+        check_items(member.items)  # a version is the number of its commit << 20, and its place there
         if member.removals:
             self._remove(member)
         self._known.seq += 1
@@ -373,7 +385,10 @@ class GroupWriter:
                 version = self._sweep(life.item, version, member.at)
         return Revision(0, seq)
 
-    def _rests(self, want: CheckpointIs | ThreadIs) -> bool:
+    def _rests(self, want: CheckpointIs | ThreadIs | SubtreeIs) -> bool:
+        if isinstance(want, SubtreeIs):
+            self._flush()
+            return forgetting.counted(self._ask, range_of(want.prefix)) == want.holds
         name = text_to_bytes(want.thread)
         if name in self._touched:
             self._flush()
@@ -419,8 +434,9 @@ class GroupWriter:
         alive = state is not None and state.alive
         if put.value is None and not alive:
             return version  # deleting what isn't there changes nothing
+        at = at if put.times is None else put.times[1]
         updated = at if state is None else max(at, state.updated)
-        created = state.created if state and alive else updated
+        created = put.times[0] if put.times else state.created if state and alive else updated
         deleted = put.value is None
         id = self._new_item_id(put.item[0]) if state is None else state.id
         paths = None if deleted else put.paths
@@ -618,6 +634,9 @@ class GroupWriter:
                 for namespace, key in items:
                     where = encode_namespace(namespace), text_to_bytes(key)
                     self._drop_versions(self._ask("versions_beyond", *where, keep, max(limit, 0)))
+            case ForgetItems(prefix):
+                if forgetting.forget(self._ask, self._ask_all, range_of(prefix)):
+                    self._ask("raise_floor", self._known.seq + 1)  # that of this commit
             case _:  # the others are gathered; `Prepared` let no unknown one in
                 raise AssertionError(removal)
         seq, last = self._known.seq, self._known.last

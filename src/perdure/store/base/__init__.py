@@ -5,6 +5,7 @@ derive from it. Not here: how a Perdure store answers (`storage/item_store.py`),
 A lowest-layer room: imports `errors`, `clock`, `typing`; anybody may import it.
 """
 
+from perdure.store.base.bulk import Putting
 from perdure.store.base.embeddings import (
     AEmbeddingsFunc,
     Embeddings,
@@ -54,6 +55,7 @@ __all__ = [
     "NotSupported",
     "Op",
     "PutOp",
+    "Putting",
     "RankBy",
     "Result",
     "SearchItem",

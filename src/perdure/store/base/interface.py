@@ -6,10 +6,11 @@ Here: the conveniences over `batch` and `abatch`. Not here: namespaces' rules (`
 from __future__ import annotations
 
 import copy
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias, cast
 
+from perdure.store.base.bulk import BulkMethods
 from perdure.store.base.items import Item, SearchItem
 from perdure.store.base.ops import (
     NOT_PROVIDED,
@@ -34,7 +35,7 @@ Change: TypeAlias = Callable[[dict[str, Any] | None], Mapping[str, Any] | None]
 """From an item's value (None: there is none) to its new one (None: the item goes)."""
 
 
-class BaseStore(ABC):
+class BaseStore(BulkMethods):
     """Memory across threads: JSON objects, each at a namespace and a key.
 
     A subclass writes `batch` and `abatch`. What it may do better than the defaults here: `update`, and the versions that

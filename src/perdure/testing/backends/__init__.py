@@ -30,6 +30,12 @@ from perdure.testing.backends.commits import (
     check_item_expectations_name_all_that_fail,
     check_revisions_grow_and_commits_can_be_asked_for,
 )
+from perdure.testing.backends.forgetting import (
+    check_a_receipt_is_what_was_forgotten,
+    check_a_subtree_is_forgotten_with_its_past,
+    check_forgetting_nothing_takes_no_view_away,
+    check_views_older_than_forgetting_do_not_lie,
+)
 from perdure.testing.backends.groups import (
     check_a_group_is_as_its_members_one_by_one,
     check_an_event_loop_can_lead,
@@ -161,6 +167,10 @@ CHECKS: Final[Sequence[Callable[[Make], None]]] = (
     check_an_item_is_embedded_later,
     check_vectors_are_kept_by_namespace_and_model,
     check_what_is_new_of_vectors_can_be_asked,
+    check_a_subtree_is_forgotten_with_its_past,
+    check_views_older_than_forgetting_do_not_lie,
+    check_forgetting_nothing_takes_no_view_away,
+    check_a_receipt_is_what_was_forgotten,
 )
 """All of them."""
 
@@ -177,10 +187,12 @@ __all__ = [
     "check_a_history_is_newest_first",
     "check_a_moment_has_a_revision",
     "check_a_prefix_is_a_subtree",
+    "check_a_receipt_is_what_was_forgotten",
     "check_a_refresh_makes_no_version",
     "check_a_run_is_written_once",
     "check_a_run_that_nobody_shows_can_be_removed",
     "check_a_snapshot_does_not_move",
+    "check_a_subtree_is_forgotten_with_its_past",
     "check_a_subtree_of_many_namespaces_is_in_order",
     "check_a_sweep_is_a_deletion_by_expiry",
     "check_a_token_tells_of_every_commit",
@@ -196,6 +208,7 @@ __all__ = [
     "check_changes_come_in_whole_commits",
     "check_commit_soon_tells_once",
     "check_deleting_what_is_not_there_is_nothing",
+    "check_forgetting_nothing_takes_no_view_away",
     "check_heads_are_expected_chain_by_chain",
     "check_history_is_pruned_first_ended_first",
     "check_ids_order_as_texts",
@@ -218,6 +231,7 @@ __all__ = [
     "check_staged_memory_waits",
     "check_threads_are_paged",
     "check_versions_of_an_item_are_pruned_by_number",
+    "check_views_older_than_forgetting_do_not_lie",
     "check_what_is_missing_from_changes_is_known",
     "check_what_was_touched_is_told",
     "checkpoint_of",

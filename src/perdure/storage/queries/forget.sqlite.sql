@@ -1,0 +1,86 @@
+-- Forgetting a subtree: what is there of it, and its deletion from every table. SQLite. See `items.sqlite.sql` for how
+-- blocks are written. Which tables: `sqlite/forgetting.py` has the list.
+
+-- name: forgettable_spaces
+-- ?1 first, ?2 end. Numbers of the subtree's namespaces. One range.
+SELECT no FROM perdure_namespaces WHERE name >= ?1 AND name < ?2;
+
+-- name: forgettable_versions
+-- ?1 first, ?2 end. How many versions of the subtree's items are kept, by the thread that wrote them. One seek a version.
+WITH RECURSIVE line (version, before, thread) AS (
+    SELECT v.version, v.before, v.thread
+      FROM perdure_namespaces n
+      JOIN perdure_items i ON i.id BETWEEN n.no << 32 AND (n.no << 32) | 4294967295
+      JOIN perdure_versions v ON v.version = i.version
+     WHERE n.name >= ?1
+       AND n.name < ?2
+  UNION ALL
+    SELECT v.version, v.before, v.thread
+      FROM line
+      JOIN perdure_versions v ON v.version = line.before
+)
+SELECT line.thread, count(*) FROM line GROUP BY line.thread;
+
+-- name: forgettable_texts
+-- ?1 number of a namespace. Items with their index and terms. One range, one seek each.
+SELECT t.item, i.idx, t.terms
+  FROM perdure_texts t
+  JOIN perdure_items i ON i.id = t.item
+ WHERE t.item BETWEEN ?1 << 32 AND (?1 << 32) | 4294967295;
+
+-- name: forgettable_staged
+-- ?1 first, ?2 end. How many staged writes are for the subtree, by their thread.
+-- Scan: perdure_staged, few rows of unfinished steps.
+SELECT t.name, count(*)
+  FROM perdure_staged s
+ CROSS JOIN perdure_chains c ON c.no = s.chain
+ CROSS JOIN perdure_threads t ON t.no = c.thread
+ WHERE s.namespace >= ?1
+   AND s.namespace < ?2
+ GROUP BY t.no;
+
+-- name: forget_versions
+-- ?1 first, ?2 end. One seek a version.
+DELETE FROM perdure_versions
+ WHERE version IN (
+         WITH RECURSIVE line (version, before) AS (
+             SELECT v.version, v.before
+               FROM perdure_namespaces n
+               JOIN perdure_items i ON i.id BETWEEN n.no << 32 AND (n.no << 32) | 4294967295
+               JOIN perdure_versions v ON v.version = i.version
+              WHERE n.name >= ?1
+                AND n.name < ?2
+           UNION ALL
+             SELECT v.version, v.before
+               FROM line
+               JOIN perdure_versions v ON v.version = line.before
+         )
+         SELECT line.version FROM line);
+
+-- name: forget_texts
+-- ?1 number of a namespace. One range.
+DELETE FROM perdure_texts WHERE item BETWEEN ?1 << 32 AND (?1 << 32) | 4294967295;
+
+-- name: forget_totals
+-- ?1 number of a namespace. One range.
+DELETE FROM perdure_totals WHERE space = ?1;
+
+-- name: forget_items
+-- ?1 number of a namespace. One range.
+DELETE FROM perdure_items WHERE id BETWEEN ?1 << 32 AND (?1 << 32) | 4294967295;
+
+-- name: forget_namespaces
+-- ?1 first, ?2 end. One range.
+DELETE FROM perdure_namespaces WHERE name >= ?1 AND name < ?2;
+
+-- name: forget_staged
+-- ?1 first, ?2 end. Scan: perdure_staged, few rows of unfinished steps.
+DELETE FROM perdure_staged WHERE namespace >= ?1 AND namespace < ?2;
+
+-- name: secure_delete
+-- What is deleted on this connection is overwritten with zeros from now on. https://sqlite.org/pragma.html#pragma_secure_delete
+PRAGMA secure_delete = 1;
+
+-- name: plain_delete
+-- What is deleted may stay in free pages again.
+PRAGMA secure_delete = 0;

@@ -1,0 +1,80 @@
+"""Filing items anew as a store's index says: after a change of language or fields, or of what text analysis does.
+
+Here: batches of items that are filed otherwise, until there are none. An item that was filed is filed: whoever was
+stopped goes on where it was by calling again. Not here: what filing is (`text/filer.py`), arguments (`item_moving.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from perdure.errors import QueryError
+from perdure.storage import outcome
+from perdure.storage.contract import Backend, FileItem, ItemRow, Namespace, chunks, commit_now
+from perdure.storage.item_codec import ItemCodec
+from perdure.storage.item_rows import value_of
+
+__all__ = ["Reindexed", "reindexed"]
+
+_BATCH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Reindexed:
+    """What `store.reindex` did.
+
+    Attributes:
+        filed: items that were filed anew.
+        changed: how often an item was written by others meanwhile, so that it was looked at again.
+        left: items still to do, as far as is known; 0 at the end.
+    """
+
+    filed: int
+    changed: int
+    left: int
+
+
+def reindexed(codec: ItemCodec, backend: Backend, prefix: Namespace) -> Iterator[Reindexed]:
+    """What was done so far, after each batch, which is a commit. One namespace's items are held at once.
+
+    Raises:
+        QueryError: the store has no index.
+    """
+    filer = codec.filer
+    if filer is None:
+        raise QueryError(
+            "reindex: this store files nothing by words (it is encrypted, or index= has text=False). Nothing was written.",
+            part="index",
+        )
+    done = Reindexed(0, 0, 0)
+    while True:
+        with backend.read() as snapshot:
+            left = snapshot.text_totals(prefix, filer.analysis).strays
+            spaces = snapshot.namespaces(prefix) if left else []
+        if not left:
+            yield Reindexed(done.filed, done.changed, 0)
+            return
+        for space in spaces:
+            with backend.read() as snapshot:
+                rows = [row for row in snapshot.strays(space, filer.analysis) if row.namespace == space]
+            for some in chunks(rows, _BATCH):
+                filed = _file(codec, backend, some)
+                left = max(0, left - filed)
+                done = Reindexed(done.filed + filed, done.changed + len(some) - filed, left)
+                yield done
+
+
+def _file(codec: ItemCodec, backend: Backend, rows: Sequence[ItemRow]) -> int:
+    """How many of them still stood as they were read, and so are filed."""
+    filings = [
+        FileItem(row.namespace, row.key, row.version, codec.filed(value_of(codec, row), row.paths))
+        for row in rows
+    ]
+    outcome.commit(backend, commit_now(filings=filings))
+    with backend.read() as snapshot:
+        places = snapshot.refs([(row.namespace, row.key) for row in rows])
+        versions = snapshot.versions(list(places))
+    standing = {places[ref]: version for ref, version in versions.items()}
+    return sum(standing.get((row.namespace, row.key)) == row.version for row in rows)
