@@ -314,6 +314,10 @@ class ForgetItems(NamedTuple):
     prefix: Namespace
 
 
+class UnfileItems(NamedTuple):
+    """What words find goes, whatever it holds: all items that are to be found count as filed nowhere. Items stay."""
+
+
 Removal: TypeAlias = (
     RemoveThread
     | RemoveCheckpoint
@@ -324,6 +328,7 @@ Removal: TypeAlias = (
     | PruneHistory
     | PruneVersions
     | ForgetItems
+    | UnfileItems
 )
 
 
@@ -499,6 +504,10 @@ class Snapshot(Protocol):
 
     def floor(self) -> Revision:
         """Of an older revision than this, deleted items may be gone without a trace. `Revision(epoch, 0)`: of none."""
+        ...
+
+    def disagreements(self) -> list[tuple[str, int]]:
+        """Where what words find does not agree with the items, in words, with how many it concerns. Reads all of it."""
         ...
 
     def forgettable(self, prefix: Namespace) -> Forgettable:

@@ -47,6 +47,7 @@ from perdure.storage.contract import (
     SubtreeIs,
     TextTotals,
     ThreadIs,
+    UnfileItems,
     WriteRow,
     check_items,
     compacted,
@@ -74,6 +75,7 @@ _REMOVALS = (
     PruneHistory,
     PruneVersions,
     ForgetItems,
+    UnfileItems,
 )
 
 
@@ -410,6 +412,10 @@ class MemoryBackend:
             case PruneVersions(items, keep, limit):
                 for namespace, key in items:
                     self._prune_item(namespace, key, keep, limit)
+            case UnfileItems():
+                for space, rows in self._items.items():
+                    for row in rows.values():
+                        self._texts.file((space, row.key), None, to_find=row.paths != ())
             case ForgetItems(prefix):
                 self._forget(prefix)
             case _:  # `_check` let no unknown one in
@@ -676,6 +682,9 @@ class _MemorySnapshot:
 
     def floor(self) -> Revision:
         return Revision(0, self._db._floor)  # pyright: ignore[reportPrivateUsage]
+
+    def disagreements(self) -> list[tuple[str, int]]:
+        return []  # its postings are made of what it keeps of each item, and of nothing else
 
     def forgettable(self, prefix: Namespace) -> Forgettable:
         size = len(prefix)
