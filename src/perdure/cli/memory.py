@@ -72,6 +72,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     import_ = command("import", "read what `export` wrote; twice is once")
     import_.add_argument("file", type=Path, nargs="?", metavar="FILE", help="default: standard input")
 
+    check = command("check", "compare the index of words with the items")
+    check.add_argument("--repair", action="store_true", help="make the index anew where it disagrees")
+
     forget = command("forget", "erase all below a prefix for good, with all history")
     forget.add_argument("prefix", nargs="+", metavar="LABEL", help="whole labels, e.g. users ada")
     forget.add_argument("--yes", action="store_true", help="really do it; needed unless --dry-run")
@@ -216,6 +219,24 @@ def _lines(path: Path | None) -> Iterator[bytes]:
         yield from file
 
 
+def _check(store: BackendStore, options: argparse.Namespace) -> int:
+    found = store.check(repair=options.repair)
+    for what, count in found:
+        if options.json:
+            _say({"what": what, "count": count})
+        else:
+            print(f"{count:,} {what}")
+    if not options.json:
+        print(
+            "index and items agree"
+            if not found
+            else "made anew"
+            if options.repair
+            else "mend it with --repair"
+        )
+    return 1 if found and not options.repair else 0
+
+
 def _forget(store: BackendStore, options: argparse.Namespace) -> int:
     threads: Any = True if options.threads else options.thread
     receipt = store.forget(
@@ -255,6 +276,7 @@ _COMMANDS: Final[dict[str, Callable[[BackendStore, argparse.Namespace], int]]] =
     "search": _search,
     "export": _export,
     "import": _import,
+    "check": _check,
     "forget": _forget,
 }
 

@@ -279,6 +279,7 @@ class Forgettable(NamedTuple):
     items: int = 0  # living
     history: int = 0  # versions, living ones included
     postings: int = 0
+    vectors: int = 0  # items that have any
     staged: int = 0
     threads: tuple[str, ...] = ()  # that wrote one of these versions, or staged memory; in order
 
@@ -372,6 +373,10 @@ class ForgetItems(NamedTuple):
     prefix: Namespace
 
 
+class UnfileItems(NamedTuple):
+    """What words find goes, whatever it holds: all items that are to be found count as filed nowhere. Items stay."""
+
+
 Removal: TypeAlias = (
     RemoveThread
     | RemoveCheckpoint
@@ -383,6 +388,7 @@ Removal: TypeAlias = (
     | PruneHistory
     | PruneVersions
     | ForgetItems
+    | UnfileItems
 )
 
 
@@ -606,6 +612,10 @@ class Snapshot(Protocol):
 
     def floor(self) -> Revision:
         """Of an older revision than this, deleted items may be gone without a trace. `Revision(epoch, 0)`: of none."""
+        ...
+
+    def disagreements(self) -> list[tuple[str, int]]:
+        """Where what words find does not agree with the items, in words, with how many it concerns. Reads all of it."""
         ...
 
     def forgettable(self, prefix: Namespace) -> Forgettable:

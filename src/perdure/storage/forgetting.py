@@ -38,7 +38,7 @@ class Forgotten:
         prefix: the subtree that was forgotten.
         revision: of the one commit that deleted it all; None: there was nothing to delete, or `dry_run` was asked for.
         counts: rows by table: `items` (living), `history` (versions, living ones included), `postings` (terms by which
-            items were found), `staged` (recorded memory of unfinished steps).
+            items were found), `vectors` (items that had any), `staged` (recorded memory of unfinished steps).
         threads: those whose records name the prefix: they wrote a version that was still kept, or had staged memory. What
             a program copied into the state of a thread is there still, unless it was deleted with `threads=`.
         deleted_threads: those that were deleted with it.
@@ -122,6 +122,7 @@ def _receipt(
         "items": found.items,
         "history": found.history,
         "postings": found.postings,
+        "vectors": found.vectors,
         "staged": found.staged,
     }
     return Forgotten(asked.prefix, revision, counts, found.threads, gone, scrubbed)

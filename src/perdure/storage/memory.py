@@ -53,6 +53,7 @@ from perdure.storage.contract import (
     SweepItem,
     TextTotals,
     ThreadIs,
+    UnfileItems,
     VectorSpace,
     WriteRow,
     check_items,
@@ -84,6 +85,7 @@ _REMOVALS = (
     PruneHistory,
     PruneVersions,
     ForgetItems,
+    UnfileItems,
 )
 
 
@@ -362,7 +364,7 @@ class MemoryBackend:
             return live, None, None, None, over  # deleting what isn't there changes nothing
         before = over or live or self._deleted.get((namespace, key))
         updated = max(at, before.updated_at) if before else at
-        created = stands.created_at if stands else updated
+        created = times[0] if times else stands.created_at if stands else updated
         if before:
             self._before[version] = (before.version, before.revision.seq)
         life = life_of(ttl, expires, Life(stands.expires, stands.ttl) if stands and keeps else None, at)
@@ -490,6 +492,10 @@ class MemoryBackend:
             case PruneVersions(items, keep, limit):
                 for namespace, key in items:
                     self._prune_item(namespace, key, keep, limit)
+            case UnfileItems():
+                for space, rows in self._items.items():
+                    for row in rows.values():
+                        self._texts.file((space, row.key), None, to_find=row.paths != ())
             case ForgetItems(prefix):
                 self._forget(prefix)
             case _:  # `_check` let no unknown one in
@@ -502,6 +508,8 @@ class MemoryBackend:
             self._floor = max(self._floor, self._seq)
         for space in [space for space in self._items if space[:size] == prefix]:
             for key in self._items[space]:
+                self._mortal.discard((space, key))
+                self._embed((space, key), None, Revision(0, self._seq))
                 self._texts.remove((space, key))
             del self._items[space]
         for where in [where for where in self._deleted if where[0][:size] == prefix]:
@@ -513,6 +521,9 @@ class MemoryBackend:
         for version in gone:
             self._before.pop(version, None)
             self._history.pop(version, None)
+
+    def _living(self, prefix: Namespace) -> int:
+        return sum(len(rows) for space, rows in self._items.items() if space[: len(prefix)] == prefix)
 
     def _all_staged(self) -> Iterator[dict[tuple[str, int], StagedRow]]:
         for thread in self._threads.values():
@@ -694,8 +705,12 @@ class _MemorySnapshot:
         return sorted(found, key=lambda row: -row.version)[:limit]
 
     def size(self, prefix: Namespace) -> int:
-        items = self._db._items.items()  # pyright: ignore[reportPrivateUsage]
-        return sum(len(rows) for namespace, rows in items if namespace[: len(prefix)] == prefix)
+        over = [
+            where
+            for where in self._db._mortal  # pyright: ignore[reportPrivateUsage]
+            if where[0][: len(prefix)] == prefix and self.item(*where) is None
+        ]
+        return self._db._living(prefix) - len(over)  # pyright: ignore[reportPrivateUsage]
 
     def namespaces(self, prefix: Namespace) -> list[Namespace]:
         items = self._db._items  # pyright: ignore[reportPrivateUsage]
@@ -803,6 +818,9 @@ class _MemorySnapshot:
     def floor(self) -> Revision:
         return self._then().floor
 
+    def disagreements(self) -> list[tuple[str, int]]:
+        return []  # its postings are made of what it keeps of each item, and of nothing else
+
     def forgettable(self, prefix: Namespace) -> Forgettable:
         size = len(prefix)
         db = self._db
@@ -815,9 +833,10 @@ class _MemorySnapshot:
         ]
         threads = {row.origin.thread for row in versions} | {row.thread for row in staged}
         return Forgettable(
-            self.size(prefix),
+            db._living(prefix),  # pyright: ignore[reportPrivateUsage]
             len(versions),
             db._texts.count(prefix),  # pyright: ignore[reportPrivateUsage]
+            db._vectors.count(prefix),  # pyright: ignore[reportPrivateUsage]
             len(staged),
             tuple(sorted(thread for thread in threads if thread is not None)),
         )
@@ -865,7 +884,7 @@ class _MemorySnapshot:
             case "postings":
                 return self._db._texts.count()  # pyright: ignore[reportPrivateUsage]
             case "vectors":
-                return self._db._vectors.count()  # pyright: ignore[reportPrivateUsage]
+                return self._db._vectors.count(())  # pyright: ignore[reportPrivateUsage]
             case "history":
                 return len(self._db._history)  # pyright: ignore[reportPrivateUsage]
             case _:

@@ -83,6 +83,12 @@ class Vectors:
         shelf = self._spaces.get(space)
         return [] if shelf is None else sorted(shelf.rows)
 
-    def count(self) -> int:
-        """Items with vectors in all."""
-        return sum(len(shelf.rows) for shelf in self._spaces.values())
+    def count(self, prefix: Namespace) -> int:
+        """Items of the subtree with vectors, of any model."""
+        size = len(prefix)
+        return sum(
+            len(shelf.rows)
+            for namespace, shelves in self._shelves.items()
+            if namespace[:size] == prefix
+            for shelf in shelves.values()
+        )

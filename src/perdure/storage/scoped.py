@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, NoReturn, cast
 
 from perdure.errors import PerdureError, VersionConflict
 from perdure.storage.contract import Namespace
@@ -94,6 +94,75 @@ class ScopedStore(ItemSearch):
         if not isinstance(past_task, ItemStore):
             raise NotSupported(f"{self!r} has no way past the task: its store is of somebody's own class.")
         return ScopedStore(past_task, self._prefix)
+
+    # Many items at once, and for good.
+
+    def delete_prefix(self, prefix: tuple[str, ...], *, filter: dict[str, Any] | None = None) -> int:
+        """How many items were deleted; see `ItemStore.delete_prefix`."""
+        with self._errors_out():
+            return self._store.delete_prefix(self._within(check_labels(prefix)), filter=filter)
+
+    async def adelete_prefix(self, prefix: tuple[str, ...], *, filter: dict[str, Any] | None = None) -> int:
+        """As `delete_prefix`."""
+        with self._errors_out():
+            return await self._store.adelete_prefix(self._within(check_labels(prefix)), filter=filter)
+
+    def count(self, prefix: tuple[str, ...] = (), *, filter: dict[str, Any] | None = None) -> int:
+        """How many items there are; see `ItemStore.count`."""
+        with self._errors_out():
+            return self._store.count(self._within(check_labels(prefix)), filter=filter)
+
+    async def acount(self, prefix: tuple[str, ...] = (), *, filter: dict[str, Any] | None = None) -> int:
+        """As `count`."""
+        with self._errors_out():
+            return await self._store.acount(self._within(check_labels(prefix)), filter=filter)
+
+    def _refuse_whole(self, what: str) -> NoReturn:
+        raise NotSupported(
+            f"{what} is for whoever runs the database, not for one scope of it: call it on the whole store (`scope.root`),"
+            f" with the prefix {self._prefix!r}. Nothing was done."
+        )
+
+    def forget(self, prefix: tuple[str, ...], **options: Any) -> NoReturn:
+        """Refused: it rewrites the database's files and may delete threads. `scope.root.forget(...)`."""
+        del prefix, options
+        self._refuse_whole("forget")
+
+    async def aforget(self, prefix: tuple[str, ...], **options: Any) -> NoReturn:
+        """As `forget`."""
+        self.forget(prefix, **options)
+
+    def export(self, prefix: tuple[str, ...] = (), **options: Any) -> NoReturn:
+        """Refused: lines are of the whole store's namespaces. `scope.root.export(...)`."""
+        del prefix, options
+        self._refuse_whole("export")
+
+    def aexport(self, prefix: tuple[str, ...] = (), **options: Any) -> NoReturn:
+        """As `export`."""
+        self.export(prefix, **options)
+
+    def import_(self, lines: object, **options: Any) -> NoReturn:
+        """Refused: lines are of the whole store's namespaces. `scope.root.import_(...)`."""
+        del lines, options
+        self._refuse_whole("import_")
+
+    async def aimport(self, lines: object, **options: Any) -> NoReturn:
+        """As `import_`."""
+        self.import_(lines, **options)
+
+    def reindex(self, prefix: tuple[str, ...] = (), **options: Any) -> NoReturn:
+        """Refused: it is the store's `index=` that changed. `scope.root.reindex(...)`."""
+        del prefix, options
+        self._refuse_whole("reindex")
+
+    async def areindex(self, prefix: tuple[str, ...] = (), **options: Any) -> NoReturn:
+        """As `reindex`."""
+        self.reindex(prefix, **options)
+
+    def check(self, **options: Any) -> NoReturn:
+        """Refused: it looks at the whole index. `scope.root.check(...)`."""
+        del options
+        self._refuse_whole("check")
 
     # In and out.
 

@@ -258,7 +258,10 @@ class BackendStore(ItemStore):
         return Watch(self._backend, self._codec, asked)
 
     def _forget(self, asked: Forgetting) -> Forgotten:
-        return forgetting.forget(self._backend(), asked)
+        receipt = forgetting.forget(self._backend(), asked)
+        if self._codec.embedder is not None:
+            self._codec.embedder.forget()  # vectors of texts that it remembers
+        return receipt
 
     def _whole(self, what: str) -> Backend:
         del what

@@ -57,6 +57,22 @@ DELETE FROM perdure_versions
          )
          SELECT line.version FROM line);
 
+-- name: forgettable_vectors
+-- ?1 first, ?2 end. How many items of the subtree have vectors, of any model. One range of namespaces, one range each.
+SELECT coalesce(sum(s.items), 0)
+  FROM perdure_namespaces n
+  JOIN perdure_vector_spaces s ON s.space = n.no
+ WHERE n.name >= ?1
+   AND n.name < ?2;
+
+-- name: forget_vectors
+-- ?1 number of a namespace. One range.
+DELETE FROM perdure_vectors WHERE item BETWEEN ?1 << 32 AND (?1 << 32) | 4294967295;
+
+-- name: forget_vector_spaces
+-- ?1 number of a namespace. One range.
+DELETE FROM perdure_vector_spaces WHERE space = ?1;
+
 -- name: forget_texts
 -- ?1 number of a namespace. One range.
 DELETE FROM perdure_texts WHERE item BETWEEN ?1 << 32 AND (?1 << 32) | 4294967295;

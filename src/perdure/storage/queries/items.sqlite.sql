@@ -54,10 +54,10 @@ SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v
  LIMIT ?4;
 
 -- name: size
--- ?1 first, ?2 end. How many live items a subtree has. One range of perdure_items_by_version for each namespace.
+-- ?1 first, ?2 end, ?3 now. How many live items a subtree has. One range of perdure_items_by_version for each namespace.
 SELECT count(*)
   FROM perdure_namespaces n
-  JOIN perdure_items i ON i.id >> 32 = +n.no AND i.alive = 1
+  JOIN perdure_items i ON i.id >> 32 = +n.no AND i.alive = 1 AND (i.expires IS NULL OR i.expires > ?3)
  WHERE n.name >= ?1
    AND n.name < ?2;
 

@@ -15,8 +15,10 @@ from perdure.storage.sqlite.rows import prefixed
 
 __all__ = ["OF_A_NAMESPACE", "counted", "forget"]
 
-OF_A_NAMESPACE: Final = ("texts", "totals", "items")
+OF_A_NAMESPACE: Final = ("texts", "totals", "vectors", "vector_spaces", "items")
 """Tables whose rows belong to a namespace by its number: `forget_<table>` deletes them. Items come last."""
+
+_EVER: Final = -(1 << 62)  # a time at which nothing had expired
 
 Ask: TypeAlias = Callable[..., list[Any]]  # (name of a block, *values)
 Range: TypeAlias = tuple[bytes, bytes]
@@ -31,9 +33,10 @@ def counted(ask: Ask, inside: Range) -> Forgettable:
     for (space,) in ask("forgettable_spaces", *inside):
         postings += sum(terms.count(b"\0") + 1 for _, _, terms in ask("forgettable_texts", space))
     return Forgettable(
-        items=ask("size", *inside)[0][0],
+        items=ask("size", *inside, _EVER)[0][0],
         history=sum(count for _, count in versions),
         postings=postings,
+        vectors=ask("forgettable_vectors", *inside)[0][0],
         staged=sum(count for _, count in staged),
         threads=tuple(sorted(bytes_to_text(name) for name in threads)),
     )

@@ -38,6 +38,7 @@ from perdure.storage.contract import (
     SegmentRow,
     StagedRow,
     SweepItem,
+    UnfileItems,
     WriteRow,
 )
 from perdure.storage.sqlite.packing import pack_id, pack_task, time_in
@@ -309,7 +310,7 @@ class Prepared:
                 fits(before, limit)
             case PruneVersions(_, keep, limit):
                 fits(keep, limit)
-            case RemoveThread() | RemoveCheckpoint() | RemoveRun() | ForgetItems():
+            case RemoveThread() | RemoveCheckpoint() | RemoveRun() | ForgetItems() | UnfileItems():
                 pass
             case _:
                 raise StorageError(

@@ -31,7 +31,7 @@ from perdure.storage.contract import (
     VectorSpace,
     WriteRow,
 )
-from perdure.storage.sqlite import forgetting
+from perdure.storage.sqlite import checking, forgetting
 from perdure.storage.sqlite.connections import C, Connection
 from perdure.storage.sqlite.faults import closed, translated
 from perdure.storage.sqlite.packing import pack_id, time_in, unpack_id, unpack_task
@@ -249,7 +249,7 @@ class SqliteSnapshot:
 
     def size(self, prefix: Namespace) -> int:
         """How many live items the subtree has."""
-        ((found,),) = self._ask(Q["size"], range_of(prefix))
+        ((found,),) = self._ask(Q["size"], (*range_of(prefix), self._now))
         return found
 
     def namespaces(self, prefix: Namespace) -> list[Namespace]:
@@ -407,6 +407,14 @@ class SqliteSnapshot:
     def floor(self) -> Revision:
         """Of an older revision than this, deleted items may be gone without a trace."""
         return self._then().floor()
+
+    def disagreements(self) -> list[tuple[str, int]]:
+        """Where what words find does not agree with the items."""
+
+        def ask(name: str, *values: Any) -> list[Any]:
+            return self._ask(Q[name], values)
+
+        return checking.disagreements(ask, self._ask_many)
 
     def forgettable(self, prefix: Namespace) -> Forgettable:
         """What `ForgetItems` would take."""

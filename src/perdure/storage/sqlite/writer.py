@@ -34,6 +34,7 @@ from perdure.storage.contract import (
     Revision,
     SubtreeIs,
     ThreadIs,
+    UnfileItems,
     check_items,
     stale_thread,
     unmet,
@@ -41,7 +42,7 @@ from perdure.storage.contract import (
 )
 from perdure.storage.lifetimes import FOR_EVER, Life, life_of
 from perdure.storage.sql import Queries
-from perdure.storage.sqlite import forgetting
+from perdure.storage.sqlite import checking, forgetting
 from perdure.storage.sqlite.combined import Combined
 from perdure.storage.sqlite.connections import C, Connection
 from perdure.storage.sqlite.embedding_rows import VectorRows
@@ -66,6 +67,7 @@ Q: Final = Queries(
     "queries/past.sqlite.sql",
     "queries/texts.sqlite.sql",
     "queries/forget.sqlite.sql",
+    "queries/check.sqlite.sql",
 )
 
 _ASKED_AT_ONCE: Final = 64
@@ -637,6 +639,8 @@ class GroupWriter:
             case ForgetItems(prefix):
                 if forgetting.forget(self._ask, self._ask_all, range_of(prefix)):
                     self._ask("raise_floor", self._known.seq + 1)  # that of this commit
+            case UnfileItems():
+                checking.unfile(self._ask)
             case _:  # the others are gathered; `Prepared` let no unknown one in
                 raise AssertionError(removal)
         seq, last = self._known.seq, self._known.last

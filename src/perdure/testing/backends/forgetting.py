@@ -38,7 +38,7 @@ def check_a_subtree_is_forgotten_with_its_past(make: Make) -> None:
         _filled(db)
         with db.read() as now:
             found = now.forgettable(ADA)
-            assert found == Forgettable(1, 4, 2, 1, ("bob", "t"))
+            assert found == Forgettable(1, 4, 2, 0, 1, ("bob", "t"))
             assert now.forgettable(("users", "a")) == Forgettable()
             before = max(row.version for row in now.changes(None, 99))
 

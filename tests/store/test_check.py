@@ -1,0 +1,49 @@
+"""An index that disagrees with the items is found, whatever is wrong with it, and made anew."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+import perdure
+from perdure.cli import main
+
+DAMAGES = {
+    "a posting is lost": "DELETE FROM perdure_postings WHERE term = x'01746561'",
+    "another term": "UPDATE perdure_postings SET term = x'0178' WHERE term = x'01746561'",
+    "a posting too many": "INSERT INTO perdure_postings VALUES (x'0178', 77, 1, 1)",
+    "how often": "UPDATE perdure_postings SET times = times + 1",
+    "a length": "UPDATE perdure_postings SET length = length + 1",
+    "terms lost": "DELETE FROM perdure_texts",
+    "terms of nobody": "INSERT INTO perdure_texts VALUES (77, x'78')",
+    "totals": "UPDATE perdure_totals SET items = items + 1",
+    "totals lost": "DELETE FROM perdure_totals",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_index_is_found_and_made_anew(
+    damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.db"
+    url = f"sqlite:///{path}"
+    with perdure.connect(url) as db:
+        db.store.put(("a",), "k", {"text": "hot tea"})
+        db.store.put(("a",), "l", {"text": "cold milk"})
+        db.store.put(("b",), "gone", {"text": "tea"})
+        db.store.delete(("b",), "gone")
+        db.store.put(("b",), "hidden", {"text": "tea"}, index=False)
+    assert main(["memory", "check", "--db", url]) == 0
+    with sqlite3.connect(path) as connection:
+        assert connection.execute(DAMAGES[damage]).rowcount > 0
+    connection.close()
+
+    assert main(["memory", "check", "--db", url]) == 1
+    assert main(["memory", "check", "--repair", "--db", url]) == 0
+    assert main(["memory", "check", "--db", url]) == 0
+    assert capsys.readouterr().out.endswith("made anew\nindex and items agree\n")
+    with perdure.connect(url) as db:
+        assert [item.key for item in db.store.search((), query="tea")] == ["k"]
+        assert db.store.check() == []
