@@ -196,7 +196,7 @@ def test_recorded_memory_of_an_unfinished_step_is_forgotten_and_the_step_goes_on
 
     receipt = db.store.forget(ADA)
 
-    assert receipt.counts == {"items": 0, "history": 0, "postings": 0, "staged": 2}
+    assert receipt.counts == {"items": 0, "history": 0, "postings": 0, "vectors": 0, "staged": 2}
     assert receipt.threads == ("t",)
     graph.invoke(perdure.types.Command(resume="fine"), thread("t"))
     assert [(item.namespace, item.key) for item in db.store.search(())] == [(("kept",), "k")]

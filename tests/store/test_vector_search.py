@@ -388,3 +388,27 @@ def test_a_second_process_of_another_model_sees_only_its_own() -> None:
         other.put(ME, "b", {"text": "tea"})
         assert keys(other, "tea", mode="vector") == ["b"]
         assert keys(db.store, "tea", mode="vector") == ["a"]
+
+
+def test_what_is_forgotten_has_no_vectors(store: ItemStore) -> None:
+    store.put(("a", "notes"), "k", {"text": "tea"})
+    store.put(("b",), "k", {"text": "tea"})
+    assert len(keys(store, "tea", mode="vector")) == 2
+
+    receipt = store.forget(("a",))
+
+    assert receipt.counts["vectors"] == 1
+    assert [item.namespace for item in store.search((), query="tea", mode="vector")] == [("b",)]
+    store.put(("a", "notes"), "other", {"text": "coffee"})
+    found = store.search(("a",), query="coffee", mode="vector")
+    assert [(item.key, item.score) for item in found] == [("other", pytest.approx(1.0))]
+
+
+def test_a_scope_searches_by_meaning_in_its_subtree_only(store: ItemStore) -> None:
+    store.put(("a", "notes"), "k", {"text": "tea"})
+    store.put(("b",), "k", {"text": "tea"})
+
+    found = store.scoped(("a",)).search((), query="tea", mode="vector", explain=True)
+
+    assert [item.namespace for item in found] == [("notes",)]
+    assert found[0].explanation is not None

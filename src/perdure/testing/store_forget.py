@@ -29,7 +29,11 @@ def what_is_forgotten_has_no_past(store: ItemStore) -> None:
     assert (planned.revision, planned.scrubbed, store.count(ADA)) == (None, False, 1)
     receipt = store.forget(ADA)
 
-    assert receipt.counts == planned.counts == {"items": 1, "history": 4, "postings": 2, "staged": 0}
+    assert (
+        receipt.counts
+        == planned.counts
+        == {"items": 1, "history": 4, "postings": 2, "vectors": 0, "staged": 0}
+    )
     assert receipt.prefix == ADA
     assert receipt.revision is not None
     assert receipt.scrubbed
