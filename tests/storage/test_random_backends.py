@@ -125,6 +125,7 @@ puts = st.builds(
     one((None, None, 20, 200)),
     one((None, None, 90)),
     st.booleans(),
+    one((None, None, (5, 5), (5, 90))),
 )
 removals = st.one_of(
     st.builds(RemoveThread, one(THREADS)),

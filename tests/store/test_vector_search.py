@@ -140,6 +140,46 @@ def test_a_store_may_put_embedding_off(model: Model) -> None:
 
         assert keys(store, "tea", mode="text") == ["b", "a"]
         assert keys(store, "tea", mode="vector") == ["b"]
+        store.put(ME, "empty", {"other": 1})
+        store.put(ME, "hidden", {"text": "tea"}, index=False)
+        model.fails = True
+        for n in range(300):
+            store.put(("many", "of"), str(n), {"text": f"water {n}"})
+        model.fails = False
+        done = store.reindex()
+
+        assert done.filed == 301
+        assert sorted(keys(store, "tea", mode="vector", limit=2)) == ["a", "b"]
+        assert keys(store, "water 7", mode="vector", limit=1) == ["7"]
+        assert store.reindex().filed == 0
+
+
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+def test_a_change_of_model_is_followed_by_reindexing(url: str) -> None:
+    from perdure.store.face import BackendStore, codec_of
+
+    with connect(url, index={"dims": DIMS, "embed": Model(), "model": "one"}) as db:
+        db.store.put(ME, "a", {"text": "tea"})
+        db.store.put(("users",), "b", {"text": "coffee"})
+        other = BackendStore(
+            db.backend, codec_of({"dims": 2, "embed": Model(2), "model": "two", "language": "german"})
+        )
+        assert other.search((), query="tea", mode="vector") == []
+
+        assert other.reindex().filed >= 2
+        assert len(other.search((), query="tea", mode="vector")) == 2
+        assert keys(other, "tea", mode="text") == ["a"]
+        assert db.store.search((), query="tea", mode="vector") == []
+
+
+def test_filing_words_anew_leaves_vectors(store: ItemStore) -> None:
+    store.put(ME, "a", {"text": "tea"})
+    before = store.search((), query="tea", mode="vector")
+
+    store.check(repair=True)
+
+    assert store.search((), query="tea", mode="vector") == before
+    assert keys(store, "tea", mode="text") == ["a"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from perdure.codec import Registry
 from perdure.codec.own import register_own
 from perdure.engine.memory import NO_MEMORY, Memory
+from perdure.errors import StorageError
 from perdure.storage.chains import Pieces
 from perdure.storage.contract import Backend
 from perdure.storage.scoped import ScopedStore
@@ -35,7 +36,15 @@ def own_saver(checkpointer: Any, types: tuple[Any, ...], store: Any = None) -> S
         return None
     pieces = handle.pieces
     teach(pieces, types)
-    return Saver(handle.backend, pieces, memory_of(store).backend or handle.backend)
+    return Saver(handle.backend, pieces, _items_of(store) or handle.backend)
+
+
+def _items_of(store: Any) -> Backend | None:
+    """The store's database; None: it has none of ours, or is closed, and whoever uses it is told so then."""
+    try:
+        return memory_of(store).backend
+    except StorageError:
+        return None
 
 
 def memory_of(store: Any) -> Memory:

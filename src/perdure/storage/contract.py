@@ -164,7 +164,7 @@ class FileItem(NamedTuple):
     key: str
     version: int
     filed: Filed | None
-    embedded: Embedded | None = None
+    embedded: Embedded | None = None  # None: its vectors stay
 
 
 class RefreshItem(NamedTuple):

@@ -352,7 +352,7 @@ class MemoryBackend:
     def _seen(self, put: PutItem, at: int, revision: Revision) -> _Put:
         """The item as it stands, and as it is to be. Changes nothing."""
         namespace, key, value, origin, filed, paths, embedded, ttl, expires, keeps, times = put
-        at = at if times is None else times[1]
+        written = at if times is None else times[1]
         live = self._items.get(namespace, {}).get(key)
         over = None
         version = self._versions + 1
@@ -363,7 +363,7 @@ class MemoryBackend:
         if stands is None and value is None:
             return live, None, None, None, over  # deleting what isn't there changes nothing
         before = over or live or self._deleted.get((namespace, key))
-        updated = max(at, before.updated_at) if before else at
+        updated = max(written, before.updated_at) if before else written
         created = times[0] if times else stands.created_at if stands else updated
         if before:
             self._before[version] = (before.version, before.revision.seq)
@@ -442,7 +442,8 @@ class MemoryBackend:
         if live is not None and live.version == filing.version:
             where = filing.namespace, filing.key
             self._texts.file(where, filing.filed, to_find=live.paths != ())
-            self._embed(where, None if live.paths == () else filing.embedded, revision)
+            if filing.embedded is not None and filing.embedded.data and live.paths != ():
+                self._embed(where, filing.embedded, revision)
 
     def _thread(self, thread: str) -> _Thread:
         return self._threads.get(thread) or self._threads.setdefault(thread, _Thread())

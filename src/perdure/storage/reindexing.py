@@ -15,6 +15,8 @@ from perdure.storage import outcome
 from perdure.storage.contract import Backend, FileItem, ItemRow, Namespace, chunks, commit_now
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_rows import value_of
+from perdure.storage.text.filer import Filer
+from perdure.storage.vectors.reembedding import reembedded
 
 __all__ = ["Reindexed", "reindexed"]
 
@@ -41,13 +43,24 @@ def reindexed(codec: ItemCodec, backend: Backend, prefix: Namespace) -> Iterator
 
     Raises:
         QueryError: the store has no index.
+        EmbeddingError: the model failed; what was done before stays.
     """
-    filer = codec.filer
-    if filer is None:
+    if codec.filer is None and codec.embedder is None:
         raise QueryError(
             "reindex: this store files nothing by words (it is encrypted, or index= has text=False). Nothing was written.",
             part="index",
         )
+    done = Reindexed(0, 0, 0)
+    if codec.filer is not None:
+        for done in _refiled(codec, codec.filer, backend, prefix):
+            yield done
+    if codec.embedder is not None:
+        for filed, changed in reembedded(codec, backend, prefix):
+            done = Reindexed(done.filed + filed, done.changed + changed, 0)
+            yield done
+
+
+def _refiled(codec: ItemCodec, filer: Filer, backend: Backend, prefix: Namespace) -> Iterator[Reindexed]:
     done = Reindexed(0, 0, 0)
     while True:
         with backend.read() as snapshot:

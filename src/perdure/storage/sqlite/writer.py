@@ -436,8 +436,8 @@ class GroupWriter:
         alive = state is not None and state.alive
         if put.value is None and not alive:
             return version  # deleting what isn't there changes nothing
-        at = at if put.times is None else put.times[1]
-        updated = at if state is None else max(at, state.updated)
+        written = at if put.times is None else put.times[1]
+        updated = written if state is None else max(written, state.updated)
         created = put.times[0] if put.times else state.created if state and alive else updated
         deleted = put.value is None
         id = self._new_item_id(put.item[0]) if state is None else state.id
@@ -514,12 +514,13 @@ class GroupWriter:
             return
         idx = self._index(filing.text)
         length = 0 if filing.text is None else filing.text.length
-        model = None if filing.vectors is None else self._number(filing.vectors.model)
+        model = state.model if filing.vectors is None else self._number(filing.vectors.model)
         self._set_items[state.id] = (
             state.version, 1, idx, length, state.paths, model, state.life.expires, state.id,
         )  # fmt: skip
         self._file(state.id, state, filing.text, idx)
-        self._vectors.put(state.id, state, filing.vectors, model, seq)
+        if filing.vectors is not None:
+            self._vectors.put(state.id, state, filing.vectors, model, seq)
         self._known.items[filing.item] = state._replace(idx=idx, length=length, model=model)
 
     def _index(self, text: PreparedText | None) -> int:
