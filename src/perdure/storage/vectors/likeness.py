@@ -68,6 +68,9 @@ class Likeness:
                 rows = matrix_of(embedded.data, embedder.dims)
                 self._staged[name] = unit(rows) if self._angles else rows
         self._hidden = view.hidden
+        self._named: NDArray[np.int64] | None = None  # the items of all namespaces, one after the other
+        self._ends: Any = None  # where each namespace ends in it
+        self._found: dict[int, list[Matrix]] = {}
         lengths = (
             [float(abs(chunk).max()) for space in self._below for chunk in space.chunks]
             if not self._angles
@@ -127,8 +130,18 @@ class Likeness:
         """The item's vectors. Raises KeyError if it has none."""
         if name < 0:
             return list(self._staged[name])
-        for space in self._below:
-            found = space.rows_of(name)
-            if found:
-                return found
-        raise KeyError(name)
+        if name not in self._found:
+            self._found[name] = self._find(name)
+        return self._found[name]
+
+    def _find(self, name: int) -> list[Matrix]:
+        """Looked for in all namespaces at once: there may be thousands."""
+        np = need_numpy()
+        if self._named is None:
+            names = [space.names() for space in self._below]
+            self._named = np.concatenate(names) if names else np.empty(0, np.int64)
+            self._ends = np.cumsum([len(one) for one in names])
+        (places,) = np.nonzero(self._named == name)
+        if not len(places):
+            raise KeyError(name)
+        return self._below[int(np.searchsorted(self._ends, places[0], "right"))].rows_of(name)
