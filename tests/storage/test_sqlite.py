@@ -14,7 +14,17 @@ from hypothesis import given
 
 from perdure.clock import micros, new_checkpoint_id, uuid6
 from perdure.errors import Busy, SchemaTooNew, StaleThread, StorageError
-from perdure.storage.contract import CheckpointRow, Commit, HeadIs, Outcome, Revision, RunRow, SegmentRow
+from perdure.storage.contract import (
+    CheckpointRow,
+    Commit,
+    Filed,
+    HeadIs,
+    Outcome,
+    PutItem,
+    Revision,
+    RunRow,
+    SegmentRow,
+)
 from perdure.storage.sqlite import SqliteBackend, known, open_backend, transactions, writer
 from perdure.storage.sqlite.files import needs_side_lock
 from perdure.storage.sqlite.packing import pack_id, time_in, unpack_id
@@ -717,4 +727,25 @@ def test_a_stale_head_is_told_with_both_heads(tmp_path: Path, close: bool) -> No
         db.commit(commit_of(heads=[HeadIs("t", "", second)]))
 
     assert (raised.value.expected, raised.value.found) == (second, first)
+    db.close()
+
+
+def test_one_way_of_indexing_too_many_is_refused_and_nothing_of_its_commit_is_written(tmp_path: Path) -> None:
+    def filed(name: str, key: str) -> PutItem:
+        return PutItem(("n",), key, b"v", filed=Filed(name, {"tea": 1}, 1))
+
+    db = SqliteBackend(tmp_path / "a.db", synchronous="OFF")
+    db.commit(commit_of(items=[filed(f"way {n}", f"{n}") for n in range(255)]))
+    too_many = commit_of(items=[put_of("before", b"v"), filed("one more", "more"), put_of("after", b"v")])
+    fine = commit_of(items=[filed("way 7", "fine")])
+
+    outcomes = db.commit_group([too_many, fine])
+
+    assert isinstance(outcomes[0], StorageError)
+    assert "255" in str(outcomes[0])
+    assert outcomes[1] == Revision(0, 2)
+    with db.read() as now:
+        assert now.committed(too_many.id) is None
+        assert now.count("items") == 256
+        assert [row.key for row in now.items((), None, 1)] == ["fine"]
     db.close()

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from perdure.errors import StorageError
 from perdure.storage.sqlite.known import ItemState, Known
 from perdure.storage.sqlite.rows import PreparedText, prefixed
 
-__all__ = ["NOWHERE", "Filing", "Rows"]
+__all__ = ["MOST_INDEXES", "NOWHERE", "Filing", "Rows"]
 
 NOWHERE: Final = 0  # the index of items that are to be found and are filed nowhere
 _NOTHING: Final = (0, 0, 0)
-_MOST: Final = 255  # indexes: their number is one byte
+MOST_INDEXES: Final = 255  # their number is one byte
 
 Ask: TypeAlias = Callable[[str, Iterable[tuple[Any, ...]]], list[tuple[Any, ...]]]
 
@@ -63,11 +62,6 @@ class Filing:
         number = self._known.indexes.get(name)
         if number is None:
             number = following()
-            if number > _MOST:
-                raise StorageError(
-                    f"a database has at most {_MOST} ways of indexing text (languages, fields), and this would be one "
-                    "more. Nothing was written."
-                )
             self._known.indexes[name] = number
             self._indexes.append((number, name))
         return number

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from perdure.codec import encode_namespace, prefix_range, text_to_bytes
-from perdure.errors import PerdureError
+from perdure.errors import PerdureError, StorageError
 from perdure.storage.contract import (
     EXPIRED,
     CheckpointIs,
@@ -46,7 +46,7 @@ from perdure.storage.sqlite import checking, forgetting
 from perdure.storage.sqlite.combined import Combined
 from perdure.storage.sqlite.connections import C, Connection
 from perdure.storage.sqlite.embedding_rows import VectorRows
-from perdure.storage.sqlite.filing import NOWHERE, Filing
+from perdure.storage.sqlite.filing import MOST_INDEXES, NOWHERE, Filing
 from perdure.storage.sqlite.known import ChainState, ItemState, Known
 from perdure.storage.sqlite.packing import pack_id, pack_task, unpack_id
 from perdure.storage.sqlite.rows import (
@@ -314,12 +314,31 @@ class GroupWriter:
                 id, version, alive == 1, created, updated, idx, length or 0, paths, model, Life(*life)
             )
 
-    def _next(self, kind: int) -> int:
-        """The next number of a thread (0), chain (1), log (2), namespace (3) or index (4)."""
+    def _numbers(self) -> list[int]:
+        """The greatest number of a thread (0), chain (1), log (2), namespace (3) and index (4)."""
         if self._known.last is None:
             self._known.last = list(self._ask("greatest_numbers")[0])
-        self._known.last[kind] += 1
-        return self._known.last[kind]
+        return self._known.last
+
+    def _next(self, kind: int) -> int:
+        numbers = self._numbers()
+        numbers[kind] += 1
+        return numbers[kind]
+
+    def _check_indexes(self, member: Prepared) -> None:
+        """Raises StorageError if the member needs more indexes than there are numbers for."""
+        known = self._known.indexes
+        new = {
+            name
+            for put in (*member.items, *member.filings)
+            for name in (put.text and put.text.analysis, put.vectors and put.vectors.model)
+            if name and name not in known
+        }
+        if new and self._numbers()[4] + len(new) > MOST_INDEXES:
+            raise StorageError(
+                f"a database has at most {MOST_INDEXES} ways of indexing (languages, fields, embedding models), and this"
+                " would be one more. Nothing was written. Open the store with an `index=` that was used before."
+            )
 
     def _thread(self, name: bytes) -> int:
         number = self._known.threads.get(name)
@@ -358,6 +377,7 @@ class GroupWriter:
         if member.versions:
             self._check_versions(member.versions, member.at)
         check_items(member.items)  # a version is the number of its commit << 20, and its place there
+        self._check_indexes(member)
         if member.removals:
             self._remove(member)
         self._known.seq += 1
