@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 import pytest
 
 from perdure import connect
-from perdure.errors import PerdureError, QueryError, Unavailable
+from perdure.errors import Compacted, PerdureError, QueryError, Unavailable
 from perdure.graph import START, StateGraph
 from perdure.runtime import Runtime
 from perdure.storage import refreshing
@@ -484,3 +484,36 @@ def test_a_task_that_fails_has_read_all_the_same(url: str, clock: FakeClock) -> 
 
         assert db.store.get(NOTES, "k") is not None
         assert len(db.store.history(NOTES, "k")) == 1
+
+
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+def test_who_watches_is_told_that_an_item_expired(url: str) -> None:
+    with connect(url, ttl={}) as db:
+        with FakeClock(BEGIN) as clock:
+            db.store.put(("a",), "short", {"n": 1}, ttl=1)
+            db.store.put(("a",), "long", {"n": 2})
+            item = db.store.get(("a",), "long")
+            assert item is not None
+            clock.advance(minutes=2)
+            assert db.store.sweep_ttl() == 1
+            db.store.delete(("a",), "long")
+        with db.store.watch(("a",), since=item.revision) as watch:
+            seen = [event for _ in range(2) for event in next(watch).events]
+
+    assert [(event.kind, event.key, event.value) for event in seen] == [
+        ("expire", "short", None),
+        ("delete", "long", None),
+    ]
+
+
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+def test_who_watches_across_a_forgetting_is_told_that_changes_are_missing(url: str) -> None:
+    with connect(url) as db:
+        db.store.put(("a",), "k", {"n": 1})
+        item = db.store.get(("a",), "k")
+        assert item is not None
+        db.store.put(("a",), "k", {"n": 2})
+        db.store.forget(("a",))
+
+        with pytest.raises(Compacted):
+            db.store.watch(("a",), since=item.revision)
