@@ -19,6 +19,7 @@ from perdure.graph import START, StateGraph
 from perdure.storage.item_store import ItemStore
 from perdure.store.memory import InMemoryStore
 from perdure.store.sqlite import AsyncSqliteStore, SqliteStore
+from perdure.types import RetryPolicy
 
 ME = ("users", "ada")
 DIMS = 4
@@ -452,3 +453,35 @@ def test_a_scope_searches_by_meaning_in_its_subtree_only(store: ItemStore) -> No
 
     assert [item.namespace for item in found] == [("notes",)]
     assert found[0].explanation is not None
+
+
+def test_a_model_that_fails_once_is_asked_again_by_the_task_s_retry(model: Model) -> None:
+    runs: list[int] = []
+
+    def node(state: dict[str, Any], store: Any) -> None:
+        del state
+        runs.append(len(runs))
+        model.fails = len(runs) == 1
+        store.put(ME, "a", {"text": "tea"})
+
+    graph = StateGraph(dict)
+    policy = RetryPolicy(initial_interval=0, jitter=False, max_attempts=2, retry_on=EmbeddingError)
+    graph.add_node("node", node, retry_policy=policy)
+    graph.add_edge(START, "node")
+    with connect("memory://", index={"dims": DIMS, "embed": model}) as db:
+        graph.compile(db).invoke({}, {"configurable": {"thread_id": "t"}})
+
+        assert len(runs) == 2
+        assert keys(db.store, "tea", mode="text") == ["a"]
+
+
+def test_differences_of_rounding_are_none() -> None:
+    made = {"a": [1.0, 0.0], "b": [1.0, 1e-3], "q": [1.0, 0.0]}
+    index: Any = {"dims": 2, "embed": lambda texts: [made[text] for text in texts], "fields": ["v"]}
+    with InMemoryStore(index=index) as store:
+        store.put(ME, "a", {"v": "a"})
+        store.put(ME, "b", {"v": "b"})
+
+        found = store.search((), query="q", mode="hybrid")
+
+        assert [item.score for item in found] == [0.0, 0.0]
