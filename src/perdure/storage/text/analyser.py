@@ -8,6 +8,7 @@ Pure but for the stemmer, imported at the first analyser of a language. Safe fro
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, lru_cache
 from importlib import import_module
@@ -101,12 +102,15 @@ class Analyser:
 
     def document(self, texts: Iterable[str]) -> Document:
         """What to keep of these texts. The length counts every word, stop words included."""
+        chunks: Counter[tuple[str, ...]] = Counter()
+        for text in texts:
+            chunks.update(map(self._terms.__getitem__, text.translate(LETTERS).split()))
         counts: dict[str, int] = {}
         length = 0
-        for text in texts:
-            for term in self._sequence(text):
-                counts[term] = counts.get(term, 0) + 1
-                length += 1
+        for terms, times in chunks.items():
+            for term in terms:
+                counts[term] = counts.get(term, 0) + times
+                length += times
         return Document(counts, length)
 
     def query(self, text: str) -> TextQuery:
