@@ -196,17 +196,22 @@ def _trimmed(run: str) -> str:
 
 
 class _Remembered(dict[str, tuple[str, ...]]):
-    """Pieces of text to their terms, worked out once: the stemmer takes tens of microseconds a word."""
+    """Pieces of text to their terms, worked out once: the stemmer takes tens of microseconds a word.
+
+    When there are too many, those that nobody asked for since the last time are forgotten.
+    """
 
     def __init__(self, make: Callable[[str], tuple[str, ...]]) -> None:
         super().__init__()
         self._make = make
+        self._older: dict[str, tuple[str, ...]] = {}
 
     def __missing__(self, chunk: str) -> tuple[str, ...]:
-        terms = self._make(chunk)
+        terms = self._older.get(chunk) or self._make(chunk)
         # Several terms are a sentence of a script without spaces, which hardly comes again.
         if len(terms) < 2 and len(chunk) <= _CHUNK:
             if len(self) >= _REMEMBERED:
+                self._older = dict(self)
                 self.clear()
             self[chunk] = terms
         return terms
