@@ -1,6 +1,6 @@
 """What words find, as rows of a group: which postings come and go, and what that changes in the statistics.
 
-Here: `Filing`, the net effect of a group on postings, texts and totals. Not here: items (`writer.py`), statements' order.
+Here: `Filing`, the net effect of a group on postings, texts and totals. Not here: items (`item_changes.py`), statements' order.
 The terms an item was filed with are read once, before the first change; within a group the last word is remembered.
 """
 

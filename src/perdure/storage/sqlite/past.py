@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from perdure.codec import text_to_bytes
 from perdure.storage.contract import Revision, compacted
 from perdure.storage.lifetimes import is_over
-from perdure.storage.sqlite.writer import Q
+from perdure.storage.sqlite.statements import Q
 
 _AT_ONCE: Final = 64  # versions that one statement asks for, padded to a few sizes
 _SIZES: Final = (1, 8, _AT_ONCE)

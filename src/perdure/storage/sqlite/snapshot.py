@@ -34,10 +34,10 @@ from perdure.storage.contract import (
 from perdure.storage.sqlite import checking, forgetting
 from perdure.storage.sqlite.connections import C, Connection
 from perdure.storage.sqlite.faults import closed, translated
-from perdure.storage.sqlite.packing import pack_id, time_in, unpack_id, unpack_task
+from perdure.storage.sqlite.packing import pack_id, range_of, time_in, unpack_id, unpack_task
 from perdure.storage.sqlite.past import Past, first_after
 from perdure.storage.sqlite.rows import SOURCES, prefixed
-from perdure.storage.sqlite.writer import Q, range_of
+from perdure.storage.sqlite.statements import Q
 
 _LAST: Final = (1 << 63) - 1
 _POSITIONS: Final = 1 << 32
