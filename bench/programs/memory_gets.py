@@ -24,7 +24,10 @@ def measure(store):
     for start in range(0, ITEMS, 1000):
         store.batch(
             [
-                PutOp(*place(n), {"n": n, "text": "prefers tea to coffee, and the window seat", "tags": ["a", "b"]})
+                PutOp(
+                    *place(n),
+                    {"n": n, "text": "prefers tea to coffee, and the window seat", "tags": ["a", "b"]},
+                )
                 for n in range(start, start + 1000)
             ]
         )

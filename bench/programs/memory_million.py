@@ -69,7 +69,9 @@ def measure(url):
         gc.collect()
         before = resident()
         first = seconds(lambda: store.search(HERE, query="q0", limit=10))
-        found = [{item.key for item in store.search(HERE, query=f"q{n}", limit=10)} for n in range(len(ASKED))]
+        found = [
+            {item.key for item in store.search(HERE, query=f"q{n}", limit=10)} for n in range(len(ASKED))
+        ]
         times = [seconds(lambda n=n: store.search(HERE, query=f"q{n}", limit=10)) * 1e3 for n in range(TIMES)]
         gc.collect()
         held = (resident() - before) / (WHOLE * DIMS * 4)

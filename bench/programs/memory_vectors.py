@@ -39,7 +39,10 @@ def fill(store):
     whole = SPACES * EACH
     for start in range(0, whole, 1000):
         store.batch(
-            [PutOp(place(n), f"k{n}", {"text": f"t{n}", "n": n}) for n in range(start, min(start + 1000, whole))]
+            [
+                PutOp(place(n), f"k{n}", {"text": f"t{n}", "n": n})
+                for n in range(start, min(start + 1000, whole))
+            ]
         )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkabl
 
 from perdure import clock
 from perdure.errors import Compacted, Conflict, StaleThread, StorageError, VersionConflict
+from perdure.storage.path_ranges import PathRanges
 
 Namespace: TypeAlias = tuple[str, ...]
 Chained: TypeAlias = tuple[str, str, str]
@@ -514,6 +515,16 @@ class Snapshot(Protocol):
         """Live items of the subtree, greatest version first, `before` (a version) exclusive."""
         ...
 
+    def preselected(
+        self, prefix: Namespace, wanted: Sequence[PathRanges], before: int | None, limit: int
+    ) -> list[ItemRow] | None:
+        """As `items`, without some whose values lie outside what is wanted: all of them that lie inside are there.
+
+        None: this backend cannot tell, ask `items`. Of values in clear JSON only; whoever reads them otherwise, by
+        a cipher or a decoder of his own, must not ask.
+        """
+        ...
+
     def size(self, prefix: Namespace) -> int:
         """How many items `items` would give without a limit. One range of an index for each namespace."""
         ...
@@ -714,6 +725,17 @@ class Backend(Protocol):
 
     def change_token(self) -> object:
         """Differs after any commit by anybody that this backend could see; cheap. Caches compare it."""
+        ...
+
+    def declare_paths(self, paths: Sequence[PathRanges], /) -> None:
+        """Listings that are preselected by one of these paths are fast from now on; the answers stay what they were.
+
+        What is there already is indexed before it returns. A backend without indexes of paths does nothing.
+        """
+        ...
+
+    def drop_paths(self, paths: Sequence[PathRanges], /) -> None:
+        """Their indexes are gone, if there were any: writes cost less, such listings more."""
         ...
 
     def vacuum(self) -> None:

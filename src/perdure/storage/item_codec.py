@@ -75,6 +75,11 @@ class ItemCodec:
             else f"<ItemCodec sealed with key {self.cipher.key_id}>"
         )
 
+    @property
+    def in_clear(self) -> bool:
+        """Whether values are stored as the JSON text that they are read from."""
+        return self.cipher is None and self._loads is None
+
     def encode(self, namespace: Namespace, key: str, value: Mapping[str, Any]) -> bytes:
         """The value's bytes, for this place.
 

@@ -65,6 +65,7 @@ from perdure.storage.lifetimes import Life, is_over, life_of
 from perdure.storage.memory_past import Past, versions_down
 from perdure.storage.memory_texts import Texts
 from perdure.storage.memory_vectors import Vectors
+from perdure.storage.path_ranges import PathRanges
 
 _R = TypeVar("_R", str, tuple[int, int], SegmentRow)
 _Put: TypeAlias = tuple[
@@ -166,6 +167,12 @@ class MemoryBackend:
         """Later calls raise StorageError."""
         with self._lock:
             self._closed = True
+
+    def declare_paths(self, paths: Sequence[PathRanges], /) -> None:
+        """Nothing to do: every value is at hand."""
+
+    def drop_paths(self, paths: Sequence[PathRanges], /) -> None:
+        """Nothing to do, as in `declare_paths`."""
 
     def vacuum(self) -> None:
         """Nothing to give back: freed rows are the interpreter's business."""
@@ -694,6 +701,11 @@ class _MemorySnapshot:
         if row is None or row.expires is None or row.expires > self._now:
             return row
         return None
+
+    def preselected(
+        self, prefix: Namespace, wanted: Sequence[PathRanges], before: int | None, limit: int
+    ) -> list[ItemRow] | None:
+        """None: see `declare_paths`."""
 
     def items(self, prefix: Namespace, before: int | None, limit: int) -> list[ItemRow]:
         found = [

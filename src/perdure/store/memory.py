@@ -5,6 +5,8 @@ Here: opening it. What it does is `face.py`'s and `storage/item_store.py`'s.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.lifetimes import checked_config
 from perdure.storage.memory import MemoryBackend
@@ -26,6 +28,7 @@ class InMemoryStore(SweptStore):
         backend: the data to look at, shared with others that look at it; by default data of its own.
         codec: the encoding of the values, with how they are filed; `index` says nothing then.
         keep_history: which versions of items are kept (see `perdure.connect`); None: 30 days.
+        indexes: checked, and of no use: what is in memory is listed without.
         ttl: how long items live; `{}`: for ever unless a put says otherwise; None: for ever, and `put(ttl=)` is refused.
 
     Raises:
@@ -41,6 +44,7 @@ class InMemoryStore(SweptStore):
         codec: ItemCodec | None = None,
         keep_history: KeepHistory | None = None,
         ttl: TTLConfig | None = None,
+        indexes: Sequence[str] = (),
     ) -> None:
         """Empty, unless a backend with data is given."""
         if codec is None:
@@ -49,6 +53,6 @@ class InMemoryStore(SweptStore):
         kept = None if keep_history is None else checked(keep_history)
         if backend is None:
             own = MemoryBackend()
-            super().__init__(own, codec, let_go=own.close, keep_history=kept, ttl=lives)
+            super().__init__(own, codec, let_go=own.close, keep_history=kept, ttl=lives, indexes=indexes)
         else:
-            super().__init__(backend, codec, keep_history=kept, ttl=lives)
+            super().__init__(backend, codec, keep_history=kept, ttl=lives, indexes=indexes)
