@@ -1,7 +1,7 @@
 """Memory as it was, of one moment of an SQLite database: views as of a commit, histories, what changed since.
 
-Here: the questions of `queries/past.sqlite.sql` and what their answers mean. Not here: rows to values, the present
-(`snapshot.py`). What a view of a subtree needs of items written since is asked once a snapshot.
+Here: the questions of `queries/past.sqlite.sql` and what their answers mean. Not here: rows to values (`values.py`), the present
+(`item_answers.py`). What a view of a subtree needs of items written since is asked once a snapshot.
 """
 
 from __future__ import annotations
