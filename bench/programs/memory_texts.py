@@ -16,7 +16,7 @@ from time import perf_counter
 
 from common import QUICK, answer, load, scratch, seconds
 
-SPACES, EACH, WORDS, LENGTH = 20 if QUICK else 1000, 1000, 50_000, 20
+SPACES, EACH, WORDS, LENGTH = 20 if QUICK else int(__import__("os").environ.get("SP","1000")), 1000, 50_000, 20
 WHOLE = SPACES * EACH
 PART = 10_000
 (connect,) = load("database", "connect")
