@@ -195,15 +195,19 @@ class ItemStore(ItemSearch, ItemBulk, ItemForget, ItemMoving, ItemPast, ItemWatc
         return self._here()._get(check_labels(namespace), str(key), self._refresh(refresh_ttl))
 
     def _get(self, namespace: Namespace, key: str, refresh: bool = False) -> Item | None:
-        layers = self._layers()
-        with self._read() as snapshot:
-            row = read_item(snapshot, layers, namespace, key)
+        row = self._row(namespace, key)
         if row is None:
             return None
         item = self._item(row)
         if refresh and row.expires is not None:
             self._was_read([item])
         return item
+
+    def _row(self, namespace: Namespace, key: str) -> ItemRow | None:
+        """The item as this store sees it."""
+        layers = self._layers()
+        with self._read() as snapshot:
+            return read_item(snapshot, layers, namespace, key)
 
     async def aget(
         self, namespace: tuple[str, ...], key: str, *, refresh_ttl: bool | None = None
