@@ -166,10 +166,12 @@ async def _asked(merge: Merge, items: list[Item], colour: Colour) -> object:
 def stage_all(store: BaseStore, groups: Sequence[Alike]) -> None:
     """All groups are written, by a task: its step commits them, or finds that somebody was faster.
 
+    The last group first, so that the merged items are listed in the order in which their newest ones were.
+
     Raises:
         VersionConflict: somebody else wrote an item. What was staged before goes with the task's attempt.
     """
-    for group in groups:
+    for group in reversed(groups):
         first, *others = group.members
         _put(store, first, group)
         for one in others:
@@ -219,10 +221,10 @@ async def write_all(
     thread = f"consolidate/{uuid.uuid4().hex}"
     written: list[Alike] = []
     conflicts: list[Alike] = []
-    for batch in _batches(groups):
+    for batch in _batches(groups[::-1]):
         while batch:
             try:
-                await _step(store, batch, thread, colour)
+                await _step(store, batch[::-1], thread, colour)
             except VersionConflict as error:
                 lost = _hit(batch, {*error.keys, (error.namespace, error.key)}, scope)
                 if not lost:
@@ -232,7 +234,7 @@ async def write_all(
             else:
                 written += batch
                 break
-    return written, conflicts, thread
+    return written[::-1], conflicts[::-1], thread
 
 
 def _batches(groups: Sequence[Alike]) -> Iterator[list[Alike]]:

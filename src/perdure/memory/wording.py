@@ -33,7 +33,7 @@ def text_of(given: object, of: str) -> str:
     content = _content(given)
     if content is _NOTHING:
         raise QueryError(
-            f"{of} is {_short(given)}, which is no message and has no text. Nothing was read. Give query_from= a function"
+            f"{of} is of type {type(given).__name__}, which is no message and has no text. Nothing was read. Give query_from= a function"
             " that makes the query of the state.",
             part=of,
         )
@@ -66,7 +66,3 @@ def _pieces(content: object) -> Iterator[str]:
             text = getattr(part, "text", None)
         if isinstance(text, str) and text:
             yield text
-
-
-def _short(given: object) -> str:
-    return f"a {type(given).__name__}"
