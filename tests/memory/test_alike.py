@@ -168,6 +168,25 @@ def test_more_rows_than_a_block_and_many_that_are_equal() -> None:
     assert [[place for place, _ in group] for group in found] == [list(range(n, 1200, 40)) for n in range(40)]
 
 
+def test_a_group_may_begin_in_any_row() -> None:
+    generator = np.random.default_rng(2)
+    rows = [[float(x) for x in row] for row in generator.normal(size=(700, 64))]
+
+    for first in (0, 255, 256, 257, 511, 512):
+        vectors = [packed(row) for row in rows]
+        vectors[699] = vectors[first]
+        found = groups_by_vectors(vectors, 64, 0.9, [0] * 700)
+        assert [[place for place, _ in group] for group in found] == [[first, 699]]
+
+
+def test_the_exact_cosine_decides_and_not_the_rough_one() -> None:
+    def at(cosine: float) -> list[bytes]:
+        return [packed([1.0, 0.0]), packed([cosine, (1 - cosine * cosine) ** 0.5])]
+
+    assert groups_by_vectors(at(0.9 - 5e-6), 2, 0.9, [0, 0]) == []
+    assert len(groups_by_vectors(at(0.9 + 5e-6), 2, 0.9, [0, 0])) == 1
+
+
 def test_fewer_than_two_vectors_are_no_group() -> None:
     assert groups_by_vectors([], 3, 0.5, []) == []
     assert groups_by_vectors([None, packed([1, 0, 0])], 3, 0.5, [0, 0]) == []

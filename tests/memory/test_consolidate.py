@@ -398,6 +398,7 @@ def test_meaning_decides_where_the_store_has_a_model(opened: Callable[..., Datab
     db = opened(index={"embed": model, "dims": 3, "fields": ["text"]})
     fill(db.store, *model.rows)
     model.asked.clear()
+    db.store._codec.embedder.forget()  # type: ignore[union-attr]
 
     report = tidy(run, db.store, dry_run=True)
 

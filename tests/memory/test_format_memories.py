@@ -131,6 +131,10 @@ def test_one_is_cut_if_asked_at_the_end_of_a_word() -> None:
     )
 
 
+def test_a_counter_by_which_the_whole_is_more_than_its_parts_is_heeded() -> None:
+    assert format_memories(["aa", "bb", "cc"], budget=100, count=lambda text: len(text) ** 2) == "- aa\n- bb"
+
+
 memories = st.lists(
     st.text(max_size=40) | st.dictionaries(st.text(max_size=3), st.text(max_size=9), max_size=3), max_size=8
 )

@@ -156,7 +156,7 @@ async def _consolidate(
         context = contextvars.copy_context()  # by which a store of everybody's finds the task
         await colour.user_code(partial(context.run, partial(stage_all, store, groups)))
         return report
-    written, conflicts, thread = await write_all(store, groups, handle.scope, colour)
+    written, conflicts, thread = await write_all(store, groups, colour)
     return replace(
         report, merged=_told(written), conflicts=_told(conflicts), thread=thread if written else None
     )

@@ -8,10 +8,9 @@ back. Here: `Consolidated`, merging, writing. Not here: finding groups (`similar
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeAlias, cast
@@ -25,15 +24,12 @@ from perdure.memory.node import Colour, settled
 from perdure.memory.similar import Alike, Known, Mode, is_committed
 from perdure.storage.item_codec import ItemCodec
 from perdure.store.base import NOT_PROVIDED, BaseStore, Item, NotProvided
-from perdure.types import RetryPolicy
 
 __all__ = ["Consolidated", "Merge", "Merged", "merged_values", "stage_all", "write_all"]
 
 Merge: TypeAlias = Callable[[list[Item]], object]
 """From items, newest first, to the value of the one that they become: a dict, or a text, which becomes `{"text": ...}`; None:
 they are left as they are. May be async."""
-
-Place: TypeAlias = tuple[tuple[str, ...], str]
 
 _BATCH: Final = 100  # groups that are written by one commit
 _codec: Final = ItemCodec()
@@ -206,69 +202,55 @@ class _State(TypedDict, total=False):
 
 
 async def write_all(
-    store: BaseStore, groups: Sequence[Alike], scope: tuple[str, ...], colour: Colour
+    store: BaseStore, groups: Sequence[Alike], colour: Colour
 ) -> tuple[list[Alike], list[Alike], str]:
     """Groups that were written, groups that somebody else's write prevented, and the thread that names the writes.
 
     Each group is in one commit, with up to a hundred others.
-
-    Args:
-        store: of Perdure's.
-        groups: what to write.
-        scope: what the store's root is called in its database, as errors of commits name it.
-        colour: how to wait.
     """
     thread = f"consolidate/{uuid.uuid4().hex}"
     written: list[Alike] = []
     conflicts: list[Alike] = []
-    for batch in _batches(groups[::-1]):
+    for start in range(0, len(groups), _BATCH):
+        batch = list(groups[::-1][start : start + _BATCH])  # the last first, as within a batch
         while batch:
             try:
                 await _step(store, batch[::-1], thread, colour)
             except VersionConflict as error:
-                lost = _hit(batch, {*error.keys, (error.namespace, error.key)}, scope)
+                lost = [group for group in batch if not _places(group).isdisjoint(error.keys)]
                 if not lost:
                     raise
                 conflicts += lost
-                batch = [group for group in batch if not any(group is one for one in lost)]
+                batch = [group for group in batch if all(group is not one for one in lost)]
             else:
                 written += batch
                 break
     return written[::-1], conflicts[::-1], thread
 
 
-def _batches(groups: Sequence[Alike]) -> Iterator[list[Alike]]:
-    for start in range(0, len(groups), _BATCH):
-        yield list(groups[start : start + _BATCH])
-
-
-def _hit(batch: Sequence[Alike], places: set[Place], scope: tuple[str, ...]) -> list[Alike]:
-    """The groups that have an item at one of these places, by the store's names for them or by the database's."""
-
-    def has(group: Alike) -> bool:
-        return any(
-            (one.item.namespace, one.item.key) in places
-            or ((*scope, *one.item.namespace), one.item.key) in places
-            for one in group.members
-        )
-
-    return [group for group in batch if has(group)]
+def _places(group: Alike) -> set[tuple[tuple[str, ...], str]]:
+    return {(one.item.namespace, one.item.key) for one in group.members}
 
 
 async def _step(store: BaseStore, batch: Sequence[Alike], thread: str, colour: Colour) -> None:
-    """One commit. A thread of its own, kept nowhere, names the writer in the items' history."""
+    """One commit. A thread of its own, kept nowhere, names the writer in the items' history.
+
+    The engine repeats a task once it finds a conflict at the commit; then the task meets it by itself, and it comes out of
+    here with the names that the store has for the items, whatever scope it is.
+
+    Raises:
+        VersionConflict: somebody wrote one of the items. Nothing was written.
+    """
 
     def consolidate(state: _State, *, store: BaseStore) -> None:
         del state
         stage_all(store, batch)
 
-    once = RetryPolicy(max_attempts=1)  # who repeats it is `write_all`, without what was in the way
-    drawing = StateGraph(_State).add_node("consolidate", consolidate, retry_policy=once)
-    graph = drawing.set_entry_point("consolidate").compile(InMemorySaver(), store=store, name="consolidate")
-    config = {"configurable": {"thread_id": thread}}
-    # In a context of its own: this is no part of a task that may be running here.
+    drawing = StateGraph(_State).add_node("consolidate", consolidate).set_entry_point("consolidate")
+    graph = drawing.compile(InMemorySaver(), store=store, name="consolidate")
+    # Its own thread makes it a run of its own, also where a task is running.
+    given: Any = {"batch": len(batch)}, {"configurable": {"thread_id": thread}}
     if colour.blocking:
-        contextvars.Context().run(graph.invoke, {"batch": len(batch)}, config)
+        graph.invoke(*given)
     else:
-        run = graph.ainvoke({"batch": len(batch)}, config)
-        await asyncio.get_running_loop().create_task(run, context=contextvars.Context())
+        await graph.ainvoke(*given)

@@ -18,17 +18,30 @@ from perdure.engine.execute import async_only
 from perdure.engine.ports import AsyncPorts, BlockingPorts, drive
 from perdure.errors import PerdureError
 from perdure.graph.inspect import user_code
+from perdure.graph.nodes import StateNode
 from perdure.graph.spec import Call
 from perdure.pregel.memory_scope import checked_template, filled
 from perdure.storage.item_search import ItemSearch
 from perdure.store.base import BaseStore, Item, NotProvided, NotSupported, SearchItem
 from perdure.store.base.ops import check_labels
 
-__all__ = ["Colour", "MemoryNode", "Namespaces", "Place", "Reach", "Ttl", "settled", "user_function"]
+__all__ = [
+    "Colour",
+    "MemoryNode",
+    "Namespaces",
+    "OfState",
+    "Place",
+    "Reach",
+    "Ttl",
+    "settled",
+    "user_function",
+]
 
 T = TypeVar("T")
 
-Namespaces: TypeAlias = "tuple[str, ...] | Callable[..., tuple[str, ...]]"
+OfState: TypeAlias = StateNode[Any, Any]
+"""A function of the state and any of `config`, `store`, `writer`, `runtime`, sync or async, or a `Runnable`: written as a node is."""
+Namespaces: TypeAlias = "tuple[str, ...] | OfState"
 """A template with names in braces, `("users", "{user_id}")`, or a function of the state that gives a namespace."""
 Ttl: TypeAlias = "float | NotProvided | None"
 """Minutes to live; None: for ever; not given: as the store was opened."""
@@ -172,10 +185,11 @@ class Place:
         self._of = f"{of}(namespace=)"
         self._call: Call | None = None
         self._template: tuple[str, ...] = ()
-        if callable(given):
+        if isinstance(given, tuple | list | str) or given is None:  # pyright: ignore[reportUnnecessaryComparison] - untyped callers come here, too
+            if given != () or least:
+                self._template = checked_template(given or (), self._of) or ()
+        else:
             self._call = user_function(given, self._of)
-        elif given != () or least:
-            self._template = checked_template(given or (), self._of) or ()
         self._fixed = not any("{" in label or "}" in label for label in self._template)
         if self._fixed:
             check_labels(self._template)

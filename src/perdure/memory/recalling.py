@@ -6,20 +6,20 @@ Here: what is asked, where, and what comes back. Not here: how it is found (the 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from typing_extensions import TypedDict
 
 from perdure.errors import QueryError
-from perdure.memory.node import MemoryNode, Namespaces, Place, Reach, user_function
+from perdure.memory.node import MemoryNode, Namespaces, OfState, Place, Reach, user_function
 from perdure.memory.wording import text_of
 from perdure.storage.item_batch import counted
 from perdure.storage.item_search import ItemSearch
 
 __all__ = ["Recalled", "recall"]
 
-Filter: TypeAlias = "dict[str, Any] | Callable[..., dict[str, Any] | None] | None"
+Filter: TypeAlias = "dict[str, Any] | OfState | None"
 """As in `search(filter=)`, or a function of the state that gives one."""
 
 _OWN: Final = frozenset({"self", "namespace_prefix", "query", "filter", "limit", "mode", "explain"})
@@ -46,7 +46,7 @@ class Recalled(TypedDict):
 
 
 def recall(
-    query_from: str | Callable[..., object] = "messages",
+    query_from: str | OfState = "messages",
     *,
     namespace: Namespaces,
     limit: int = 10,
@@ -88,7 +88,7 @@ def recall(
 class _Recall(MemoryNode):
     def __init__(
         self,
-        query_from: str | Callable[..., object],
+        query_from: str | OfState,
         namespace: Namespaces,
         limit: int,
         filter: Filter,
@@ -109,7 +109,9 @@ class _Recall(MemoryNode):
             None if isinstance(query_from, str) else user_function(query_from, "recall(query_from=)")
         )
         self._place = Place(namespace, "recall")
-        self._filter = user_function(filter, "recall(filter=)") if callable(filter) else filter
+        self._filter = (
+            filter if filter is None or isinstance(filter, dict) else user_function(filter, "recall(filter=)")
+        )
         self._options = {**search, "limit": counted("limit", limit, least=1)}
         if mode is not None:
             self._options["mode"] = mode

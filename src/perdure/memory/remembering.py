@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from perdure.errors import PerdureError
-from perdure.memory.node import MemoryNode, Namespaces, Place, Reach, Ttl, user_function
+from perdure.memory.node import MemoryNode, Namespaces, OfState, Place, Reach, Ttl, user_function
 from perdure.storage.item_codec import ItemCodec
 from perdure.store.base import NOT_PROVIDED
 
@@ -52,7 +52,7 @@ def content_key(fact: str | Mapping[str, Any]) -> str:
 
 
 def remember(
-    extract: Callable[..., object],
+    extract: OfState,
     *,
     namespace: Namespaces,
     key: Callable[[dict[str, Any]], str] | None = None,
@@ -91,7 +91,7 @@ def remember(
 class _Remember(MemoryNode):
     def __init__(
         self,
-        extract: Callable[..., object],
+        extract: OfState,
         namespace: Namespaces,
         key: Callable[[dict[str, Any]], str] | None,
         rewrite: bool,
