@@ -109,6 +109,13 @@ class ItemStore(ItemSearch, ItemBulk, ItemForget, ItemMoving, ItemPast, ItemWatc
         """The store that answers in this context."""
         return self
 
+    _of_task = False
+
+    @property
+    def stages(self) -> bool:
+        """Whether what is written through it, here and now, waits for the step of a running task."""
+        return self._here()._of_task
+
     async def _aside(self, work: Callable[[], T]) -> T:
         """The result of something that reads or waits for the database."""
         handle: object = getattr(self, "__perdure_backend__", None)

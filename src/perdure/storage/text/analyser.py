@@ -113,6 +113,10 @@ class Analyser:
                 length += times
         return Document(counts, length)
 
+    def terms(self, texts: Iterable[str]) -> list[str]:
+        """All terms of these texts, in order, each as often as it stands there."""
+        return [term for text in texts for term in self._sequence(text)]
+
     def query(self, text: str) -> TextQuery:
         """What this text asks for. Any text is a query; one without any word asks for nothing.
 

@@ -42,6 +42,10 @@ class Filer:
         counts, length = self._analyser.document(self.texts(value, paths))
         return Filed(self.analysis, counts, length)
 
+    def terms(self, value: Mapping[str, Any], paths: Sequence[str] | None) -> list[str]:
+        """The terms of what is to be found, in order."""
+        return self._analyser.terms(self.texts(value, paths))
+
     def query(self, text: str) -> TextQuery:
         """What a user asks for, in terms."""
         return self._analyser.query(text)
