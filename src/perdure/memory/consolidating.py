@@ -11,7 +11,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
-from perdure.engine.ports import AsyncPorts, BlockingPorts, drive
+from perdure.engine.async_ports import AsyncPorts
+from perdure.engine.blocking_ports import BlockingPorts
+from perdure.engine.driving import drive
 from perdure.errors import QueryError
 from perdure.memory.merging import Consolidated, Merge, Merged, merged_values, stage_all, write_all
 from perdure.memory.node import Colour, MemoryNode, Namespaces, Place, Reach

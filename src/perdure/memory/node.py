@@ -14,8 +14,10 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 
 from perdure.current import TaskHandle, current_task
+from perdure.engine.async_ports import AsyncPorts
+from perdure.engine.blocking_ports import BlockingPorts
+from perdure.engine.driving import drive
 from perdure.engine.execute import async_only
-from perdure.engine.ports import AsyncPorts, BlockingPorts, drive
 from perdure.errors import PerdureError
 from perdure.graph.inspect import user_code
 from perdure.graph.nodes import StateNode
