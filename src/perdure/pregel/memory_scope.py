@@ -15,7 +15,7 @@ from uuid import UUID
 from perdure.engine.memory import Memory
 from perdure.errors import ScopeError
 from perdure.storage.contract import Namespace
-from perdure.storage.scoped import check_scope
+from perdure.storage.scope import check_scope
 from perdure.store.base import InvalidNamespaceError
 
 __all__ = ["checked_template", "filled", "narrowed"]

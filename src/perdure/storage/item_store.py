@@ -81,7 +81,8 @@ class ItemStore(ItemSearch, ItemBulk, ItemForget, ItemMoving, ItemPast, ItemWatc
         Raises:
             InvalidNamespaceError: no scope can have this prefix.
         """
-        from perdure.storage.scoped import ScopedStore, check_scope
+        from perdure.storage.scope import check_scope
+        from perdure.storage.scoped import ScopedStore
 
         return ScopedStore(self, check_scope(prefix))
 
