@@ -144,7 +144,7 @@ async def _consolidate(
     colour: Colour,
 ) -> Consolidated:
     share, below = _share(above), check_labels(namespace)
-    root, handle = _opened(store)
+    stages, handle = _opened(store)
     way = way_of(handle.codec, mode)
     known = await known_items(store, handle, below, filter, way, colour)
     groups = await colour.user_code(partial(groups_of, known, handle.codec, way, share))
@@ -152,7 +152,7 @@ async def _consolidate(
     report = Consolidated(_told(groups), (), len(known), way, dry_run)
     if dry_run or not groups:
         return report
-    if root.stages:
+    if stages:
         context = contextvars.copy_context()  # by which a store of everybody's finds the task
         await colour.user_code(partial(context.run, partial(stage_all, store, groups)))
         return report
@@ -183,12 +183,11 @@ def _share(above: object) -> float:
     return float(above)
 
 
-def _opened(store: object) -> tuple[ItemStore, FaceHandle]:
-    """The whole store, and what is known of its database."""
-    root: object = store.root if isinstance(store, ScopedStore) else store
+def _opened(store: object) -> tuple[bool, FaceHandle]:
+    """Whether what is written to the store is staged here, and what is known of its database."""
     handle: object = getattr(store, "__perdure_backend__", None)
-    if isinstance(root, ItemStore) and isinstance(handle, FaceHandle):
-        return root, handle
+    if isinstance(store, ItemStore | ScopedStore) and isinstance(handle, FaceHandle):
+        return store.stages, handle
     raise NotSupported(
         f"consolidate needs a store of Perdure's, such as perdure.connect(...).store; this is a {type(store).__name__}, which has"
         " no versions by which to see that nobody else writes meanwhile. Nothing was changed."
