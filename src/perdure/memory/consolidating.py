@@ -40,7 +40,8 @@ def consolidate(
     one commit for each group (with up to a hundred groups), and only if none of its items was written since it was read:
     then the group is left as it is and reported as a conflict. The history keeps it all: `store.revert(thread=report.thread)`
     takes it back. The same items always give the same groups; items of two namespaces are never merged, nor items whose
-    texts hold different numbers. In a task the writes are staged with its step.
+    texts hold different numbers. In a task the writes are staged with its step, and such a conflict is a `VersionConflict`: let it
+    pass, the task is tried again.
 
     How alike two items are: by vectors, the cosine between them (`perdure.memory.alike_vectors`); by words, the part of
     their terms that both have in the same order (`perdure.memory.alike_words`), terms being those of the store's text index.
