@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 from typing_extensions import TypedDict
 
+from engine.kit import Colour
 from perdure.graph import START, StateGraph
-from perdure.memory import MemoryNode
+from perdure.memory import Consolidated, MemoryNode, aconsolidate, consolidate
 from perdure.store.base import BaseStore, Op, Result
 from perdure.store.memory import InMemoryStore
 
@@ -81,3 +82,15 @@ class Later(Table):
     async def __call__(self, asked: Sequence[str]) -> list[list[float]]:  # type: ignore[override]
         await asyncio.sleep(0)
         return super().__call__(asked)
+
+
+def tidy(run: Colour, store: Any, namespace: tuple[str, ...] = ADA, **options: Any) -> Consolidated:
+    if run.blocking:
+        return consolidate(store, namespace, **options)
+    return asyncio.run(aconsolidate(store, namespace, **options))
+
+
+def fill(store: Any, *some: str, namespace: tuple[str, ...] = ADA) -> None:
+    """Items k0, k1 ..., the first of them the oldest."""
+    for number, text in enumerate(some):
+        store.put(namespace, f"k{number}", {"text": text})

@@ -42,7 +42,8 @@ def consolidate(
     one commit for each group (with up to a hundred groups), and only if none of its items was written since it was read:
     then the group is left as it is and reported as a conflict. The history keeps it all: `store.revert(thread=report.thread)`
     takes it back. The same items always give the same groups; items of two namespaces are never merged, nor items whose
-    texts hold different numbers. In a task the writes are staged with its step.
+    texts hold different numbers. In a task the writes are staged with its step, and such a conflict is a `VersionConflict`: let it
+    pass, the task is tried again.
 
     How alike two items are: by vectors, the cosine between them (`perdure.memory.alike_vectors`); by words, the part of
     their terms that both have in the same order (`perdure.memory.alike_words`), terms being those of the store's text index.
@@ -146,7 +147,7 @@ async def _consolidate(
     colour: Colour,
 ) -> Consolidated:
     share, below = _share(above), check_labels(namespace)
-    root, handle = _opened(store)
+    stages, handle = _opened(store)
     way = way_of(handle.codec, mode)
     known = await known_items(store, handle, below, filter, way, colour)
     groups = await colour.user_code(partial(groups_of, known, handle.codec, way, share))
@@ -154,7 +155,7 @@ async def _consolidate(
     report = Consolidated(_told(groups), (), len(known), way, dry_run)
     if dry_run or not groups:
         return report
-    if root.stages:
+    if stages:
         context = contextvars.copy_context()  # by which a store of everybody's finds the task
         await colour.user_code(partial(context.run, partial(stage_all, store, groups)))
         return report
@@ -185,12 +186,11 @@ def _share(above: object) -> float:
     return float(above)
 
 
-def _opened(store: object) -> tuple[ItemStore, FaceHandle]:
-    """The whole store, and what is known of its database."""
-    root: object = store.root if isinstance(store, ScopedStore) else store
+def _opened(store: object) -> tuple[bool, FaceHandle]:
+    """Whether what is written to the store is staged here, and what is known of its database."""
     handle: object = getattr(store, "__perdure_backend__", None)
-    if isinstance(root, ItemStore) and isinstance(handle, FaceHandle):
-        return root, handle
+    if isinstance(store, ItemStore | ScopedStore) and isinstance(handle, FaceHandle):
+        return store.stages, handle
     raise NotSupported(
         f"consolidate needs a store of Perdure's, such as perdure.connect(...).store; this is a {type(store).__name__}, which has"
         " no versions by which to see that nobody else writes meanwhile. Nothing was changed."

@@ -69,6 +69,11 @@ class ScopedStore(ItemSearch):
         handle: object = getattr(self._store, "__perdure_backend__", None)
         return replace(handle, scope=self._scope.prefix) if isinstance(handle, FaceHandle) else None
 
+    @property
+    def stages(self) -> bool:
+        """Whether what is written through it waits for the step of a running task; see `ItemStore.stages`."""
+        return self._store.stages
+
     def scoped(self, prefix: tuple[str, ...]) -> ScopedStore:
         """The subtree of this subtree; see `ItemStore.scoped`."""
         return ScopedStore(self._store, self._scope.within(check_scope(prefix)))
