@@ -220,6 +220,10 @@ Posting: TypeAlias = tuple[int, int, int]
 """A term in an item: what the item is called (see `Snapshot.rows`), how often the term stands there, the item's length."""
 
 
+Standing: TypeAlias = tuple[int, int]
+"""Where an item stands in its namespace: when it was made (microseconds), and its number (see `Snapshot.numbers`)."""
+
+
 class VectorSpace(NamedTuple):
     """One namespace's vectors of one model."""
 
@@ -571,6 +575,26 @@ class Snapshot(Protocol):
         """The live items."""
         ...
 
+    def times(self, refs: Sequence[int]) -> dict[int, int]:
+        """When each live item was written last (microseconds)."""
+        ...
+
+    def numbers(self, places: Sequence[tuple[Namespace, str]]) -> dict[tuple[Namespace, str], int]:
+        """The number of each item that lives, or whose deletion is kept. One seek each.
+
+        Of two in one namespace the one that was first written later has the greater. Says nothing outside of its snapshot.
+        """
+        ...
+
+    def around(
+        self, anchors: Sequence[tuple[Namespace, Standing]], count: int
+    ) -> list[list[tuple[Standing, ItemRow]]]:
+        """For each anchor the live items of its namespace that stand nearest: at most `count` on either side, in order.
+
+        What stands at the anchor itself is left out. One question for all; ranges of at most `count` rows for each.
+        """
+        ...
+
     def text_lengths(self, refs: Sequence[int], index: str) -> dict[int, int]:
         """How many terms each live item is filed with under this index; those that have none are left out."""
         ...
@@ -648,6 +672,19 @@ class Snapshot(Protocol):
 
         Raises:
             Compacted: of any item of the subtree it is not kept what it was; `oldest` can still be read.
+        """
+        ...
+
+    def around_at(
+        self,
+        anchors: Sequence[tuple[Namespace, Standing]],
+        count: int,
+        revision: Revision,
+        at: int | None = None,
+    ) -> list[list[tuple[Standing, ItemRow]]]:
+        """As `around`, as it was when `revision` was the newest commit. Raises as `items_at`.
+
+        Costs a walk over what changed in the namespaces since, once a snapshot.
         """
         ...
 

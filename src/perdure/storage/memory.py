@@ -65,6 +65,7 @@ from perdure.storage.lifetimes import Life, is_over, life_of
 from perdure.storage.memory_past import Past, versions_down
 from perdure.storage.memory_texts import Texts
 from perdure.storage.memory_vectors import Vectors
+from perdure.storage.standing import Anchors, Near, all_near
 
 _R = TypeVar("_R", str, tuple[int, int], SegmentRow)
 _Put: TypeAlias = tuple[
@@ -512,9 +513,11 @@ class MemoryBackend:
                 self._mortal.discard((space, key))
                 self._embed((space, key), None, Revision(0, self._seq))
                 self._texts.remove((space, key))
+                self._texts.drop((space, key))
             del self._items[space]
         for where in [where for where in self._deleted if where[0][:size] == prefix]:
             del self._deleted[where]
+            self._texts.drop(where)
         self._ended = [one for one in self._ended if one[1] not in gone]
         for kept in self._all_staged():
             for at in [at for at, row in kept.items() if row.namespace[:size] == prefix]:
@@ -551,6 +554,7 @@ class MemoryBackend:
         if row is not None and self._deleted.get((row.namespace, row.key)) is row:
             self._floor = max(self._floor, row.revision.seq)
             del self._deleted[row.namespace, row.key]
+            self._texts.drop((row.namespace, row.key))
         self._before.pop(version, None)
         self._history.pop(version, None)
 
@@ -784,6 +788,23 @@ class _MemorySnapshot:
         places = self._db._texts.places  # pyright: ignore[reportPrivateUsage]
         return {ref: row for ref in refs if ref in places and (row := self.item(*places[ref])) is not None}
 
+    # Where items stand: see the contract.
+
+    def times(self, refs: Sequence[int]) -> dict[int, int]:
+        return {ref: row.updated_at for ref, row in self.rows(refs).items()}
+
+    def numbers(self, places: Sequence[tuple[Namespace, str]]) -> dict[tuple[Namespace, str], int]:
+        texts = self._db._texts  # pyright: ignore[reportPrivateUsage]
+        return {place: number for place in places if (number := texts.number(place)) is not None}
+
+    def around(self, anchors: Anchors, count: int) -> list[Near]:
+        items = self._db._items  # pyright: ignore[reportPrivateUsage]
+
+        def rows_of(space: Namespace) -> list[ItemRow]:
+            return [row for row in items.get(space, {}).values() if not is_over(row.expires, self._now)]
+
+        return all_near(anchors, count, rows_of, self.numbers)
+
     def text_lengths(self, refs: Sequence[int], index: str) -> dict[int, int]:
         return self._db._texts.lengths(list(self.rows(refs)), index)  # pyright: ignore[reportPrivateUsage]
 
@@ -857,6 +878,17 @@ class _MemorySnapshot:
     ) -> list[ItemRow]:
         at = self.time_of(revision) if at is None else at
         return self._then().items(prefix, revision, at, before, limit)
+
+    def around_at(
+        self, anchors: Anchors, count: int, revision: Revision, at: int | None = None
+    ) -> list[Near]:
+        then = self.time_of(revision) if at is None else at
+
+        def rows_of(space: Namespace) -> list[ItemRow]:
+            view = self._then().view(space, revision)
+            return [row for row in view if row.namespace == space and not is_over(row.expires, then)]
+
+        return all_near(anchors, count, rows_of, self.numbers)
 
     def namespaces_at(self, prefix: Namespace, revision: Revision, at: int | None = None) -> list[Namespace]:
         at = self.time_of(revision) if at is None else at

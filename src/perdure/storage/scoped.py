@@ -24,6 +24,7 @@ from perdure.storage.item_store import FaceHandle, ItemStore
 from perdure.storage.moments import Moment
 from perdure.storage.namespace_match import ANY_LABEL, check_conditions, cut_to, meets
 from perdure.storage.past_store import PastStore
+from perdure.storage.reranking import inside_scope
 from perdure.storage.reverting import Reverted
 from perdure.storage.versions import Blame, Difference, ItemVersion
 from perdure.storage.watching import POLL_SECONDS, Watch, Watching
@@ -230,7 +231,8 @@ class ScopedStore(ItemSearch):
             case SearchOp():
                 after = None if op.after is None else moved_in(op.after, self._prefix)
                 prefix = self._within(check_labels(op.namespace_prefix))
-                return op._replace(namespace_prefix=prefix, after=after)
+                ranking = inside_scope(op.rank_by, self._prefix)
+                return op._replace(namespace_prefix=prefix, after=after, rank_by=ranking)
             case ListNamespacesOp():
                 check_conditions(op.match_conditions or ())
                 counted("limit", op.limit)

@@ -31,13 +31,14 @@ from perdure.storage.contract import (
     VectorSpace,
     WriteRow,
 )
-from perdure.storage.sqlite import checking, forgetting
+from perdure.storage.sqlite import checking, forgetting, nearby
 from perdure.storage.sqlite.connections import C, Connection
 from perdure.storage.sqlite.faults import closed, translated
 from perdure.storage.sqlite.packing import pack_id, time_in, unpack_id, unpack_task
 from perdure.storage.sqlite.past import Past, first_after
 from perdure.storage.sqlite.rows import SOURCES, prefixed
 from perdure.storage.sqlite.writer import Q, range_of
+from perdure.storage.standing import Anchors, Near, all_near
 
 _LAST: Final = (1 << 63) - 1
 _POSITIONS: Final = 1 << 32
@@ -363,6 +364,42 @@ class SqliteSnapshot:
         """The live items."""
         found = self._ask_many("items_by_id", [(ref, self._now) for ref in refs])
         return dict(zip([row[0] for row in found], _items([row[1:] for row in found]), strict=True))
+
+    # -- where items stand -------------------------------------------------------------------------------------------
+
+    def times(self, refs: Sequence[int]) -> dict[int, int]:
+        """When each live item was written last."""
+        return dict(self._ask_many("item_times", [(ref, self._now) for ref in refs]))
+
+    def numbers(self, places: Sequence[tuple[Namespace, str]]) -> dict[tuple[Namespace, str], int]:
+        """The id of each item that lives, or whose deletion is kept."""
+        wanted = [
+            (number, encode_namespace(space), text_to_bytes(key))
+            for number, (space, key) in enumerate(places)
+        ]
+        return {places[number]: id for number, id in self._ask_many("item_numbers", wanted)}
+
+    def around(self, anchors: Anchors, count: int) -> list[Near]:
+        """For each anchor the live items of its namespace that stand nearest on either side."""
+        return nearby.around(self._ask, _items, anchors, count, _LAST, self._now)
+
+    def around_at(
+        self, anchors: Anchors, count: int, revision: Revision, at: int | None = None
+    ) -> list[Near]:
+        """As `around`, as it was then: what was not written since, and the versions that stood of what was."""
+        at = _bounded(self.time_of(revision) if at is None else at)
+
+        def replaced(space: Namespace) -> list[ItemRow]:
+            rows = _items(self._then().replaced(range_of(space), revision, at, _LAST, _LAST))
+            return [row for row in rows if row.namespace == space]
+
+        untouched = nearby.around(self._ask, _items, anchors, count, first_after(revision), at)
+        return [
+            nearby.merged([*one, *other], where, count)
+            for one, other, (_, where) in zip(
+                untouched, all_near(anchors, count, replaced, self.numbers), anchors, strict=True
+            )
+        ]
 
     def text_lengths(self, refs: Sequence[int], index: str) -> dict[int, int]:
         """How many terms each is filed with under this index."""
