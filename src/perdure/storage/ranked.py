@@ -139,7 +139,11 @@ class Ranked:
         if self._likeness is not None:
             parts["vector"] = self._likeness.exact_or_none(hit.name)
         if self._blend is not None:
-            return {**parts, **self._blend.facts(hit.name), **self._blend.shares(hit.name)}
+            shares = self._blend.shares(hit.name)
+            for share, part in (("text_share", self._ranking), ("vector_share", self._likeness)):
+                if part is None:
+                    del shares[share]
+            return {**parts, **self._blend.facts(hit.name), **shares}
         if self._both is not None:
             parts["text_share"], parts["vector_share"] = self._both.shares(hit.name)
         return parts
