@@ -1,22 +1,25 @@
 """What was scored, best first, among equals the newest first; worked out as far as it is asked for.
 
-Here: two ways to the same order, from a dict and from arrays. Not here: scores, rows.
+Here: three ways to the same order: from a dict, from arrays, from what each can have at most. Not here: scores, rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import nlargest
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["best_of_arrays", "best_of_dict"]
+__all__ = ["best_of_arrays", "best_of_bounds", "best_of_dict"]
 
 NewestFirst: TypeAlias = Callable[[Iterable[int]], list[int]]
+
+_LEAST_PAGE: Final = 64
+_LARGEST_PAGE: Final = 4096
 
 
 def best_of_dict(
@@ -62,6 +65,38 @@ def best_of_arrays(
         yield from _in_order(list(sure.items()), newest_first)
         waiting = {name: score for name, score in waiting.items() if name not in sure}
         size *= 8
+
+
+def best_of_bounds(
+    names: Sequence[int],
+    most: Sequence[float],
+    exact: Callable[[Sequence[int]], dict[int, float]],
+    likely: int,
+    newest_first: NewestFirst,
+) -> Iterator[tuple[int, float]]:
+    """(item, exact score), where exact scores cost something: no more are asked for than the answer needs.
+
+    Args:
+        names: items, in order of what they can have at most, greatest first.
+        most: that, for each; no exact score is greater.
+        exact: the scores of some; those that are gone are left out.
+        likely: how many will be asked for.
+        newest_first: in the order of their last writes, the latest first.
+
+    Method: the threshold algorithm's stop, Fagin, Lotem & Naor, Journal of Computer and System Sciences 66(4), 2003:
+    what is worse than all that was looked at can have waits no longer.
+    """
+    waiting: dict[int, float] = {}
+    at, size = 0, max(likely, _LEAST_PAGE)
+    while at < len(names):
+        waiting.update(exact(names[at : at + size]))
+        at += size
+        size = min(2 * size, _LARGEST_PAGE)
+        if at < len(names):
+            sure = {name: score for name, score in waiting.items() if score > most[at]}
+            yield from _in_order(list(sure.items()), newest_first)
+            waiting = {name: score for name, score in waiting.items() if name not in sure}
+    yield from _in_order(list(waiting.items()), newest_first)
 
 
 def _in_order(scores: Iterable[tuple[int, float]], newest_first: NewestFirst) -> Iterator[tuple[int, float]]:

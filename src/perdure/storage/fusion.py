@@ -9,6 +9,7 @@ Here: the sum. Not here: either score, the order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -67,6 +68,14 @@ class Fused:
         )
         rough[places[there]] += shares[there]
         return numpy.concatenate((names, having[~there])), numpy.concatenate((rough, shares[~there]))
+
+    def most(self) -> tuple[Sequence[int], Sequence[float]]:
+        """Items, and what each can have at most; the greatest first."""
+        import numpy
+
+        most = self.rough + self.near
+        order: Any = numpy.argsort(-most, kind="stable")
+        return self.names[order].tolist(), most[order].tolist()
 
     def shares(self, name: int) -> tuple[float, float]:
         """What words and meaning give to the item's score."""

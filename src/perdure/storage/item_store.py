@@ -155,7 +155,12 @@ class ItemStore(ItemSearch, ItemBulk, ItemForget, ItemMoving, ItemPast, ItemWatc
         here = self._here()
         plan = Plan(here._codec, asked)
         await here._aask_model(plan)
-        results = await here._aside(lambda: here._answers(plan)) if plan.reads else here._answers(plan)
+        if plan.finishes:
+            results = await here._aside(lambda: here._reads(plan))
+            await plan.afinish(results)
+            await here._aside(lambda: here._was_read(plan.refreshing(results)))
+        else:
+            results = await here._aside(lambda: here._answers(plan)) if plan.reads else here._answers(plan)
         if plan.writes:
             await here._awrite(plan.writes)
         return results
@@ -180,14 +185,21 @@ class ItemStore(ItemSearch, ItemBulk, ItemForget, ItemMoving, ItemPast, ItemWatc
         found = {id(op): op for question in questions for op in staged_in(layers, question.prefix)}
         return self._codec.lacking(found.values())
 
-    def _answers(self, plan: Plan) -> list[Result]:
-        results: list[Result] = [None] * plan.size
+    def _answers(self, plan: Plan) -> list[Any]:
+        results = self._reads(plan)
+        if plan.reads:
+            plan.finish(results)
+            self._was_read(plan.refreshing(results))
+        return results
+
+    def _reads(self, plan: Plan) -> list[Any]:
+        """What one snapshot has: answers, and drafts of some that are finished when it is over."""
+        results: list[Any] = [None] * plan.size
         if plan.reads:
             layers = self._layers()
             with self._read() as snapshot:
                 for place, answer in plan.reads:
                     results[place] = answer(snapshot, layers)
-            self._was_read(plan.refreshing(results))
         return results
 
     def _refuse_ttl(self, ops: list[Op]) -> None:

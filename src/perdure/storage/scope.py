@@ -17,6 +17,7 @@ from perdure.storage.contract import Namespace
 from perdure.storage.cursors import moved_in, moved_out
 from perdure.storage.item_batch import counted
 from perdure.storage.namespace_match import ANY_LABEL, check_conditions, cut_to, meets
+from perdure.storage.reranking import inside_scope
 from perdure.storage.reverting import Reverted
 from perdure.storage.versions import Blame, Difference, ItemVersion
 from perdure.store.base import (
@@ -98,7 +99,8 @@ class Scope:
             case SearchOp():
                 after = None if op.after is None else moved_in(op.after, self.prefix)
                 prefix = self.within(check_labels(op.namespace_prefix))
-                return op._replace(namespace_prefix=prefix, after=after)
+                ranking = inside_scope(op.rank_by, self.prefix)
+                return op._replace(namespace_prefix=prefix, after=after, rank_by=ranking)
             case ListNamespacesOp():
                 check_conditions(op.match_conditions or ())
                 counted("limit", op.limit)

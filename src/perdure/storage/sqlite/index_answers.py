@@ -7,13 +7,14 @@ from typing import Final
 
 from perdure.codec import bytes_to_text, encode_namespace, text_to_bytes
 from perdure.storage.contract import ItemRow, Namespace, Posting, TextTotals, VectorSpace
-from perdure.storage.sqlite import checking
+from perdure.storage.sqlite import checking, nearby
 from perdure.storage.sqlite.asking import LAST, Asking
 from perdure.storage.sqlite.connections import Connection
 from perdure.storage.sqlite.packing import range_of
 from perdure.storage.sqlite.rows import prefixed
 from perdure.storage.sqlite.statements import Q
 from perdure.storage.sqlite.values import items_of
+from perdure.storage.standing import Anchors, Near
 
 __all__ = ["IndexAnswers"]
 
@@ -119,6 +120,14 @@ class IndexAnswers(Asking):
         """The live items."""
         found = self._ask_many("items_by_id", [(ref, self._now) for ref in refs])
         return dict(zip([row[0] for row in found], items_of([row[1:] for row in found]), strict=True))
+
+    def times(self, refs: Sequence[int]) -> dict[int, int]:
+        """When each live item was written last."""
+        return dict(self._ask_many("item_times", [(ref, self._now) for ref in refs]))
+
+    def around(self, anchors: Anchors, count: int) -> list[Near]:
+        """For each anchor the live items of its namespace that stand nearest on either side."""
+        return nearby.around(self._ask, items_of, anchors, count, LAST, self._now)
 
     def text_lengths(self, refs: Sequence[int], index: str) -> dict[int, int]:
         """How many terms each is filed with under this index."""
