@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import nlargest
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,30 +37,31 @@ def best_of_dict(
 def best_of_arrays(
     names: NDArray[np.int64],
     rough: NDArray[np.float64],
-    exact: Callable[[int, float], float],
+    exact: Callable[[list[int]], list[float]],
     near: float,
     likely: int,
     newest_first: NewestFirst,
 ) -> Iterator[tuple[int, float]]:
-    """(item, exact score), from scores that are at most `near` off; `exact` gets the item and its rough score."""
+    """(item, exact score), from scores that are at most `near` off; `exact` gets items and gives their scores."""
     import numpy
 
-    left: Any = numpy.arange(len(names))
     size = max(likely, 1)
     waiting: dict[int, float] = {}
-    while len(left):
-        if len(left) > size:
-            least = float(numpy.partition(rough[left], len(left) - size)[len(left) - size])
-            taken = rough[left] >= least - 2 * near
+    while len(names):
+        if len(names) > size:
+            least = float(numpy.partition(rough, len(rough) - size)[len(rough) - size])
+            taken = rough >= least - 2 * near
+            some, stay = names[taken].tolist(), ~taken
+            names, rough = names[stay], rough[stay]
         else:
-            least, taken = -numpy.inf, numpy.ones(len(left), bool)
-        for place in left[taken].tolist():
-            name = int(names[place])
-            waiting[name] = exact(name, float(rough[place]))
-        left = left[~taken]
+            least, some = -numpy.inf, names.tolist()
+            names = names[:0]
+        waiting.update(zip(some, exact(some), strict=True))
         # Whoever was not taken is below this, whatever its exact score.
         sure = (
-            {name: score for name, score in waiting.items() if score > least - near} if len(left) else waiting
+            {name: score for name, score in waiting.items() if score > least - near}
+            if len(names)
+            else waiting
         )
         yield from _in_order(list(sure.items()), newest_first)
         waiting = {name: score for name, score in waiting.items() if name not in sure}
@@ -104,8 +105,8 @@ def _in_order(scores: Iterable[tuple[int, float]], newest_first: NewestFirst) ->
     last = 0.0
     for name, score in sorted(scores, key=itemgetter(1), reverse=True):
         if score != last and equal:
-            yield from [(one, last) for one in newest_first(equal)]
+            yield from [(one, last) for one in (newest_first(equal) if len(equal) > 1 else equal)]
             equal = []
         equal.append(name)
         last = score
-    yield from [(one, last) for one in newest_first(equal)]
+    yield from [(one, last) for one in (newest_first(equal) if len(equal) > 1 else equal)]

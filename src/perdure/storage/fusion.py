@@ -85,10 +85,10 @@ class Fused:
             return text, 0.0
         return text, (alike - self._low) / self._spread * self._weights[1]
 
-    def exact(self, name: int, rough: float) -> float:
-        """The item's score."""
-        del rough
-        return sum(self.shares(name))
+    def exact_of(self, names: list[int]) -> list[float]:
+        """The items' scores."""
+        self._likeness.look_at(names)
+        return [sum(self.shares(name)) for name in names]
 
 
 def fused(text: dict[int, float], likeness: Likeness, weights: tuple[float, float]) -> Fused:

@@ -167,12 +167,10 @@ class Ranked:
             return best_of_dict(self._text, likely, newest_first)
         if self._both is None:
             names, rough = likeness.all()
-            exact = likeness.exact
-            return best_of_arrays(
-                names, rough.astype("f8"), lambda name, _: exact(name), likeness.near, likely, newest_first
-            )
+            exact = likeness.exact_of
+            return best_of_arrays(names, rough.astype("f8"), exact, likeness.near, likely, newest_first)
         both = self._both
-        return best_of_arrays(both.names, both.rough, both.exact, both.near, likely, newest_first)
+        return best_of_arrays(both.names, both.rough, both.exact_of, both.near, likely, newest_first)
 
     def _with_rows(self) -> Iterator[tuple[int, float, ItemRow]]:
         """With their rows, fetched by pages; items that are gone meanwhile (expired) are left out."""
