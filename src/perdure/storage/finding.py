@@ -16,7 +16,7 @@ from perdure.storage.contract import ItemRow, Namespace, Snapshot
 from perdure.storage.filters import compile_filter
 from perdure.storage.fusion import Fused, fused
 from perdure.storage.item_codec import ItemCodec
-from perdure.storage.item_rows import search_item_of
+from perdure.storage.item_rows import search_item_of, written_in
 from perdure.storage.listing import Answer
 from perdure.storage.overlay import Overlay
 from perdure.storage.staging import Layer
@@ -166,17 +166,17 @@ def _hits(view: Overlay, codec: ItemCodec, asked: _Asked, enough: int | None, li
         both = fused(text, likeness, asked.rank_by.weights)
         best = best_of_arrays(both.names, both.rough, both.exact, both.near, likely, view.newest_first)
     for name, score, row in _with_rows(view, best, likely):
-        value = codec.decode(row.namespace, row.key, row.value or b"")
-        if asked.words is not None and asked.words.phrases and not _has_phrases(asked, value, row):
+        if asked.words is not None and asked.words.phrases and not _has_phrases(asked, codec, row):
             continue
+        value = codec.decode(row.namespace, row.key, row.value or b"")
         parts = _parts(name, score, text, likeness, both, ranking) if asked.rank_by.explain else None
         yield _Hit(score, row, value, parts)
 
 
-def _has_phrases(asked: _Asked, value: dict[str, Any], row: ItemRow) -> bool:
+def _has_phrases(asked: _Asked, codec: ItemCodec, row: ItemRow) -> bool:
     assert asked.filer is not None  # noqa: S101 - there are words only where there is a filer
     assert asked.words is not None  # noqa: S101
-    texts = asked.filer.texts(value, row.paths)
+    texts = asked.filer.texts(written_in(codec, row), row.paths)
     return all(asked.filer.has_phrase(texts, phrase) for phrase in asked.words.phrases)
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final, Literal, NoReturn, cast
 
-from perdure.errors import PerdureError, VersionConflict
+from perdure.errors import ContractError, PerdureError, VersionConflict
 from perdure.storage.contract import Namespace
 from perdure.storage.cursors import moved_in, moved_out
 from perdure.storage.item_batch import counted
@@ -159,6 +159,15 @@ class ScopedStore(ItemSearch):
         """As `reindex`."""
         self.reindex(prefix, **options)
 
+    def migrate_contracts(self, prefix: tuple[str, ...] = (), **options: Any) -> NoReturn:
+        """Refused: it is the store's `contracts=` that changed. `scope.root.migrate_contracts(...)`."""
+        del prefix, options
+        self._refuse_whole("migrate_contracts")
+
+    async def amigrate_contracts(self, prefix: tuple[str, ...] = (), **options: Any) -> NoReturn:
+        """As `migrate_contracts`."""
+        self.migrate_contracts(prefix, **options)
+
     def check(self, **options: Any) -> NoReturn:
         """Refused: it looks at the whole index. `scope.root.check(...)`."""
         del options
@@ -200,6 +209,8 @@ class ScopedStore(ItemSearch):
                 message = str(message).replace(repr(there), repr(here))
                 error.namespace = here
                 error.keys = tuple((self._out(namespace), key) for namespace, key in error.keys)
+            if isinstance(error, ContractError) and error.namespace[: len(self._prefix)] == self._prefix:
+                error.namespace = self._out(error.namespace)
             if isinstance(message, str):
                 error.args = (message.replace(opening, "("), *error.args[1:])
             raise

@@ -31,6 +31,7 @@ from perdure.storage.contract import (
     Snapshot,
     commit_now,
 )
+from perdure.storage.contracts.book import Contracts, contracts_of
 from perdure.storage.forgetting import Forgetting, Forgotten
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_store import Change, FaceHandle, ItemStore
@@ -42,7 +43,7 @@ from perdure.storage.text.settings import filer_of
 from perdure.storage.upkeep import KeepHistory, keep, wrote
 from perdure.storage.vectors.settings import embedder_of
 from perdure.storage.watching import Watch, Watching
-from perdure.store.base import Item, TTLConfig
+from perdure.store.base import Contract, Item, TTLConfig
 from perdure.store.runs import runs_in
 
 if TYPE_CHECKING:
@@ -350,8 +351,9 @@ def codec_of(
     index: Mapping[str, Any] | None,
     cipher: Cipher | None = None,
     loads: Callable[[bytes], dict[str, Any]] | None = None,
+    contracts: Iterable[Contract] | Contracts | None = None,
 ) -> ItemCodec:
-    """The encoding of a store with this `index=`.
+    """The encoding of a store with this `index=` and these `contracts=`.
 
     Raises:
         PerdureError: an unknown setting, or one that cannot be right.
@@ -371,8 +373,9 @@ def codec_of(
                 " Leave embed out.",
                 part="embed",
             )
-        return ItemCodec(cipher, loads=loads)
-    return ItemCodec(loads=loads, filer=filer_of(index), embedder=embedder)
+        return ItemCodec(cipher, loads=loads, contracts=contracts_of(contracts))
+    agreed = contracts_of(contracts)
+    return ItemCodec(loads=loads, filer=filer_of(index), embedder=embedder, contracts=agreed)
 
 
 def _commit(operations: list[Operation]) -> Commit:

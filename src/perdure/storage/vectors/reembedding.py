@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from perdure.storage import outcome
 from perdure.storage.contract import Backend, FileItem, ItemRow, Namespace, Snapshot, commit_now
 from perdure.storage.item_codec import ItemCodec
-from perdure.storage.item_rows import value_of
+from perdure.storage.item_rows import written_in
 from perdure.storage.staging import Operation
 
 __all__ = ["reembedded"]
@@ -58,7 +58,7 @@ def _embed(codec: ItemCodec, backend: Backend, rows: Sequence[ItemRow]) -> tuple
     codec.embed(made)
     filings = [
         FileItem(
-            row.namespace, row.key, row.version, codec.filed(value_of(codec, row), row.paths), op.embedded
+            row.namespace, row.key, row.version, codec.filed(written_in(codec, row), row.paths), op.embedded
         )
         for row, op in zip(rows, made, strict=True)
         if op.embedded is not None and op.embedded.data

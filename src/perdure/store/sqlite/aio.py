@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,7 +15,7 @@ from perdure.storage.sqlite_given import AsyncConnection, is_async, of_async_con
 from perdure.storage.staging import Operation
 from perdure.storage.sweeping import sweep
 from perdure.storage.upkeep import KeepHistory
-from perdure.store.base import TTLConfig
+from perdure.store.base import Contract, TTLConfig
 from perdure.store.face import codec_of
 from perdure.store.sqlite.base import Deserializer, SqliteFace, SqliteIndexConfig
 from perdure.store.swept import pause_of
@@ -41,11 +41,12 @@ class AsyncSqliteStore(SqliteFace):
         index: what of the items is found by words, and how; by default all texts of a value, in English.
         ttl: how long items live, as in `from_conn_string`.
         keep_history: which versions of items are kept, as in `from_conn_string`.
+        contracts: what items look like, as in `from_conn_string`.
 
     Raises:
         ValueError: the connection cannot be shared between threads; the message has the line to write instead.
         StorageError: it is closed, or its database cannot be opened.
-        PerdureError: an `index` or `ttl` that cannot be right.
+        PerdureError: an `index`, `ttl` or contract that cannot be right.
     """
 
     _given: AsyncConnection | None = None
@@ -60,10 +61,11 @@ class AsyncSqliteStore(SqliteFace):
         index: SqliteIndexConfig | None = None,
         ttl: TTLConfig | None = None,
         keep_history: KeepHistory | None = None,
+        contracts: Sequence[Contract] | None = None,
     ) -> None:
         """On the connection's database."""
         lives = checked_config(ttl)
-        codec = codec_of(index, loads=deserializer)
+        codec = codec_of(index, loads=deserializer, contracts=contracts)
         if is_async(conn):
             super().__init__(None, codec, keep_history=keep_history, ttl=lives)
             self._given = conn

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.lifetimes import checked_config
 from perdure.storage.sqlite_given import Opened, of_connection, of_path
 from perdure.storage.upkeep import KeepHistory, checked
-from perdure.store.base import IndexConfig, TTLConfig
+from perdure.store.base import Contract, IndexConfig, TTLConfig
 from perdure.store.face import BackendStore, Opening, codec_of
 from perdure.store.swept import SweptStore
 
@@ -36,6 +36,7 @@ class SqliteFace(BackendStore):
         index: SqliteIndexConfig | None = None,
         ttl: TTLConfig | None = None,
         keep_history: KeepHistory | None = None,
+        contracts: Sequence[Contract] | None = None,
     ) -> Opening[Self]:
         """A store on the file, to be used with `with` or `async with`; closed when the block ends.
 
@@ -45,14 +46,15 @@ class SqliteFace(BackendStore):
             ttl: how long items live; `{}`: for ever unless a put says otherwise; None: for ever, and `put(ttl=)` is refused.
             keep_history: which versions of items are kept (see `perdure.connect`), in the whole database, as long as this
                 process says nothing else; None: as was said before, 30 days if nobody did.
+            contracts: what items of some namespaces look like, looked at when they are put; None: whatever they like.
 
         Raises:
             ValueError: `keep_history` cannot be right.
             StorageError: on entering: the file cannot be opened, or is no database of ours.
-            PerdureError: an `index` or `ttl` that cannot be right.
+            PerdureError: an `index`, `ttl` or contract that cannot be right.
         """
         lives = checked_config(ttl)
-        codec = codec_of(index)
+        codec = codec_of(index, contracts=contracts)
         kept = None if keep_history is None else checked(keep_history)
 
         def make() -> Self:
@@ -94,11 +96,12 @@ class SqliteStore(SqliteFace, SweptStore):
         index: what of the items is found by words, and how; by default all texts of a value, in English.
         ttl: how long items live, as in `from_conn_string`.
         keep_history: which versions of items are kept, as in `from_conn_string`.
+        contracts: what items look like, as in `from_conn_string`.
 
     Raises:
         ValueError: the connection cannot be shared between threads; the message has the line to write instead.
         StorageError: it is closed, or its database cannot be opened.
-        PerdureError: an `index` or `ttl` that cannot be right.
+        PerdureError: an `index`, `ttl` or contract that cannot be right.
     """
 
     def __init__(
@@ -109,10 +112,11 @@ class SqliteStore(SqliteFace, SweptStore):
         index: SqliteIndexConfig | None = None,
         ttl: TTLConfig | None = None,
         keep_history: KeepHistory | None = None,
+        contracts: Sequence[Contract] | None = None,
     ) -> None:
         """On the connection's database."""
         lives = checked_config(ttl)
-        codec = codec_of(index, loads=deserializer)  # before anything is opened
+        codec = codec_of(index, loads=deserializer, contracts=contracts)  # before anything is opened
         super().__init__(of_connection(conn), codec, keep_history=keep_history, ttl=lives)
 
     def setup(self) -> None:
