@@ -132,11 +132,15 @@ class BackendStore(ItemStore):
             if self._opened is not None and not self._opened.closed:
                 pay(self._opened)
             self._closed = True
+            if self._codec.embedder is not None:
+                self._codec.embedder.close()
             if self._let_go is not None:
                 self._let_go()
 
     async def aclose(self) -> None:
         """As `close`, from an event loop."""
+        if self._codec.embedder is not None and not self._closed:
+            await self._codec.embedder.aclose()
         if self._opened is None or self._opened.inline:
             self.close()
         else:
@@ -334,6 +338,7 @@ class _Direct(BackendStore):
 _KNOWN: Final = (
     "dims",
     "embed",
+    "base_url",
     "fields",
     "distance",
     "distance_type",
