@@ -1,6 +1,4 @@
-"""An item's value as bytes: JSON text, with the version of its contract in front if it has one, or the same sealed.
-
-    value = text | sealed          text = [ 3, version ] JSON          sealed = 1, cipher(text)
+"""An item's value as bytes: JSON text, with the version of its contract behind it if it has one, or the same sealed.
 
 Here: sealing a value to its place, what readers get of it, how it is filed and embedded. Not here: JSON (`item_json.py`),
 what a contract says (`contracts/`), what threads save (`codec`).
@@ -31,7 +29,6 @@ log = logging.getLogger("perdure.storage")
 __all__ = ["ItemCodec"]
 
 _SEALED: Final = b"\x01"  # no JSON text begins with it
-_OBJECT: Final = b"{"  # every one that we write does
 _loads = json.JSONDecoder().decode
 
 
@@ -101,11 +98,10 @@ class ItemCodec:
             EncodingError: the bytes are damaged, or sealed without our having a key, or plain though we have one.
             ContractError: it was written under another version of its contract and cannot be brought to this one.
         """
-        version = 0
-        if self.cipher is not None or stored[:1] != _OBJECT:
-            version, stored = self._opened(namespace, key, stored)
-        value = self._loaded(namespace, key, stored)
-        return value if self.contracts is None else self.contracts.current(namespace, key, value, version)
+        if self.contracts is None:
+            return self._loaded(namespace, key, self._unsealed(namespace, key, stored))
+        value, version = self.written(namespace, key, stored)
+        return self.contracts.current(namespace, key, value, version)
 
     def written(self, namespace: Namespace, key: str, stored: bytes) -> tuple[dict[str, Any], int]:
         """The value as it was written, and the version of the contract that it was written under; 0: of none.
@@ -113,11 +109,13 @@ class ItemCodec:
         Raises:
             EncodingError: as `decode`.
         """
-        version, plain = self._opened(namespace, key, stored)
+        try:
+            version, plain = taken_apart(self._unsealed(namespace, key, stored))
+        except ValueError as error:
+            raise EncodingError(f"{key!r} in {namespace!r} is damaged: {error}.", path="value") from error
         return self._loaded(namespace, key, plain), version
 
-    def _opened(self, namespace: Namespace, key: str, stored: bytes) -> tuple[int, bytes]:
-        """The version of the contract, and the JSON text."""
+    def _unsealed(self, namespace: Namespace, key: str, stored: bytes) -> bytes:
         if stored[:1] == _SEALED:
             if self.cipher is None:
                 message = (
@@ -136,10 +134,7 @@ class ItemCodec:
                 "or it is older than the key. It is not read."
             )
             raise EncodingError(message, path="value")
-        try:
-            return taken_apart(stored)
-        except ValueError as error:
-            raise EncodingError(f"{key!r} in {namespace!r} is damaged: {error}.", path="value") from error
+        return stored
 
     def _loaded(self, namespace: Namespace, key: str, plain: bytes) -> dict[str, Any]:
         if self._loads is not None:

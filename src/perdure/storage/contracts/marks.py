@@ -1,7 +1,8 @@
-"""The version of the contract that an item was written under: some bytes in front of its JSON text.
+"""The version of the contract that an item was written under: white space behind its JSON text.
 
-They are part of the stored value, so they go where it goes: into history, records, copies, and under the seal of a cipher.
-What was written under no contract has none of them. Pure.
+So what is stored is still JSON, for every reader, every database and every index on it. The mark is part of the stored value, so it
+goes where that goes: into history, records, copies, and under the seal of a cipher. What was written under no contract has
+none. Pure.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ __all__ = ["MOST", "marked", "taken_apart"]
 MOST: Final = (1 << 31) - 1
 """The greatest version of a contract."""
 
-_MARK: Final = 3  # no JSON text begins with it, nor what a cipher made
+_DIGITS: Final = (
+    b" \t\n\r"  # what JSON takes for white space: 0, 1, 2, 3, the highest first; never a zero in front
+)
 
 
 def marked(version: int, text: bytes) -> bytes:
-    """The text with the version in front: a byte, then seven bits of it a byte, the lowest first. 0: the text alone.
+    """The text with the version behind it, to the base of four. 0: the text alone.
 
     Raises:
         ValueError: no contract has this version.
@@ -26,23 +29,20 @@ def marked(version: int, text: bytes) -> bytes:
         return text
     if not 0 < version <= MOST:
         raise ValueError(f"{version} is the version of no contract")
-    front = [_MARK]
-    while version >= 0x80:
-        front.append(version & 0x7F | 0x80)
-        version >>= 7
-    front.append(version)
-    return bytes(front) + text
+    mark = b""
+    while version:
+        mark = _DIGITS[version & 3 : (version & 3) + 1] + mark
+        version >>= 2
+    return text + mark
 
 
 def taken_apart(stored: bytes) -> tuple[int, bytes]:
-    """The version and the text. Raises ValueError for bytes that `marked` does not make."""
-    if not stored or stored[0] != _MARK:
-        return 0, stored
+    """The version and the text. Raises ValueError for white space that `marked` does not make."""
+    text = stored.rstrip(_DIGITS)
+    mark = stored[len(text) :]
     version = 0
-    for place, byte in enumerate(stored[1:6]):
-        version |= (byte & 0x7F) << (7 * place)
-        if byte < 0x80:
-            if not 0 < version <= MOST or (place and not byte):
-                break
-            return version, stored[2 + place :]
-    raise ValueError("the version of its contract cannot be read")
+    for byte in mark[:17]:
+        version = version << 2 | _DIGITS.index(byte)
+    if version > MOST or len(mark) > 16 or mark[:1] == b" ":
+        raise ValueError("the version of its contract cannot be read")
+    return version, text
