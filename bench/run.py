@@ -39,7 +39,7 @@ RESULTS = ROOT / "bench" / "results.json"
 PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
 VENV = ROOT / ".venv-bench"
 THEIR_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-PACKAGES = ["langgraph", "langgraph-checkpoint-sqlite"]
+PACKAGES = ["langgraph", "langgraph-checkpoint-sqlite", "numpy"]  # its store in memory is faster with numpy
 TIMEOUT_SECONDS = 300
 OURS, THEIRS = "perdure", "langgraph"
 

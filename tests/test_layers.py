@@ -318,7 +318,7 @@ def test_importing_a_room_imports_no_library_but_the_core_s() -> None:
     ],
 )
 def test_every_way_to_import_is_seen(source: str, target: str) -> None:
-    (found,) = imports_of("storage.contract", ast.parse(source))
+    (found,) = imports_of("storage.chains", ast.parse(source))
 
     assert found.target == target
 

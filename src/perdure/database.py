@@ -15,6 +15,7 @@ from perdure.errors import PerdureError
 from perdure.storage.contracts.book import Contracts, contracts_of
 from perdure.storage.keycheck import check_key
 from perdure.storage.lifetimes import checked_config
+from perdure.storage.preselect import declared_paths
 from perdure.storage.upkeep import HISTORY, KeepHistory, checked, keep
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def connect(
     keep_history: KeepHistory = HISTORY,
     index: IndexConfig | None = None,
     ttl: TTLConfig | None = None,
+    indexes: Sequence[str] = (),
     contracts: Sequence[Contract] | None = None,
 ) -> Database:
     """The database at `url`, opened or made: pass it to `compile`, and threads and memory commit together.
@@ -50,6 +52,8 @@ def connect(
             pruned now and then after writes, a small batch at a time.
         index: what of the items is found by words, and how; by default all texts of a value, in English. An encrypted
             database has no such index.
+        indexes: paths of the values by which listings with a filter are fast, e.g. `["status", "user.age"]`; see
+            `docs/reference/filters.md`. They stay until they are dropped, whoever opens the database.
         ttl: how long items live: `{"default_ttl": minutes, "refresh_on_read": bool, "sweep_interval_minutes": minutes}`, each
             of which may be left out; `{}`: for ever unless a put says otherwise. None: for ever, and `put(ttl=)` is refused.
         contracts: what items of some namespaces look like (`perdure.Contract`), looked at when they are put; older ones are
@@ -67,9 +71,16 @@ def connect(
     kept, lives = checked(keep_history), checked_config(ttl)
     agreed = contracts_of(contracts)
     cipher = _cipher(encryption)
+    declared = declared_paths(indexes)
+    if declared and cipher is not None:
+        raise PerdureError(
+            "indexes= beside encryption=: what is sealed cannot be indexed. Nothing was opened."
+        )
     backend = _open(url)
     try:
         check_key(backend, cipher, url)
+        if declared:
+            backend.declare_paths(declared)
     except BaseException:
         backend.close()
         raise
@@ -200,6 +211,14 @@ class Database:
     def vacuum(self) -> None:
         """Free space goes back to the system. Writers wait meanwhile."""
         self.backend.vacuum()
+
+    def drop_indexes(self, paths: Sequence[str]) -> None:
+        """The indexes that were declared for these paths are gone, for everybody who has the database open.
+
+        Raises:
+            QueryError: something in the list is no path.
+        """
+        self.backend.drop_paths(declared_paths(paths))
 
     def replace_backend(self, backend: Backend) -> None:
         """The faces work through `backend` from now on: for tests, before anything is compiled with this database."""

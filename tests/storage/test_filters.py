@@ -440,3 +440,9 @@ def test_the_deepest_value_can_be_reached() -> None:
         value = {"a": value}
 
     assert compile_filter({".".join("a" * 199): 1})(value)
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400), 2**64])
+def test_integers_of_any_size_are_compared(number: int) -> None:
+    assert compile_filter({"n": {"$gte": number}})({"n": number})
+    assert not compile_filter({"n": {"$lt": number}})({"n": number})

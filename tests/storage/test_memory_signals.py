@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from perdure.storage import memory, memory_texts
 from perdure.storage.contract import (
     Commit,
     FileItem,
@@ -25,14 +24,14 @@ from perdure.storage.contract import (
     StagedRow,
     SweepItem,
 )
-from perdure.storage.memory import MemoryBackend
+from perdure.storage.memory import MemoryBackend, applying, item_changes, removing, tables, texts
 from perdure.testing.backends import NOTES, checkpoint_of, commit_of, put_of, write_of
 from perdure.testing.backends.texts import EN, filed_of, text_put
 
-WORK = {"_apply", "_seen", "_put", "_place", "_remove", "_chain", "_thread", "_file", "_drop_version"}
-WORK |= {"_swept", "_deletion", "_refresh"}
-WORK |= {"file", "remove", "_refile", "_put_in", "_take_out"}
-FILES = (memory.__file__, memory_texts.__file__)
+WORK = {"apply", "seen", "put", "place", "remove", "chain", "thread", "refile", "_drop_version"}
+WORK |= {"swept", "_deletion", "refresh"}
+WORK |= {"file", "_refile", "_put_in", "_take_out"}
+FILES = tuple(module.__file__ for module in (applying, item_changes, removing, tables, texts))
 
 
 def staged_of(id: str) -> StagedRow:
@@ -99,26 +98,26 @@ SECOND = commit_of(
 
 
 def inside(database: MemoryBackend) -> Any:
-    private: dict[str, Any] = vars(database)
+    held = database._tables  # pyright: ignore[reportPrivateUsage]
     threads = {
         name: ({ns: (c.ids, c.rows, c.writes, c.staged) for ns, c in t.chains.items()}, t.logs, t.runs)
-        for name, t in private["_threads"].items()
+        for name, t in held.threads.items()
     }
     return (
         threads,
         {
-            name: private[name]
+            name: getattr(held, name)
             for name in (
-                "_seq",
-                "_versions",
-                "_commits",
-                "_times",
-                "_items",
-                "_history",
-                "_ended",
-                "_deleted",
-                "_before",
-                "_mortal",
+                "seq",
+                "versions",
+                "commits",
+                "times",
+                "items",
+                "history",
+                "ended",
+                "deleted",
+                "before",
+                "mortal",
             )
         },
         what_words_find(database),
@@ -167,7 +166,7 @@ def committed(first: Commit, second: Commit, *, line: int) -> tuple[Any, bool]:
 
 def test_a_signal_at_any_line_of_a_commit_leaves_no_half_of_it() -> None:
     whole, _ = committed(FIRST, SECOND, line=0)
-    items = whole[1]["_items"][NOTES]
+    items = whole[1]["items"][NOTES]
     assert items["fresh"].expires == FIRST.at + 500
     assert (items["over"].expires, "swept" in items, "deleted" in items) == (None, False, False)
     line, came = 1, True
@@ -180,14 +179,14 @@ def test_a_signal_at_any_line_of_a_commit_leaves_no_half_of_it() -> None:
 
 def test_a_signal_between_two_databases_leaves_both_in_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
     threads, items = MemoryBackend(), MemoryBackend()
-    apply = MemoryBackend._apply  # pyright: ignore[reportPrivateUsage]
+    apply = applying.apply
 
-    def interrupted(self: MemoryBackend, *arguments: Any) -> None:
+    def interrupted(*arguments: Any) -> None:
         monkeypatch.undo()
-        apply(self, *arguments)
+        apply(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(MemoryBackend, "_apply", interrupted)
+    monkeypatch.setattr(applying, "apply", interrupted)
     with pytest.raises(KeyboardInterrupt):
         threads.commit_with(
             commit_of(checkpoints=[checkpoint_of("t", "1")]), items, commit_of(items=[put_of("a", b"1")])

@@ -11,7 +11,7 @@ from perdure.storage.migrate import migrations
 from perdure.storage.sql import Queries, read, statements
 from perdure.storage.sqlite import SqliteBackend
 from perdure.storage.sqlite.connections import C
-from perdure.storage.sqlite.writer import Q
+from perdure.storage.sqlite.statements import Q
 from perdure.testing.backends import checkpoint_of, commit_of, put_of
 
 BLOCKS = {**Q.texts, **C.texts}

@@ -25,7 +25,7 @@ from perdure.storage.contract import (
     RunRow,
     SegmentRow,
 )
-from perdure.storage.sqlite import SqliteBackend, known, open_backend, transactions, writer
+from perdure.storage.sqlite import SqliteBackend, known, open_backend, transactions
 from perdure.storage.sqlite.files import needs_side_lock
 from perdure.storage.sqlite.packing import pack_id, time_in, unpack_id
 from perdure.testing import hostile
@@ -589,16 +589,16 @@ def test_a_signal_in_a_single_commit_leaves_no_doubt(
     db = SqliteBackend(tmp_path / "a.db", synchronous="OFF")
     for n in range(5):
         db.commit(step(n))
-    write = writer.GroupWriter.write_alone
+    write = transactions.write_alone
     told: list[Outcome] = []
 
-    def interrupted(self: Any, *arguments: Any) -> Revision:
+    def interrupted(*arguments: Any) -> Revision:
         monkeypatch.undo()
         if moment == "after":
-            write(self, *arguments)
+            write(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(writer.GroupWriter, "write_alone", interrupted)
+    monkeypatch.setattr(transactions, "write_alone", interrupted)
     db._queue._recent.clear()  # pyright: ignore[reportPrivateUsage]
     db.enqueue(step(5), told.append)
     with pytest.raises(KeyboardInterrupt):

@@ -12,8 +12,7 @@ import perdure
 from perdure.errors import StorageError
 from perdure.graph import START, StateGraph
 from perdure.runtime import Runtime
-from perdure.storage import contract
-from perdure.storage.contract import Backend
+from perdure.storage.contract import Backend, items
 from perdure.storage.memory import MemoryBackend
 from perdure.storage.sqlite import SqliteBackend
 from perdure.store.face import BackendStore
@@ -42,7 +41,7 @@ def test_each_bulk_write_is_one_commit(store: BackendStore) -> None:
 def test_more_than_a_commit_takes_is_refused_and_nothing_is_written(
     make: Callable[[], Backend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contract, "ITEMS_A_COMMIT", 3)
+    monkeypatch.setattr(items, "ITEMS_A_COMMIT", 3)
     store = BackendStore(make())
 
     with pytest.raises(

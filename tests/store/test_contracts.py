@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,44 @@ def test_what_is_remembered_of_namespaces_does_not_grow_for_ever() -> None:
 
 
 # ---- searches
+
+
+@pytest.mark.parametrize("prefix", [(), ("users",), ("users", "ada"), ADA])
+def test_filters_mean_what_readers_see_whatever_an_index_of_paths_has(
+    tmp_path: Path, prefix: tuple[str, ...]
+) -> None:
+    """Declared or not: what is stored of an older item has another name, or none; what is current is found by the index."""
+    path = str(tmp_path / "a.db")
+    with SqliteStore.from_conn_string(path, contracts=[FIRST], indexes=["name", "first"]) as first:
+        first.put(ADA, "old", {"name": "Ada Love"})
+        assert [item.key for item in first.search(prefix, filter={"name": "Ada Love"})] == ["old"]
+        first.put(("users", "ada", "other"), "free", {"first": "Ada", "name": "Ada Love"})
+    with SqliteStore.from_conn_string(path, contracts=[SECOND]) as store:
+        store.put(ADA, "new", {"first": "Ada", "last": "", "tags": []})
+
+        for _ in ("older", "rewritten"):
+            keys = [item.key for item in store.search(prefix, filter={"first": "Ada"}) if item.key != "free"]
+            assert sorted(keys) == ["new", "old"]
+            assert store.count(prefix, filter={"name": "Ada Love"}) == (prefix != ADA)
+            store.migrate_contracts()
+        assert store.delete_prefix(ADA, filter={"last": "Love"}) == 1
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "*", "**"]), min_size=1, max_size=3).filter(
+        lambda one: one.count("**") < 2
+    ),
+    st.lists(st.sampled_from("abc"), max_size=3).map(tuple),
+)
+def test_below_a_prefix_values_may_change_where_a_contract_that_migrates_may_hold(
+    pattern: list[str], prefix: tuple[str, ...]
+) -> None:
+    agreed = contracts_of([Contract(tuple(pattern), Profile, migrate=store_contracts.split)])
+    assert agreed is not None
+
+    below = [prefix + rest for n in range(4) for rest in product("abc", repeat=n) if prefix + rest]
+
+    assert agreed.migrate_below(prefix) == any(means(tuple(pattern), namespace) for namespace in below)
 
 
 @pytest.mark.parametrize("make", [MemoryBackend, lambda: SqliteBackend(None)])

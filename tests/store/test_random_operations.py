@@ -52,6 +52,7 @@ orders = st.sampled_from([None, "key", "-key", "x", "-x", "-x.y", "y[0]", "value
 times = st.sampled_from(
     ["created_at", "-created_at", "updated_at", "-updated_at"]
 )  # which two stores don't share
+DECLARED = ["x", "y", "x.y", "x[0]"]
 places = st.tuples(st.tuples(namespaces, keys), st.none() | objects)
 ops: st.SearchStrategy[Op] = st.one_of(
     st.tuples(namespaces, keys, st.none() | objects).map(lambda given: PutOp(*given)),
@@ -61,12 +62,12 @@ ops: st.SearchStrategy[Op] = st.one_of(
 
 
 class StoresAgreeWithADict(RuleBasedStateMachine):
-    """Two stores and a dict, in order of the last write; the dict says what is right, the first store how it is said."""
+    """Three stores and a dict, in order of the last write; the dict says what is right, the first store how it is said."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.opening = SqliteStore.from_conn_string(":memory:")
-        self.stores: list[BackendStore] = [InMemoryStore(), self.opening.__enter__()]
+        openings = [SqliteStore.from_conn_string(":memory:", indexes=paths) for paths in ([], DECLARED)]
+        self.stores: list[BackendStore] = [InMemoryStore(), *(opening.__enter__() for opening in openings)]
         self.model: dict[Place, str] = {}
 
     def teardown(self) -> None:
@@ -74,8 +75,8 @@ class StoresAgreeWithADict(RuleBasedStateMachine):
             store.close()
 
     def both(self, ask: Callable[[ItemStore], Any]) -> Any:
-        first, second = (outcome(ask, store) for store in self.stores)
-        assert first == second
+        first, *others = (outcome(ask, store) for store in self.stores)
+        assert others == [first] * len(others)
         return first
 
     def remember(self, place: Place, value: dict[str, Any] | None) -> None:
@@ -218,8 +219,8 @@ class StoresAgreeWithADict(RuleBasedStateMachine):
     @rule(prefix=namespaces, scrub=st.booleans())
     def forget(self, prefix: tuple[str, ...], scrub: bool) -> None:
         gone = self.below(prefix)
-        first, second = (store.forget(prefix, scrub=scrub) for store in self.stores)
-        assert first.counts == second.counts
+        first, *others = (store.forget(prefix, scrub=scrub) for store in self.stores)
+        assert [other.counts for other in others] == [first.counts] * len(others)
         assert first.counts["items"] == len(gone)
         for (namespace, key), _ in gone:
             self.remember((namespace, key), None)

@@ -149,7 +149,7 @@ class AScopeIsAStoreOfItsOwn(RuleBasedStateMachine):
         for versions in self.both(
             lambda store: [(v.namespace, v.value) for v in store.history(namespace, key)]
         ):
-            assert "bob" not in repr(versions)
+            assert "owner" not in repr(versions)  # all memories outside have one, none inside
         self.both(lambda store: getattr(store.blame(namespace, key), "fields", {}).keys())
 
     @rule(

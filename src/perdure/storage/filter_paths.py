@@ -54,6 +54,10 @@ class Path:
     def __repr__(self) -> str:
         return f"Path({self.text!r})"
 
+    def literal(self, at: int) -> str:
+        """The key that, if an object has it where step `at` looks, is taken for the rest of the path."""
+        return self.text[self._offsets[at] :]
+
     def one(self, value: object) -> object:
         """What stands there, of a path without `[*]`; MISSING if nothing does."""
         return self.all(value)[0]
@@ -70,7 +74,7 @@ class Path:
             step = steps[at]
             if isinstance(value, dict):
                 entries = cast("dict[str, object]", value)
-                rest = self.text[self._offsets[at] :]
+                rest = self.literal(at)
                 if rest in entries:
                     return (entries[rest],)
                 if not isinstance(step, str) or step not in entries:

@@ -190,7 +190,9 @@ def _operand(operand: object, where: str) -> object:
 def _comparable(operand: object, where: str) -> object:
     if isinstance(operand, str):
         return operand
-    if isinstance(operand, int | float) and not isinstance(operand, bool) and not math.isnan(operand):
+    if isinstance(operand, int) and not isinstance(operand, bool):
+        return operand  # of any size: `isnan` takes those that are floats, too, and no others
+    if isinstance(operand, float) and not math.isnan(operand):
         return operand
     raise QueryError(f"{where} is {_short(operand)}; one compares with a number or a string.", part=where)
 

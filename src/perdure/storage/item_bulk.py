@@ -7,15 +7,17 @@ Here: `delete_prefix` and `count`, in both colours. Not here: `put_many` and `ge
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, TypeVar
 
 from perdure import clock
 from perdure.storage.contract import ItemRow, Namespace, Snapshot
-from perdure.storage.filters import Predicate, compile_filter
+from perdure.storage.filter_tree import Node, parse_filter
+from perdure.storage.filters import predicate_of
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_rows import value_of
+from perdure.storage.preselect import preselections
 from perdure.storage.staging import Layer, Operation, read_items, staged_in
 from perdure.store.base.bulk import BulkMethods
 from perdure.store.base.ops import check_labels
@@ -72,16 +74,16 @@ class ItemBulk(BulkMethods):
             StorageError: more than 1,048,576 items, the most that one commit takes. Nothing was deleted: delete by longer
                 prefixes.
         """
-        here, inside, fits = self._here(), check_labels(prefix), _predicate(filter)
-        deletions = here._deletions(inside, fits)
+        here, inside, meant = self._here(), check_labels(prefix), _meant(filter)
+        deletions = here._deletions(inside, meant)
         if deletions:
             here._write(deletions)
         return len(deletions)
 
     async def adelete_prefix(self, prefix: tuple[str, ...], *, filter: dict[str, Any] | None = None) -> int:
         """As `delete_prefix`."""
-        here, inside, fits = self._here(), check_labels(prefix), _predicate(filter)
-        deletions = await here._aside(lambda: here._deletions(inside, fits))
+        here, inside, meant = self._here(), check_labels(prefix), _meant(filter)
+        deletions = await here._aside(lambda: here._deletions(inside, meant))
         if deletions:
             await here._awrite(deletions)
         return len(deletions)
@@ -97,37 +99,44 @@ class ItemBulk(BulkMethods):
             InvalidNamespaceError: no item can be filed there.
             QueryError: a filter that cannot be right.
         """
-        return self._here()._count(check_labels(prefix), _predicate(filter))
+        return self._here()._count(check_labels(prefix), _meant(filter))
 
     async def acount(self, prefix: tuple[str, ...] = (), *, filter: dict[str, Any] | None = None) -> int:
         """As `count`."""
-        here, inside, fits = self._here(), check_labels(prefix), _predicate(filter)
-        return await here._aside(lambda: here._count(inside, fits))
+        here, inside, meant = self._here(), check_labels(prefix), _meant(filter)
+        return await here._aside(lambda: here._count(inside, meant))
 
-    def _deletions(self, prefix: Namespace, fits: Predicate | None) -> list[Operation]:
+    def _deletions(self, prefix: Namespace, meant: Node | None) -> list[Operation]:
         layers = self._layers()
         now = clock.micros()
         with self._read() as snapshot:
-            return [
-                Operation(row.namespace, row.key, None, now)
-                for row in read_items(snapshot, layers, prefix, _PAGE)
-                if self._meets(row, fits)
-            ]
+            rows = (
+                read_items(snapshot, layers, prefix, _PAGE)
+                if meant is None
+                else self._meeting(snapshot, layers, prefix, meant)
+            )
+            return [Operation(row.namespace, row.key, None, now) for row in rows]
 
-    def _count(self, prefix: Namespace, fits: Predicate | None) -> int:
+    def _count(self, prefix: Namespace, meant: Node | None) -> int:
         layers = self._layers()
         with self._read() as snapshot:
-            if fits is not None:
-                return sum(self._meets(row, fits) for row in read_items(snapshot, layers, prefix, _PAGE))
+            if meant is not None:
+                return sum(1 for _ in self._meeting(snapshot, layers, prefix, meant))
             found = snapshot.size(prefix)
             for operation in staged_in(layers, prefix):
                 stood = snapshot.item(operation.namespace, operation.key) is not None
                 found += (operation.value is not None) - stood
             return found
 
-    def _meets(self, row: ItemRow, fits: Predicate | None) -> bool:
-        return fits is None or fits(value_of(self._codec, row))
+    def _meeting(
+        self, snapshot: Snapshot, layers: Sequence[Layer], prefix: Namespace, meant: Node
+    ) -> Iterator[ItemRow]:
+        fits = predicate_of(meant)
+        wanted = preselections(meant) if self._codec.in_clear(prefix) else ()
+        for row in read_items(snapshot, layers, prefix, _PAGE, wanted):
+            if fits(value_of(self._codec, row)):
+                yield row
 
 
-def _predicate(filter: dict[str, Any] | None) -> Predicate | None:
-    return compile_filter(filter) if filter else None
+def _meant(filter: dict[str, Any] | None) -> Node | None:
+    return parse_filter(filter) if filter else None

@@ -68,6 +68,12 @@ class ItemCodec:
             else f"<ItemCodec sealed with key {self.cipher.key_id}>"
         )
 
+    def in_clear(self, prefix: Namespace) -> bool:
+        """Whether values of the subtree are stored as the JSON text that they are read from: no filter finds another one."""
+        if self.cipher is not None or self._loads is not None:
+            return False
+        return self.contracts is None or not self.contracts.migrate_below(prefix)
+
     def encode(self, namespace: Namespace, key: str, value: Mapping[str, Any]) -> bytes:
         """The value's bytes, for this place.
 

@@ -234,7 +234,7 @@ class ItemStore(ItemSearch, ItemBulk, ItemForget, ItemMoving, ItemContracts, Ite
             namespace: at least one non-empty label without period and NUL, e.g. `("users", "ada", "notes")`.
             key: any string; other things are made one.
             value: JSON object; encoded size at most 1 MiB. None deletes the item.
-            index: False, or nothing; paths to index arrive with the next release.
+            index: paths of the texts to be found by; False: it is not to be found by a query; None: as the store was opened.
             ttl: minutes to live, from now or from its step's commit on; None: for ever. Not given: as the store was
                 opened, for ever if it said nothing.
             if_version: write only if the item still has this version.

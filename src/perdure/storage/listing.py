@@ -16,10 +16,13 @@ from typing import Any, Final, TypeAlias
 from perdure.errors import QueryError
 from perdure.storage.contract import ItemRow, Namespace, Snapshot
 from perdure.storage.cursors import mark_cursor, mark_of, position_cursor, position_of
-from perdure.storage.filters import Predicate, compile_filter
+from perdure.storage.filter_tree import parse_filter
+from perdure.storage.filters import Predicate, predicate_of
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_rows import search_item_of, value_of
 from perdure.storage.ordering import Ordering, Position, SortKey, parse_order
+from perdure.storage.path_ranges import PathRanges
+from perdure.storage.preselect import preselections
 from perdure.storage.staging import Layer, read_items, read_marked
 from perdure.store.base import SearchItem, SearchOp
 
@@ -36,16 +39,18 @@ def listing(codec: ItemCodec, op: SearchOp, prefix: Namespace, limit: int, offse
     Raises:
         QueryError: its filter, its order or its cursor cannot be right.
     """
-    fits = compile_filter(op.filter) if op.filter is not None else None
-    if not op.filter:
-        fits = None  # every item: nothing to look at
+    tree = None if op.filter is None else parse_filter(op.filter)
+    fits = (
+        predicate_of(tree) if tree is not None and op.filter else None
+    )  # {}: every item, nothing to look at
+    wanted = preselections(tree) if tree is not None and codec.in_clear(prefix) else []
     order = parse_order(op.order_by)
     if order is None:
         mark = None if op.after is None else mark_of(op.after)
-        answer = _newest_first(codec, prefix, fits, mark, limit, offset)
+        answer = _newest_first(codec, prefix, fits, wanted, mark, limit, offset)
     else:
         after = None if op.after is None else position_of(op.after, order)
-        answer = _ordered(codec, prefix, fits, order, after, limit, offset)
+        answer = _ordered(codec, prefix, fits, wanted, order, after, limit, offset)
     return answer if limit else lambda snapshot, layers: []
 
 
@@ -62,12 +67,18 @@ def refuse_order(op: SearchOp) -> None:
 
 
 def _newest_first(
-    codec: ItemCodec, prefix: Namespace, fits: Predicate | None, mark: int | None, limit: int, offset: int
+    codec: ItemCodec,
+    prefix: Namespace,
+    fits: Predicate | None,
+    wanted: Sequence[PathRanges],
+    mark: int | None,
+    limit: int,
+    offset: int,
 ) -> Answer:
     page = _PAGE if fits is not None else max(1, min(limit + offset, _PAGE))
 
     def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> list[SearchItem]:
-        found = read_marked(snapshot, layers, prefix, page, mark)
+        found = read_marked(snapshot, layers, prefix, page, mark, wanted, limit + offset)
         if fits is None:
             return [
                 search_item_of(row, value_of(codec, row), cursor=mark_cursor(at))
@@ -86,6 +97,7 @@ def _ordered(
     codec: ItemCodec,
     prefix: Namespace,
     fits: Predicate | None,
+    wanted: Sequence[PathRanges],
     order: Ordering,
     after: Position | None,
     limit: int,
@@ -95,7 +107,7 @@ def _ordered(
     decodes = fits is not None or order.path is not None
 
     def placed(snapshot: Snapshot, layers: Sequence[Layer]) -> Iterator[tuple[SortKey, Position, ItemRow]]:
-        for row in read_items(snapshot, layers, prefix, _PAGE):
+        for row in read_items(snapshot, layers, prefix, _PAGE, wanted):
             value: dict[str, Any] | None = value_of(codec, row) if decodes else None
             if value is None or fits is None or fits(value):
                 position = order.position(row, value)

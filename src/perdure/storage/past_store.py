@@ -5,7 +5,7 @@ Here: `PastStore`, and the snapshot that answers as of a revision. Not here: nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final, NoReturn, TypeVar, cast
 
@@ -14,6 +14,7 @@ from perdure.storage.contract import ItemRow, Namespace, Revision, Snapshot
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_past import ItemPast
 from perdure.storage.item_store import Change, ItemStore
+from perdure.storage.path_ranges import PathRanges
 from perdure.storage.staging import Operation
 from perdure.store.base import Item, NotSupported, Op, Result, SearchOp
 
@@ -49,6 +50,11 @@ class SnapshotAt:
     def items(self, prefix: Namespace, before: int | None, limit: int) -> list[ItemRow]:
         """Items as they were then. Raises Compacted."""
         return self._snapshot.items_at(prefix, self._revision, before, limit, self._at)
+
+    def preselected(
+        self, prefix: Namespace, wanted: Sequence[PathRanges], before: int | None, limit: int
+    ) -> list[ItemRow] | None:
+        """None: indexes of paths know the present."""
 
     def size(self, prefix: Namespace) -> int:
         """How many items there were then. Raises Compacted."""

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from perdure.errors import VersionConflict
 from perdure.storage.contract import Embedded, Filed, ItemRow, Namespace, Origin, Revision, Snapshot
+from perdure.storage.path_ranges import PathRanges
 
 
 class NoGuard(Enum):
@@ -178,16 +179,29 @@ def staged_in(layers: Layers, prefix: Namespace) -> list[Operation]:
     return list(found.values())
 
 
-def read_items(snapshot: Snapshot, layers: Layers, prefix: Namespace, page: int) -> Iterator[ItemRow]:
-    """Live items of the subtree, newest first; fetched by pages, so stop when you have enough (inside the snapshot)."""
-    for _, row in read_marked(snapshot, layers, prefix, page, None):
+def read_items(
+    snapshot: Snapshot, layers: Layers, prefix: Namespace, page: int, wanted: Sequence[PathRanges] = ()
+) -> Iterator[ItemRow]:
+    """Live items of the subtree, newest first; fetched by pages, so stop when you have enough (inside the snapshot).
+
+    Some whose values lie outside what is `wanted` may be left out.
+    """
+    for _, row in read_marked(snapshot, layers, prefix, page, None, wanted):
         yield row
 
 
 def read_marked(
-    snapshot: Snapshot, layers: Layers, prefix: Namespace, page: int, after: int | None
+    snapshot: Snapshot,
+    layers: Layers,
+    prefix: Namespace,
+    page: int,
+    after: int | None,
+    wanted: Sequence[PathRanges] = (),
+    likely: int = _PAGE_ROWS,
 ) -> Iterator[tuple[int, ItemRow]]:
     """As `read_items`, each with its mark; only those behind the one that had the mark `after`.
+
+    `likely`: how many will be asked for, if all that the backend preselects are meant.
 
     A mark is the version, or minus the serial of what is staged. Behind a staged item that was written again, there is
     what was staged before it. Behind one that is staged no longer, there is all that is committed: what was staged
@@ -200,8 +214,14 @@ def read_marked(
         if row is not None:
             yield -operation.serial, row
     before = after if after is not None and after > 0 else None
+    likely = min(likely + len(hidden), page)
     while True:
-        rows = snapshot.items(prefix, before, page)
+        rows = snapshot.preselected(prefix, wanted, before, likely) if wanted else None
+        if rows is None:
+            wanted = ()
+            rows = snapshot.items(prefix, before, page)
+        else:
+            page = likely
         for row in rows:
             if (row.namespace, row.key) not in hidden:
                 yield row.version, row
@@ -210,7 +230,7 @@ def read_marked(
         before = rows[-1].version
         # Whoever reads on is likely to read far: each page costs a search for its beginning.
         if sum(len(row.value or b"") for row in rows) < _PAGE_BYTES:
-            page = max(page, min(2 * page, _PAGE_ROWS))
+            page = likely = max(page, min(2 * page, _PAGE_ROWS))
 
 
 def _behind(layers: Layers, above: list[Operation], serial: int) -> list[Operation]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from types import TracebackType
@@ -35,6 +35,7 @@ from perdure.storage.contracts.book import Contracts, contracts_of
 from perdure.storage.forgetting import Forgetting, Forgotten
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_store import Change, FaceHandle, ItemStore
+from perdure.storage.preselect import declared_paths
 from perdure.storage.refreshing import before_use, pay, was_read
 from perdure.storage.reverting import Reverted, Reverting, undoing
 from perdure.storage.scoped import ScopedStore
@@ -78,6 +79,7 @@ class BackendStore(ItemStore):
         let_go: called once by `close`.
         keep_history: which versions of its items are kept; None: as was said before, 30 days if nobody did.
         ttl: how long its items live, checked; None: for ever, and a `ttl` of a put is refused.
+        indexes: paths that are declared when the backend is open.
     """
 
     def __init__(
@@ -88,12 +90,14 @@ class BackendStore(ItemStore):
         let_go: Callable[[], object] | None = None,
         keep_history: KeepHistory | None = None,
         ttl: TTLConfig | None = None,
+        indexes: Sequence[str] = (),
     ) -> None:
         """Over an open backend."""
         super().__init__(codec or codec_of(None))
         self.ttl_config = ttl
         self.supports_ttl = ttl is not None
         self._keep_history: KeepHistory | None = keep_history
+        self._indexes = declared_paths(indexes)
         self._opened: Backend | None = None
         if backend is not None:
             self._open(backend)
@@ -176,6 +180,8 @@ class BackendStore(ItemStore):
         self._opened = backend
         if self._keep_history is not None:
             keep(backend, self._keep_history)
+        if self._indexes:
+            backend.declare_paths(self._indexes)
 
     def _here(self) -> ItemStore:
         task = CURRENT.get()

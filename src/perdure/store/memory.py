@@ -28,6 +28,7 @@ class InMemoryStore(SweptStore):
         backend: the data to look at, shared with others that look at it; by default data of its own.
         codec: the encoding of the values, with how they are filed; `index` and `contracts` say nothing then.
         keep_history: which versions of items are kept (see `perdure.connect`); None: 30 days.
+        indexes: checked, and of no use: what is in memory is listed without.
         ttl: how long items live; `{}`: for ever unless a put says otherwise; None: for ever, and `put(ttl=)` is refused.
         contracts: what items of some namespaces look like, looked at when they are put; None: whatever they like.
 
@@ -44,6 +45,7 @@ class InMemoryStore(SweptStore):
         codec: ItemCodec | None = None,
         keep_history: KeepHistory | None = None,
         ttl: TTLConfig | None = None,
+        indexes: Sequence[str] = (),
         contracts: Sequence[Contract] | None = None,
     ) -> None:
         """Empty, unless a backend with data is given."""
@@ -53,6 +55,6 @@ class InMemoryStore(SweptStore):
         kept = None if keep_history is None else checked(keep_history)
         if backend is None:
             own = MemoryBackend()
-            super().__init__(own, codec, let_go=own.close, keep_history=kept, ttl=lives)
+            super().__init__(own, codec, let_go=own.close, keep_history=kept, ttl=lives, indexes=indexes)
         else:
-            super().__init__(backend, codec, keep_history=kept, ttl=lives)
+            super().__init__(backend, codec, keep_history=kept, ttl=lives, indexes=indexes)

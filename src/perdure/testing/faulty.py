@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from perdure.errors import Conflict, StorageError, Unavailable
 from perdure.storage.contract import Backend, Commit, Outcome, Revision, Snapshot
+from perdure.storage.path_ranges import PathRanges
 
 __all__ = ["Faulty", "Killed", "Moment", "Way"]
 
@@ -162,6 +163,16 @@ class Faulty:
         """The backend's, while the process lives."""
         self._check_alive()
         return self._backend.change_token()
+
+    def declare_paths(self, paths: Sequence[PathRanges], /) -> None:
+        """The backend's."""
+        self._check_alive()
+        self._backend.declare_paths(paths)
+
+    def drop_paths(self, paths: Sequence[PathRanges], /) -> None:
+        """The backend's."""
+        self._check_alive()
+        self._backend.drop_paths(paths)
 
     def vacuum(self) -> None:
         """The backend's."""

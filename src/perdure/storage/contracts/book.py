@@ -66,6 +66,16 @@ class Agreed:
             return False
         return _alike(front, namespace[:middle]) and _alike(back, namespace[len(namespace) - len(back) :])
 
+    def migrates_below(self, prefix: Namespace) -> bool:
+        """Whether it brings items up to date that may lie in this subtree."""
+        if self._contract.migrate is None:
+            return False
+        pattern = self._contract.namespace
+        front = pattern[: pattern.index(ANY_LABELS)] if ANY_LABELS in pattern else pattern
+        size = min(len(front), len(prefix))
+        may = len(prefix) <= len(pattern) or ANY_LABELS in pattern
+        return may and _alike(front[:size], prefix[:size])
+
     def check(self, namespace: Namespace, key: str, value: object, text: bytes) -> None:
         """Passes what may be written there.
 
@@ -165,6 +175,10 @@ class Contracts:
             found = next((one for one in self._agreed if one.holds_for(namespace)), None)
             self._known[namespace] = found
             return found
+
+    def migrate_below(self, prefix: Namespace) -> bool:
+        """Whether items of the subtree may be read otherwise than they were written."""
+        return any(one.migrates_below(prefix) for one in self._agreed)
 
     def signed(self, namespace: Namespace, key: str, value: object, text: bytes) -> bytes:
         """The text as it is stored: with the version of its contract, if it has one.

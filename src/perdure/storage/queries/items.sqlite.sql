@@ -53,6 +53,82 @@ SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v
  ORDER BY v.version DESC
  LIMIT ?4;
 
+-- name: preselected_of_few
+-- As `items_of_few`, with what `preselecting.py` puts in the place of the remark: a condition on w.value.
+SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths, v.expires, v.ttl
+  FROM perdure_namespaces n
+  JOIN perdure_items i
+    ON i.id IN (
+         SELECT m.id
+           FROM perdure_items m
+           JOIN perdure_versions w ON w.version = m.version
+          WHERE m.id >> 32 = +n.no
+            AND m.alive = 1
+            AND m.version < ?3
+            AND (m.expires IS NULL OR m.expires > ?5)
+            /* condition */
+          ORDER BY m.version DESC
+          LIMIT ?4)
+  JOIN perdure_versions v ON v.version = i.version
+ WHERE n.name >= ?1
+   AND n.name < ?2
+ ORDER BY i.version DESC
+ LIMIT ?4;
+
+-- name: preselected_of_many
+-- As `items_of_many`, with such a condition.
+SELECT n.name, i.key, w.version, w.created, w.updated, w.thread, w.checkpoint, w.node, w.actor, w.value, i.paths, w.expires, w.ttl
+  FROM perdure_versions w
+ CROSS JOIN perdure_items i ON i.id = w.item AND i.version = w.version AND i.alive = 1
+ CROSS JOIN perdure_namespaces n ON n.no = i.id >> 32 AND n.name >= ?1 AND n.name < ?2
+ WHERE w.version < ?3
+   AND w.ended IS NULL
+   AND (i.expires IS NULL OR i.expires > ?5)
+   /* condition */
+ ORDER BY w.version DESC
+ LIMIT ?4;
+
+-- name: preselected_by_index
+-- The same by an index that somebody declared: its name goes to the first remark, the condition on its expression to the
+-- second. One range of the index for each namespace.
+SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths, v.expires, v.ttl
+  FROM perdure_namespaces n
+ CROSS JOIN perdure_versions v
+    ON v.version IN (
+         SELECT w.version
+           FROM perdure_versions w /* index */
+          CROSS JOIN perdure_items m ON m.id = w.item
+          WHERE w.item >> 32 = +n.no
+            AND w.ended IS NULL
+            AND w.version < ?3
+            AND (m.expires IS NULL OR m.expires > ?5)
+            /* condition */
+          ORDER BY w.version DESC
+          LIMIT ?4)
+  JOIN perdure_items i ON i.id = v.item
+ WHERE n.name >= ?1
+   AND n.name < ?2
+ ORDER BY v.version DESC
+ LIMIT ?4;
+
+-- name: count_by_index
+-- How many `preselected_by_index` would find, counted up to the limit.
+SELECT count(*)
+  FROM (SELECT 1
+          FROM perdure_namespaces n
+         CROSS JOIN perdure_versions w /* index */
+         WHERE n.name >= ?1
+           AND n.name < ?2
+           AND w.item >> 32 = +n.no
+           AND w.ended IS NULL
+           AND w.version < ?3
+           /* condition */
+         LIMIT ?4);
+
+-- name: index_of_paths
+-- ?1 name. Whether there is an index that somebody declared. Scan: sqlite_schema.
+SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?1;
+
 -- name: size
 -- ?1 first, ?2 end, ?3 now. How many live items a subtree has. One range of perdure_items_by_version for each namespace.
 SELECT count(*)

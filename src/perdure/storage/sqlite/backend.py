@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from perdure.errors import PerdureError, StorageError
 from perdure.storage.contract import Backend, Commit, Outcome, Revision, Snapshot
+from perdure.storage.path_ranges import PathRanges
 from perdure.storage.sqlite import process
 from perdure.storage.sqlite.connections import (
     C,
@@ -30,6 +31,7 @@ from perdure.storage.sqlite.connections import (
 from perdure.storage.sqlite.faults import closed, patiently
 from perdure.storage.sqlite.files import Identity, Place, SideLock, identity_of, needs_side_lock, resolved
 from perdure.storage.sqlite.group import GroupQueue
+from perdure.storage.sqlite.preselecting import declaration
 from perdure.storage.sqlite.readers import FileReading, MemoryReading, ReaderPool
 from perdure.storage.sqlite.rows import Prepared
 from perdure.storage.sqlite.transactions import Transactions
@@ -226,6 +228,16 @@ class SqliteBackend:
             return self._watchers, version
 
     # -- ends --------------------------------------------------------------------------------------------------------
+
+    def declare_paths(self, paths: Sequence[PathRanges], /) -> None:
+        """Makes an index for each of the paths that has none yet. Others can read meanwhile, not write."""
+        self._check_alive()
+        self._work.declare(dict(map(declaration, paths)))
+
+    def drop_paths(self, paths: Sequence[PathRanges], /) -> None:
+        """Drops the index of each of the paths that has one."""
+        self._check_alive()
+        self._work.drop([declaration(path)[0] for path in paths])
 
     def vacuum(self) -> None:
         """Gives free pages back to the system. Others can read meanwhile, not write."""

@@ -5,7 +5,7 @@ each combination of statements that comes again and again the writer's connectio
 one row inserted into the view is one row of each table, within the statement's own transaction. The views live in the
 connection's memory, never in the file. https://sqlite.org/lang_createtrigger.html#instead_of_triggers
 
-Here: texts. Not here: which rows (`writer.py`), when (`transactions.py`).
+Here: texts. Not here: which rows (`gathering.py`), when (`transactions.py`).
 """
 
 from __future__ import annotations

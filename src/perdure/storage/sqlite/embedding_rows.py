@@ -1,6 +1,6 @@
 """What a search by meaning finds, as rows of a group: vectors that come and go, and how many a namespace has.
 
-Here: `VectorRows`, the net effect of a group. Not here: items (`writer.py`), statements' order.
+Here: `VectorRows`, the net effect of a group. Not here: items (`item_changes.py`), statements' order.
 """
 
 from __future__ import annotations

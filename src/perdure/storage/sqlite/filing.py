@@ -1,6 +1,6 @@
 """What words find, as rows of a group: which postings come and go, and what that changes in the statistics.
 
-Here: `Filing`, the net effect of a group on postings, texts and totals. Not here: items (`writer.py`), statements' order.
+Here: `Filing`, the net effect of a group on postings, texts and totals. Not here: items (`item_changes.py`), statements' order.
 The terms an item was filed with are read once, before the first change; within a group the last word is remembered.
 """
 
@@ -16,6 +16,7 @@ __all__ = ["MOST_INDEXES", "NOWHERE", "Filing", "Rows"]
 
 NOWHERE: Final = 0  # the index of items that are to be found and are filed nowhere
 _NOTHING: Final = (0, 0, 0)
+_NONE: Final[tuple[set[bytes], int]] = (set(), 0)
 MOST_INDEXES: Final = 255  # their number is one byte
 
 Ask: TypeAlias = Callable[[str, Iterable[tuple[Any, ...]]], list[tuple[Any, ...]]]
@@ -35,7 +36,7 @@ class Rows(NamedTuple):
 class Filing:
     """Gathers for one group."""
 
-    __slots__ = ("_filed", "_indexes", "_known", "_postings", "_totals")
+    __slots__ = ("_after", "_before", "_filed", "_indexes", "_known", "_totals")
 
     def __init__(self, known: Known) -> None:
         self._known = known
@@ -43,7 +44,10 @@ class Filing:
         self._filed: dict[
             int, tuple[bytes, ...]
         ] = {}  # item -> its terms as they are now, without the index's number
-        self._postings: dict[tuple[bytes, int], tuple[int, int] | None] = {}  # times, length; None: it goes
+        self._before: dict[
+            int, tuple[set[bytes], int]
+        ] = {}  # item -> its postings in the tables, and their length
+        self._after: dict[int, tuple[bytes, PreparedText] | None] = {}  # None: it has no postings any more
         self._totals: dict[tuple[int, int], tuple[int, int, int]] = {}
 
     def learn(self, items: Sequence[int], names: Iterable[bytes], ask: Ask) -> None:
@@ -72,17 +76,17 @@ class Filing:
         if before is not None and before.idx is not None:
             self._count(space, before.idx, before.length, -1)
             if before.length:
-                prefix = prefixed(before.idx, b"")
-                for term in self._filed.pop(item, ()):
-                    self._postings[prefix + term, item] = None
+                terms = self._filed.pop(item, ())
+                if item not in self._after:
+                    prefix = prefixed(before.idx, b"")
+                    self._before[item] = {prefix + term for term in terms}, before.length
+                self._after[item] = None
         if idx is None:
             return
         length = 0 if text is None else text.length
         self._count(space, idx, length, 1)
         if text is not None and length:
-            prefix, postings = prefixed(idx, b""), self._postings
-            for term, times in text.counts:
-                postings[prefix + term, item] = (times, length)
+            self._after[item] = prefixed(idx, b""), text
             self._filed[item] = tuple([term for term, _ in text.counts])
         else:
             self._filed[item] = ()
@@ -99,22 +103,40 @@ class Filing:
 
         `texts` are the items that were filed, and whether they had terms in the database before.
         """
-        postings = self._postings
+        same: set[int] = set()  # items whose terms are what they were
         removed: list[tuple[bytes, int]] = []
         added: list[tuple[bytes, int, int, int]] = []
-        for key in sorted(postings):
-            value = postings[key]
-            if value is None:
-                removed.append(key)
-            else:
-                added.append(key + value)
+        for item, filed in self._after.items():
+            gone, length = self._before.get(item, _NONE)
+            if filed is None:
+                removed += [(term, item) for term in gone]
+                continue
+            prefix, text = filed
+            rows = [(prefix + term, item, times, text.length) for term, times in text.counts]
+            if not gone:
+                added += rows
+                continue
+            # Where no term came twice, what stands is (term, item, 1, length): what is still so is not written again.
+            once = length == len(gone) == text.length
+            added += [row for row in rows if not (once and row[2] == 1 and row[0] in gone)]
+            left = gone.difference([row[0] for row in rows])
+            removed += [(term, item) for term in left]
+            if not left and len(rows) == len(gone):
+                same.add(item)
+        added.sort()
+        removed.sort()
         found = Rows(
             self._indexes,
             removed,
             added,
             [(item,) for item, had in texts.items() if had and not self._filed.get(item)],
-            [(item, b"\0".join(terms)) for item in texts if (terms := self._filed.get(item))],
+            [
+                (item, b"\0".join(terms))
+                for item in texts
+                if item not in same and (terms := self._filed.get(item))
+            ],
             [(*key, *sums) for key, sums in self._totals.items() if sums != _NOTHING],
         )
-        self._indexes, self._postings, self._totals = [], {}, {}
+        self._indexes, self._totals = [], {}
+        self._before, self._after = {}, {}
         return found

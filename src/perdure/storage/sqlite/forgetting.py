@@ -1,7 +1,7 @@
 """A subtree of memory without a trace: what an SQLite database has of it, and its deletion from every table.
 
 Here: the list of tables. A table that is new and says anything of an item belongs on it. Not here: when
-(`writer.py`), what is left in the file's free pages (`transactions.py`, `scrub`).
+(`removing.py`), what is left in the file's free pages (`transactions.py`, `scrub`).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ threads again and again. Instead whoever comes and finds nobody at work leads: i
 queued. Others queue and sleep; when the leader is done it wakes them, and hands the lead to one of them if more came.
 An event loop leads through `lead_now`, while commits are short; else a small thread does it.
 
-Here: who leads, who waits, who is told. Not here: SQL (`writer.py`), connections (`backend.py`). Knows no database.
+Here: who leads, who waits, who is told. Not here: rows (`writer.py`), connections (`backend.py`). Knows no database.
 Method: one writer that takes along all who wait, as in LevelDB's and bbolt's batches; "flat combining", Hendler et
 al., SPAA 2010.
 """

@@ -4,7 +4,7 @@ Numbers of threads, chains, logs, namespaces; heads; items and their versions. I
 single commit from its own row in `perdure_commits`, whose number is one more than the newest that is known: if somebody else
 has taken it, the insert fails and nothing is written.
 
-Here: values, and whether they are enough for a commit. Not here: the questions (`writer.py`).
+Here: values, and whether they are enough for a commit. Not here: the questions (`learning.py`).
 """
 
 from __future__ import annotations

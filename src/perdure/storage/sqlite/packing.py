@@ -1,4 +1,4 @@
-"""Ids as bytes whose order is the order of the texts; a canonical UUID takes 16 of them.
+"""Ids as bytes whose order is the order of the texts; a canonical UUID takes 16 of them. Subtrees as ranges of bytes.
 
 A text that is no canonical UUID stands behind the greatest UUID below it: 16 bytes of that UUID, then its own UTF-8. So
 any two ids, of either sort, compare as bytes just as they do as `str`, and no byte is spent on a tag. Zero bytes
@@ -12,12 +12,14 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from perdure.codec import bytes_to_text, text_to_bytes
+from perdure.codec import bytes_to_text, prefix_range, text_to_bytes
+from perdure.storage.contract import Namespace
 
 NIL: Final = "00000000-0000-0000-0000-000000000000"
 
 _canonical = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 _BELOW_ALL = bytes(16)
+_AFTER_ALL: Final = b"\xff"  # no UTF-8 begins with it
 _DASHES = frozenset({8, 13, 18, 23})
 _HEX = frozenset("0123456789abcdef")
 
@@ -84,3 +86,9 @@ def pack_task(text: str) -> bytes:
 def unpack_task(packed: bytes) -> str:
     """The text that `pack_task` was given."""
     return unpack_id(packed) if packed else NIL
+
+
+def range_of(prefix: Namespace) -> tuple[bytes, bytes]:
+    """The names of a subtree's namespaces, as a range."""
+    first, end = prefix_range(prefix)
+    return first, _AFTER_ALL if end is None else end

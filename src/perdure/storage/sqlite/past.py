@@ -1,7 +1,7 @@
 """Memory as it was, of one moment of an SQLite database: views as of a commit, histories, what changed since.
 
-Here: the questions of `queries/past.sqlite.sql` and what their answers mean. Not here: rows to values, the present
-(`snapshot.py`). What a view of a subtree needs of items written since is asked once a snapshot.
+Here: the questions of `queries/past.sqlite.sql` and what their answers mean. Not here: rows to values (`values.py`), the present
+(`item_answers.py`). What a view of a subtree needs of items written since is asked once a snapshot.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from perdure.codec import text_to_bytes
 from perdure.storage.contract import Revision, compacted
 from perdure.storage.lifetimes import is_over
-from perdure.storage.sqlite.writer import Q
+from perdure.storage.sqlite.statements import Q
 
 _AT_ONCE: Final = 64  # versions that one statement asks for, padded to a few sizes
 _SIZES: Final = (1, 8, _AT_ONCE)

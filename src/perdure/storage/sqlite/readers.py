@@ -17,7 +17,7 @@ from perdure.storage.sqlite.connections import C, Connection, connect
 from perdure.storage.sqlite.faults import closed, is_busy, patiently, translated
 from perdure.storage.sqlite.files import Place
 from perdure.storage.sqlite.snapshot import SqliteSnapshot
-from perdure.storage.sqlite.writer import Q
+from perdure.storage.sqlite.statements import Q
 
 _FORK_PATIENCE_SECONDS: Final = 10.0
 _POOL_PATIENCE_SECONDS: Final = 0.05

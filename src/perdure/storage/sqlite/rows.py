@@ -1,7 +1,7 @@
 """A `Commit` as the values that will be bound: made on the caller's thread, before anybody waits for the writer.
 
 Here: text and ids to bytes, checks that every integer fits. Not here: numbers of threads and chains, which only the
-writer knows (`writer.py`). What cannot be bound raises here, at its caller, and harms no neighbour in the group.
+writer knows (`numbering.py`). What cannot be bound raises here, at its caller, and harms no neighbour in the group.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import copy
 import logging
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from perdure.errors import Busy, PerdureError, StaleThread, StorageError, VersionConflict
@@ -19,9 +19,11 @@ from perdure.storage.sqlite.combined import Combined
 from perdure.storage.sqlite.connections import C, Connection, connect
 from perdure.storage.sqlite.faults import busy_because, closed, is_busy, patiently, translated
 from perdure.storage.sqlite.files import Place, SideLock
+from perdure.storage.sqlite.gathering import Gathering
 from perdure.storage.sqlite.known import Known
 from perdure.storage.sqlite.rows import Prepared
-from perdure.storage.sqlite.writer import GroupWriter, Q
+from perdure.storage.sqlite.statements import Q
+from perdure.storage.sqlite.writer import write, write_alone
 
 log = logging.getLogger("perdure.storage")
 
@@ -32,6 +34,7 @@ _COMMIT = C["commit"]
 _ROLLBACK = C["rollback"]
 _DATA_VERSION = C["data_version"]
 _IS_COMMIT = Q["is_commit"]
+_HAS_INDEX = Q["index_of_paths"]
 
 
 class Transactions:
@@ -93,7 +96,7 @@ class Transactions:
             return False
         seq = known.seq + 1
         try:
-            outcomes.append(GroupWriter(database, known, begun=False).write_alone(member, self._combined))
+            outcomes.append(write_alone(Gathering(database, known, begun=False), member, self._combined))
         except (StaleThread, VersionConflict):
             return False  # perhaps: what is known may be out of date, and nothing was written yet
         except sqlite3.Error as error:
@@ -190,7 +193,7 @@ class Transactions:
         found: list[Outcome] = []
         step = "write"
         try:
-            found = GroupWriter(database, self._known).write(members)
+            found = write(Gathering(database, self._known), members)
             step = "commit"
             database.execute(_COMMIT)
         except Exception as error:  # noqa: BLE001 - whatever a member did, it and its neighbours must get an answer
@@ -288,6 +291,42 @@ class Transactions:
         self._weight = 0
         self._limit = float(WAL_PAGES)
         return not busy
+
+    def declare(self, indexes: Mapping[str, str]) -> None:
+        """Makes those indexes (name -> statement) that are not there yet, one after the other."""
+        with self.turn:
+            database = self.database()
+
+            missing = [text for name, text in indexes.items() if not self._has(database, name)]
+            for text in missing:
+                self._change_schema(database, text)
+        if missing:
+            self.tidy()
+
+    def drop(self, indexes: Sequence[str]) -> None:
+        """Drops those of the indexes that are there."""
+        with self.turn:
+            database = self.database()
+            for name in indexes:
+                if self._has(database, name):
+                    self._change_schema(database, f"DROP INDEX IF EXISTS {name}")
+
+    def _has(self, database: Connection, index: str) -> bool:
+        seconds, where = self._place.busy_timeout_seconds, self._place.name
+        return bool(
+            patiently(lambda: database.execute(_HAS_INDEX, (index,)).fetchall(), seconds, "index", where)
+        )
+
+    def _change_schema(self, database: Connection, text: str) -> None:
+        def change() -> None:
+            if self._side is not None and not self._side.try_lock(alone=False):
+                raise busy_because("another process brings the log into the database")
+            try:
+                database.execute(text)
+            finally:
+                self._unlock()
+
+        patiently(change, self._place.busy_timeout_seconds, "index", self._place.name)
 
     def vacuum(self) -> None:
         """Gives free pages back to the system. Others can read meanwhile, not write."""

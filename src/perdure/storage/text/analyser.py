@@ -8,6 +8,7 @@ Pure but for the stemmer, imported at the first analyser of a language. Safe fro
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, lru_cache
 from importlib import import_module
@@ -101,12 +102,15 @@ class Analyser:
 
     def document(self, texts: Iterable[str]) -> Document:
         """What to keep of these texts. The length counts every word, stop words included."""
+        chunks: Counter[tuple[str, ...]] = Counter()
+        for text in texts:
+            chunks.update(map(self._terms.__getitem__, text.translate(LETTERS).split()))
         counts: dict[str, int] = {}
         length = 0
-        for text in texts:
-            for term in self._sequence(text):
-                counts[term] = counts.get(term, 0) + 1
-                length += 1
+        for terms, times in chunks.items():
+            for term in terms:
+                counts[term] = counts.get(term, 0) + times
+                length += times
         return Document(counts, length)
 
     def query(self, text: str) -> TextQuery:
@@ -192,17 +196,22 @@ def _trimmed(run: str) -> str:
 
 
 class _Remembered(dict[str, tuple[str, ...]]):
-    """Pieces of text to their terms, worked out once: the stemmer takes tens of microseconds a word."""
+    """Pieces of text to their terms, worked out once: the stemmer takes tens of microseconds a word.
+
+    When there are too many, those that nobody asked for since the last time are forgotten.
+    """
 
     def __init__(self, make: Callable[[str], tuple[str, ...]]) -> None:
         super().__init__()
         self._make = make
+        self._older: dict[str, tuple[str, ...]] = {}
 
     def __missing__(self, chunk: str) -> tuple[str, ...]:
-        terms = self._make(chunk)
+        terms = self._older.get(chunk) or self._make(chunk)
         # Several terms are a sentence of a script without spaces, which hardly comes again.
         if len(terms) < 2 and len(chunk) <= _CHUNK:
             if len(self) >= _REMEMBERED:
+                self._older = dict(self)
                 self.clear()
             self[chunk] = terms
         return terms

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from perdure.errors import PerdureError, StorageError
 from perdure.storage.contract import Backend
 from perdure.storage.lifetimes import checked_config
+from perdure.storage.preselect import declared_paths
 from perdure.storage.sqlite_given import AsyncConnection, is_async, of_async_connection, of_connection
 from perdure.storage.staging import Operation
 from perdure.storage.sweeping import sweep
@@ -41,6 +42,7 @@ class AsyncSqliteStore(SqliteFace):
         index: what of the items is found by words, and how; by default all texts of a value, in English.
         ttl: how long items live, as in `from_conn_string`.
         keep_history: which versions of items are kept, as in `from_conn_string`.
+        indexes: paths by which filtered listings are fast, as in `from_conn_string`.
         contracts: what items look like, as in `from_conn_string`.
 
     Raises:
@@ -61,17 +63,21 @@ class AsyncSqliteStore(SqliteFace):
         index: SqliteIndexConfig | None = None,
         ttl: TTLConfig | None = None,
         keep_history: KeepHistory | None = None,
+        indexes: Sequence[str] = (),
         contracts: Sequence[Contract] | None = None,
     ) -> None:
         """On the connection's database."""
         lives = checked_config(ttl)
         codec = codec_of(index, loads=deserializer, contracts=contracts)
         if is_async(conn):
-            super().__init__(None, codec, keep_history=keep_history, ttl=lives)
+            super().__init__(None, codec, keep_history=keep_history, ttl=lives, indexes=indexes)
             self._given = conn
             self._asking: asyncio.Task[None] | None = None
         else:
-            super().__init__(of_connection(conn), codec, keep_history=keep_history, ttl=lives)
+            declared_paths(indexes)
+            super().__init__(
+                of_connection(conn), codec, keep_history=keep_history, ttl=lives, indexes=indexes
+            )
 
     async def setup(self) -> None:
         """The database is open and has its schema. Again: nothing."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.lifetimes import checked_config
+from perdure.storage.preselect import declared_paths
 from perdure.storage.sqlite_given import Opened, of_connection, of_path
 from perdure.storage.upkeep import KeepHistory, checked
 from perdure.store.base import Contract, IndexConfig, TTLConfig
@@ -36,6 +37,7 @@ class SqliteFace(BackendStore):
         index: SqliteIndexConfig | None = None,
         ttl: TTLConfig | None = None,
         keep_history: KeepHistory | None = None,
+        indexes: Sequence[str] = (),
         contracts: Sequence[Contract] | None = None,
     ) -> Opening[Self]:
         """A store on the file, to be used with `with` or `async with`; closed when the block ends.
@@ -44,6 +46,8 @@ class SqliteFace(BackendStore):
             conn_string: path of the file, made if it is not there; `":memory:"` is a new database in memory.
             index: what of the items is found by words, and how; by default all texts of a value, in English.
             ttl: how long items live; `{}`: for ever unless a put says otherwise; None: for ever, and `put(ttl=)` is refused.
+            indexes: paths of the values by which listings with a filter are fast, e.g. `["status", "user.age"]`; see
+                `docs/reference/filters.md`. They stay until they are dropped, whoever opens the database.
             keep_history: which versions of items are kept (see `perdure.connect`), in the whole database, as long as this
                 process says nothing else; None: as was said before, 30 days if nobody did.
             contracts: what items of some namespaces look like, looked at when they are put; None: whatever they like.
@@ -56,10 +60,13 @@ class SqliteFace(BackendStore):
         lives = checked_config(ttl)
         codec = codec_of(index, contracts=contracts)
         kept = None if keep_history is None else checked(keep_history)
+        declared_paths(indexes)  # before anything is opened
 
         def make() -> Self:
             store = cls.__new__(cls)
-            SqliteFace.__init__(store, of_path(conn_string), codec, keep_history=kept, ttl=lives)
+            SqliteFace.__init__(
+                store, of_path(conn_string), codec, keep_history=kept, ttl=lives, indexes=indexes
+            )
             return store
 
         return Opening(make)
@@ -71,6 +78,7 @@ class SqliteFace(BackendStore):
         *,
         keep_history: KeepHistory | None = None,
         ttl: TTLConfig | None = None,
+        indexes: Sequence[str] = (),
     ) -> None:
         """Over a backend that was opened for this store."""
         super().__init__(
@@ -79,6 +87,7 @@ class SqliteFace(BackendStore):
             let_go=None if opened is None else opened.let_go,
             keep_history=None if keep_history is None else checked(keep_history),
             ttl=ttl,
+            indexes=indexes,
         )
 
 
@@ -96,6 +105,7 @@ class SqliteStore(SqliteFace, SweptStore):
         index: what of the items is found by words, and how; by default all texts of a value, in English.
         ttl: how long items live, as in `from_conn_string`.
         keep_history: which versions of items are kept, as in `from_conn_string`.
+        indexes: paths by which filtered listings are fast, as in `from_conn_string`.
         contracts: what items look like, as in `from_conn_string`.
 
     Raises:
@@ -112,12 +122,14 @@ class SqliteStore(SqliteFace, SweptStore):
         index: SqliteIndexConfig | None = None,
         ttl: TTLConfig | None = None,
         keep_history: KeepHistory | None = None,
+        indexes: Sequence[str] = (),
         contracts: Sequence[Contract] | None = None,
     ) -> None:
         """On the connection's database."""
         lives = checked_config(ttl)
         codec = codec_of(index, loads=deserializer, contracts=contracts)  # before anything is opened
-        super().__init__(of_connection(conn), codec, keep_history=keep_history, ttl=lives)
+        declared_paths(indexes)
+        super().__init__(of_connection(conn), codec, keep_history=keep_history, ttl=lives, indexes=indexes)
 
     def setup(self) -> None:
         """Nothing is left to do: the schema was made when the database was opened."""

@@ -1,6 +1,6 @@
 """Vectors in the memory backend: by namespace and model, each with the commit that wrote it.
 
-Here: `Vectors`. Not here: items (`memory.py`), comparing them (`vectors/`). Every change, done again, changes nothing.
+Here: `Vectors`. Not here: items (`item_changes.py`), comparing them (`vectors/`). Every change, done again, changes nothing.
 """
 
 from __future__ import annotations

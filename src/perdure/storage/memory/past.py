@@ -1,6 +1,6 @@
 """Memory as it was, over the plain dicts of the reference backend: what every other backend must answer.
 
-Here: histories, views as of a commit, what changed since. Not here: the dicts, and who changes them (`memory.py`).
+Here: histories, views as of a commit, what changed since. Not here: the dicts, and who changes them (`item_changes.py`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What words find in the memory backend: postings in dicts, a namespace at a time.
 
-Here: `Texts`, which items are filed under which index with which terms. Not here: the items (`memory.py`), what terms
+Here: `Texts`, which items are filed under which index with which terms. Not here: the items (`item_changes.py`), what terms
 are (`text/`), scores.
 """
 

@@ -1,0 +1,131 @@
+"""What a database promises to the rest of Perdure, and the rows that cross this line.
+
+Writes are data: `Backend.commit` takes one frozen `Commit` (expectations and rows) and does all of it or nothing.
+Reads are snapshots: `Backend.read()` answers any number of questions about one moment.
+
+Nobody outside a backend holds a write transaction: no user code, no embedding call, no engine code runs inside one.
+Payloads are bytes that the backend stores and never interprets. All text is any Python `str`, NUL and lone surrogates
+included (thread ids excepted, see `check_thread_id`), and comes back equal.
+
+Here: the door, which hands out all of it. Not here: what is written (`threads.py`, `items.py`, `removals.py`, `expectations.py`,
+gathered in `commit.py`), what is asked (`snapshot.py`), the database itself (`backend.py`).
+"""
+
+from perdure.storage.contract.backend import Backend, GroupBackend
+from perdure.storage.contract.commit import Commit, Outcome, chunks, commit_now
+from perdure.storage.contract.expectations import (
+    CheckpointIs,
+    Forgettable,
+    HeadIs,
+    ItemIs,
+    SubtreeIs,
+    ThreadIs,
+    stale_checkpoint,
+    stale_thread,
+    unmet,
+    version_conflict,
+)
+from perdure.storage.contract.index_answers import IndexAnswers, Posting, TextTotals, VectorSpace
+from perdure.storage.contract.item_answers import ItemAnswers
+from perdure.storage.contract.items import (
+    EXPIRED,
+    ITEMS_A_COMMIT,
+    Embedded,
+    Filed,
+    FileItem,
+    ItemRow,
+    Origin,
+    PutItem,
+    RefreshItem,
+    SweepItem,
+    check_items,
+)
+from perdure.storage.contract.marks import Chained, Namespace, Revision
+from perdure.storage.contract.past_answers import History, PastAnswers, compacted
+from perdure.storage.contract.removals import (
+    ForgetItems,
+    PruneHistory,
+    PruneVersions,
+    Removal,
+    RemoveCheckpoint,
+    RemoveResult,
+    RemoveRun,
+    RemoveSegments,
+    RemoveStaged,
+    RemoveThread,
+    RemoveWrites,
+    UnfileItems,
+)
+from perdure.storage.contract.snapshot import Snapshot
+from perdure.storage.contract.thread_answers import ThreadAnswers
+from perdure.storage.contract.threads import (
+    THREAD_ID_BYTES,
+    CheckpointRow,
+    RunRow,
+    SegmentRow,
+    StagedRow,
+    WriteRow,
+    check_thread_id,
+)
+
+__all__ = [
+    "EXPIRED",
+    "ITEMS_A_COMMIT",
+    "THREAD_ID_BYTES",
+    "Backend",
+    "Chained",
+    "CheckpointIs",
+    "CheckpointRow",
+    "Commit",
+    "Embedded",
+    "FileItem",
+    "Filed",
+    "ForgetItems",
+    "Forgettable",
+    "GroupBackend",
+    "HeadIs",
+    "History",
+    "IndexAnswers",
+    "ItemAnswers",
+    "ItemIs",
+    "ItemRow",
+    "Namespace",
+    "Origin",
+    "Outcome",
+    "PastAnswers",
+    "Posting",
+    "PruneHistory",
+    "PruneVersions",
+    "PutItem",
+    "RefreshItem",
+    "Removal",
+    "RemoveCheckpoint",
+    "RemoveResult",
+    "RemoveRun",
+    "RemoveSegments",
+    "RemoveStaged",
+    "RemoveThread",
+    "RemoveWrites",
+    "Revision",
+    "RunRow",
+    "SegmentRow",
+    "Snapshot",
+    "StagedRow",
+    "SubtreeIs",
+    "SweepItem",
+    "TextTotals",
+    "ThreadAnswers",
+    "ThreadIs",
+    "UnfileItems",
+    "VectorSpace",
+    "WriteRow",
+    "check_items",
+    "check_thread_id",
+    "chunks",
+    "commit_now",
+    "compacted",
+    "stale_checkpoint",
+    "stale_thread",
+    "unmet",
+    "version_conflict",
+]

@@ -1,0 +1,124 @@
+"""What an SQLite database answers about words and vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from perdure.codec import bytes_to_text, encode_namespace, text_to_bytes
+from perdure.storage.contract import ItemRow, Namespace, Posting, TextTotals, VectorSpace
+from perdure.storage.sqlite import checking
+from perdure.storage.sqlite.asking import LAST, Asking
+from perdure.storage.sqlite.packing import range_of
+from perdure.storage.sqlite.rows import prefixed
+from perdure.storage.sqlite.statements import Q
+from perdure.storage.sqlite.values import items_of
+
+__all__ = ["IndexAnswers"]
+
+_NO_INDEX: Final = -1
+_INDEX_NUMBER = Q["index_number"]
+
+
+class IndexAnswers(Asking):
+    """See the contract."""
+
+    def _index(self, name: str) -> int:
+        """The index's number; one that nothing is filed under if there is none."""
+        rows = self._ask(_INDEX_NUMBER, (text_to_bytes(name),))
+        return rows[0][0] if rows else _NO_INDEX
+
+    def text_totals(self, prefix: Namespace, index: str) -> TextTotals:
+        """The statistics of the subtree."""
+        return TextTotals(*self._ask(Q["text_totals"], (*range_of(prefix), self._index(index)))[0])
+
+    def postings(self, prefix: Namespace, index: str, term: str) -> list[Posting]:
+        """The live items of the subtree that have the term."""
+        number = self._index(index)
+        if number == _NO_INDEX:
+            return []
+        filed = prefixed(number, text_to_bytes(term))
+        if prefix:
+            return self._ask(Q["postings"], (*range_of(prefix), filed))
+        return self._ask(Q["postings_of_all"], (filed,))
+
+    def frequency(self, prefix: Namespace, index: str, term: str, most: int) -> int:
+        """How many `postings` would give, counted up to `most`."""
+        number = self._index(index)
+        if number == _NO_INDEX:
+            return 0
+        filed, most = prefixed(number, text_to_bytes(term)), max(0, min(most, LAST))
+        if prefix:
+            return self._ask(Q["frequency"], (*range_of(prefix), filed, most))[0][0]
+        return self._ask(Q["frequency_of_all"], (filed, most))[0][0]
+
+    def postings_in(self, refs: Sequence[int], index: str, term: str) -> list[Posting]:
+        """As `postings`, of these items only."""
+        number = self._index(index)
+        if number == _NO_INDEX:
+            return []
+        filed = prefixed(number, text_to_bytes(term))
+        found = self._ask_many("postings_in", [(filed, ref) for ref in dict.fromkeys(refs)])
+        return list({row[0]: row for row in found}.values())
+
+    def terms(self, prefix: Namespace, index: str, beginning: str, limit: int) -> list[str]:
+        """Terms of the subtree that begin so, in order."""
+        number = self._index(index)
+        if number == _NO_INDEX:
+            return []
+        first = at = prefixed(number, text_to_bytes(beginning))
+        found: list[str] = []
+        while len(found) < limit:
+            rows = self._ask(Q["next_term"], (at,))
+            if not rows or not rows[0][0].startswith(first):
+                break
+            term = bytes_to_text(rows[0][0][1:])
+            if not prefix or self.frequency(prefix, index, term, 1):
+                found.append(term)
+            at = rows[0][0] + b"\0"  # no term holds one, so none lies between
+        return found
+
+    def strays(self, prefix: Namespace, index: str) -> list[ItemRow]:
+        """The live items of the subtree that are to be found and are filed otherwise."""
+        return items_of(self._ask(Q["strays"], (*range_of(prefix), self._index(index), self._now)))
+
+    def refs(self, places: Sequence[tuple[Namespace, str]]) -> dict[int, tuple[Namespace, str]]:
+        """The live items among these, by their ids."""
+        wanted = [
+            (number, encode_namespace(space), text_to_bytes(key), self._now)
+            for number, (space, key) in enumerate(places)
+        ]
+        return {id: places[number] for number, id in self._ask_many("refs", wanted)}
+
+    def versions(self, refs: Sequence[int]) -> dict[int, int]:
+        """The version of each live item."""
+        return dict(self._ask_many("item_versions", [(ref, self._now) for ref in refs]))
+
+    def rows(self, refs: Sequence[int]) -> dict[int, ItemRow]:
+        """The live items."""
+        found = self._ask_many("items_by_id", [(ref, self._now) for ref in refs])
+        return dict(zip([row[0] for row in found], items_of([row[1:] for row in found]), strict=True))
+
+    def text_lengths(self, refs: Sequence[int], index: str) -> dict[int, int]:
+        """How many terms each is filed with under this index."""
+        number = self._index(index)
+        return dict(self._ask_many("text_lengths", [(ref, number, self._now) for ref in refs]))
+
+    def disagreements(self) -> list[tuple[str, int]]:
+        """Where what words find does not agree with the items."""
+        return checking.disagreements(self._ask_block, self._ask_many)
+
+    def vector_spaces(self, prefix: Namespace, model: str) -> list[VectorSpace]:
+        """Namespaces of the subtree with vectors of this model."""
+        rows = self._ask(Q["vector_spaces"], (*range_of(prefix), self._index(model)))
+        return list(map(VectorSpace._make, rows))
+
+    def vectors(self, space: int, model: str, after: int, start: int, limit: int) -> list[tuple[int, bytes]]:
+        """(item, its vectors) of the namespace, by item, of commits later than `after`."""
+        if after <= 0:
+            return self._ask(Q["all_vectors"], (space, self._index(model), start, limit))
+        return self._ask(Q["vectors"], (space, self._index(model), after, start, limit))
+
+    def embedded(self, space: int, model: str) -> list[int]:
+        """The items of the namespace that have vectors, in order."""
+        return [item for (item,) in self._ask(Q["embedded"], (space, self._index(model)))]
