@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from perdure.codec import Cipher, bytes_to_text, encode_namespace
 from perdure.errors import EmbeddingError, EncodingError
-from perdure.storage.contract import Embedded, Filed, Namespace
+from perdure.storage.contract import OWED, Embedded, Filed, Namespace
 from perdure.storage.contracts.marks import marked, taken_apart
 from perdure.storage.item_json import json_of
 from perdure.store.base.paths import get_text_at_path
@@ -175,7 +175,7 @@ class ItemCodec:
         """Those of the operations that are still to be embedded."""
         if self.embedder is None:
             return []
-        return [op for op in operations if op.value is not None and op.embedded is None and op.paths != ()]
+        return [op for op in operations if op.value is not None and not op.embedded_now and op.paths != ()]
 
     def embed(self, operations: Sequence[Operation]) -> None:
         """Asks the model for the vectors of these.
@@ -183,12 +183,16 @@ class ItemCodec:
         Raises:
             EmbeddingError: it failed, and the store does not put that off.
         """
+        try:
+            self.embed_now(operations)
+        except EmbeddingError as error:
+            self._put_off(operations, error)
+
+    def embed_now(self, operations: Sequence[Operation]) -> None:
+        """As `embed`, and a model that fails is an error in any case."""
         if self.embedder is not None and operations:
             texts = self._texts(operations)
-            try:
-                self._take(operations, texts, self.embedder.embed([text for some in texts for text in some]))
-            except EmbeddingError as error:
-                self._put_off(operations, error)
+            self._take(operations, texts, self.embedder.embed([text for some in texts for text in some]))
 
     async def aembed(self, operations: Sequence[Operation]) -> None:
         """As `embed`."""
@@ -218,10 +222,12 @@ class ItemCodec:
     def _put_off(self, operations: Sequence[Operation], error: EmbeddingError) -> None:
         if self.embedder is None or not self.embedder.defer:
             raise error
+        for op in operations:
+            op.embedded = OWED if op.texts else Embedded(self.embedder.name, b"")
         log.warning(
-            "%d items are written without vectors, as the model failed; store.reindex() embeds them later: %s",
+            "%d items are written without vectors, as the model failed; they are embedded later: %s",
             len(operations),
-            error,
+            error.__cause__ or error,
         )
 
 

@@ -31,6 +31,7 @@ class Embedder:
         dims: length of a vector.
         distance: how two are compared.
         defer: whether an item is written all the same when the model fails, to be embedded later.
+        catches_up: whether a store embeds by itself what was put off.
         cache_bytes: of matrices that are kept between searches.
     """
 
@@ -45,6 +46,7 @@ class Embedder:
         batch_size: int = 128,
         at_once: int = 4,
         defer: bool = False,
+        catches_up: bool = False,
         cache_bytes: int = 1 << 30,
         owns: bool = False,
     ) -> None:
@@ -59,6 +61,7 @@ class Embedder:
         self.fields = ("$",) if fields is None else tuple(fields)
         self.name = f"vectors {name}/{dims} of {'|'.join(self.fields)}"
         self.defer = defer
+        self.catches_up = catches_up
         self.cache_bytes = cache_bytes
         self._batch_size = batch_size
         self._at_once = at_once

@@ -53,6 +53,9 @@ def embedder_of(index: Mapping[str, Any] | None) -> Embedder | None:
         raise QueryError(
             f"index on_embed_error={on_error!r}: give 'raise' or 'defer'.", part="on_embed_error"
         )
+    catch_up = given.get("catch_up", True)
+    if not isinstance(catch_up, bool):
+        raise QueryError(f"index catch_up={catch_up!r}: give True or False.", part="catch_up")
     name = given.get("model") or _name_of(embed)
     if not isinstance(name, str):
         raise QueryError(f"index model={name!r}: give a name, a string.", part="model")
@@ -69,6 +72,7 @@ def embedder_of(index: Mapping[str, Any] | None) -> Embedder | None:
         batch_size=_number(given, "batch_size", 128),
         at_once=_number(given, "max_concurrency", 4),
         defer=on_error == "defer",
+        catches_up=on_error == "defer" and catch_up,
         cache_bytes=_number(given, "cache_bytes", 1 << 30),
     )
 

@@ -53,7 +53,8 @@ class IndexConfig(TypedDict, total=False):
         model: names the model, so that vectors of another one are never compared with its; by default what the embedder
             calls its `model`.
         on_embed_error: `"raise"`, so that nothing is written when the model fails, unless given; `"defer"`: items are written
-            all the same, and embedded by `reindex()`.
+            all the same, and embedded later.
+        catch_up: whether a thread of the store embeds what was put off, True unless given; else `reindex()` does.
         batch_size: texts that the model is asked for at once, 128 unless given.
         max_concurrency: batches that it is asked for at the same time, 4 unless given.
         cache_bytes: of matrices that are kept in memory between searches, 1 GiB unless given.
@@ -68,6 +69,7 @@ class IndexConfig(TypedDict, total=False):
     distance: Literal["cosine", "inner_product", "l2"]
     model: str
     on_embed_error: Literal["raise", "defer"]
+    catch_up: bool
     batch_size: int
     max_concurrency: int
     cache_bytes: int
