@@ -14,6 +14,7 @@ HEAVY = [
     "cryptography",
     "langchain_core",
     "numpy",
+    "openai",
     "orjson",
     "perdure.engine",
     "perdure.storage",
@@ -23,7 +24,17 @@ HEAVY = [
     "sqlite3",
     "starlette",
 ]
-OPTIONAL = ["cryptography", "Crypto", "httpx", "langchain_core", "numpy", "psycopg", "pydantic", "starlette"]
+OPTIONAL = [
+    "cryptography",
+    "Crypto",
+    "httpx",
+    "langchain_core",
+    "numpy",
+    "openai",
+    "psycopg",
+    "pydantic",
+    "starlette",
+]
 
 
 def modules_after(program: str) -> set[str]:

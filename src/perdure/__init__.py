@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from perdure.errors import (
         Compacted,
         Conflict,
+        ContractError,
         EncodingError,
         PerdureError,
         QueryError,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     )
     from perdure.graph import StateGraph
     from perdure.runtime import Runtime
+    from perdure.store.base import Contract
     from perdure.store.memory import InMemoryStore
     from perdure.store.sqlite import SqliteStore
     from perdure.types import Command, Interrupt, Overwrite, RetryPolicy, Send, StateSnapshot, interrupt
@@ -37,6 +39,8 @@ __all__ = [
     "Command",
     "Compacted",
     "Conflict",
+    "Contract",
+    "ContractError",
     "Database",
     "EncodingError",
     "InMemorySaver",
@@ -70,6 +74,7 @@ _ROOMS = {
     "perdure.errors": (
         "Compacted",
         "Conflict",
+        "ContractError",
         "EncodingError",
         "PerdureError",
         "QueryError",
@@ -80,6 +85,7 @@ _ROOMS = {
     ),
     "perdure.graph": ("StateGraph",),
     "perdure.runtime": ("Runtime",),
+    "perdure.store.base": ("Contract",),
     "perdure.store.memory": ("InMemoryStore",),
     "perdure.store.sqlite": ("SqliteStore",),
     "perdure.types": (

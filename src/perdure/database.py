@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from perdure.errors import PerdureError
+from perdure.storage.contracts.book import Contracts, contracts_of
 from perdure.storage.keycheck import check_key
 from perdure.storage.lifetimes import checked_config
 from perdure.storage.preselect import declared_paths
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from perdure.checkpoint.face import BackendSaver
     from perdure.codec import Cipher
     from perdure.storage.contract import Backend
-    from perdure.store.base import IndexConfig, TTLConfig
+    from perdure.store.base import Contract, IndexConfig, TTLConfig
     from perdure.store.swept import SweptStore
 
 __all__ = ["Database", "connect"]
@@ -35,6 +36,7 @@ def connect(
     index: IndexConfig | None = None,
     ttl: TTLConfig | None = None,
     indexes: Sequence[str] = (),
+    contracts: Sequence[Contract] | None = None,
 ) -> Database:
     """The database at `url`, opened or made: pass it to `compile`, and threads and memory commit together.
 
@@ -54,6 +56,8 @@ def connect(
             `docs/reference/filters.md`. They stay until they are dropped, whoever opens the database.
         ttl: how long items live: `{"default_ttl": minutes, "refresh_on_read": bool, "sweep_interval_minutes": minutes}`, each
             of which may be left out; `{}`: for ever unless a put says otherwise. None: for ever, and `put(ttl=)` is refused.
+        contracts: what items of some namespaces look like (`perdure.Contract`), looked at when they are put; older ones are
+            brought up to date when they are read. None: items look as they like.
 
     Raises:
         ValueError: the URL or `keep_history` cannot be right.
@@ -65,6 +69,7 @@ def connect(
     `with`, or call `close()`.
     """
     kept, lives = checked(keep_history), checked_config(ttl)
+    agreed = contracts_of(contracts)
     cipher = _cipher(encryption)
     declared = declared_paths(indexes)
     if declared and cipher is not None:
@@ -79,7 +84,7 @@ def connect(
     except BaseException:
         backend.close()
         raise
-    return Database(url, backend, cipher=cipher, keep_history=kept, index=index, ttl=lives)
+    return Database(url, backend, cipher=cipher, keep_history=kept, index=index, ttl=lives, contracts=agreed)
 
 
 def _cipher(encryption: Cipher | bytes | str | None) -> Cipher | None:
@@ -150,6 +155,7 @@ class Database:
         keep_history: KeepHistory,
         index: IndexConfig | None = None,
         ttl: TTLConfig | None = None,
+        contracts: Contracts | None = None,
     ) -> None:
         """Over an open backend, which `close` closes."""
         self.url = url
@@ -159,6 +165,7 @@ class Database:
         self._cipher = cipher
         self._index = index
         self._ttl = ttl
+        self._contracts = contracts
         self._closed = False
         self._saver: BackendSaver | None = None
         self._store: SweptStore | None = None
@@ -192,7 +199,8 @@ class Database:
             from perdure.store.face import codec_of
             from perdure.store.swept import SweptStore
 
-            self._store = SweptStore(self.backend, codec_of(self._index, self._cipher), ttl=self._ttl)
+            codec = codec_of(self._index, self._cipher, contracts=self._contracts)
+            self._store = SweptStore(self.backend, codec, ttl=self._ttl)
         return self._store
 
     def threads(self, *, after: str | None = None, limit: int = 100) -> list[str]:

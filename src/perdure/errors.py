@@ -14,6 +14,7 @@ PerdureError
 │   └── VersionConflict                    an item moved on: this task is tried again
 ├── Compacted                              the past asked for is no longer kept
 ├── EncodingError                          a value cannot be saved or read back; carries the path
+│   └── ContractError                      a value is not what its memory contract says
 ├── ScopeError                             outside the view's prefix
 ├── QueryError (ValueError)                a filter or namespace that cannot be right; carries the part
 ├── EmbeddingError                         the embedding model failed; carries its name
@@ -47,6 +48,7 @@ __all__ = [
     "Busy",
     "Compacted",
     "Conflict",
+    "ContractError",
     "EmbeddingError",
     "EmptyChannelError",
     "EmptyInputError",
@@ -359,6 +361,37 @@ class EncodingError(PerdureError):
         """The message should name the path as well."""
         super().__init__(message)
         self.path = path
+
+
+class ContractError(EncodingError):
+    """An item of the store is not what its contract says: when it is written, or when an older one is brought up to date.
+
+    Attributes:
+        namespace, key: the item.
+        path: where in the value, e.g. `"value.age"`.
+        expected: what the contract wants there.
+        version: of the contract, as this program has it.
+        written_under: the version that a stored item was written under, 0 for none; None: it was to be written now.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        namespace: tuple[str, ...] = (),
+        key: str = "",
+        path: str = "value",
+        expected: str = "",
+        version: int = 0,
+        written_under: int | None = None,
+    ) -> None:
+        """The message names item and path, too, and says whether anything was written."""
+        super().__init__(message, path=path)
+        self.namespace = namespace
+        self.key = key
+        self.expected = expected
+        self.version = version
+        self.written_under = written_under
 
 
 class ScopeError(PerdureError):

@@ -69,6 +69,7 @@ def test_ranges_use_their_whole_key(database: sqlite3.Connection) -> None:
         "postings_in": "SEARCH p USING PRIMARY KEY (term=? AND item=?)",
         "vector_spaces": "SEARCH s USING PRIMARY KEY (space=? AND model=?)",
         "vectors": "SEARCH perdure_vectors USING INDEX perdure_vectors_by_seq (<expr>=? AND model=? AND seq>?)",
+        "owed": "SEARCH i USING INDEX perdure_items_owed (version>?)",
         "all_vectors": "SEARCH perdure_vectors USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
         "strays": "SEARCH i USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
         "stood_of_few": "SEARCH i USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",

@@ -196,8 +196,8 @@ def test_an_embedder_stays_itself_and_other_things_are_errors() -> None:
     wrong: Any = 5
 
     assert ensure_embeddings(embedder) is embedder
-    with pytest.raises(NotImplementedError, match="next release"):
-        ensure_embeddings("openai:text-embedding-3-small")
+    with pytest.raises(ValueError, match="PROVIDER:MODEL"):
+        ensure_embeddings("text-embedding-3-small")
     with pytest.raises(ValueError, match="None"):
         ensure_embeddings(None)
     with pytest.raises(TypeError, match="int"):

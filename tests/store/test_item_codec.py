@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from perdure.codec import AesGcm
 from perdure.errors import EncodingError
-from perdure.storage.item_codec import ITEM_BYTES, ITEM_DEPTH, ItemCodec
+from perdure.storage.item_codec import ItemCodec
+from perdure.storage.item_json import ITEM_BYTES, ITEM_DEPTH
 from perdure.store.memory import InMemoryStore
 
 ME = ("users", "ada")

@@ -329,7 +329,7 @@ def test_a_file_from_before_neighbours_has_them(tmp_path: Path) -> None:
         store.put(TALK, "a", {"text": "a again"})
     file = sqlite3.connect(path, isolation_level=None)
     file.execute("DROP INDEX perdure_versions_by_birth")
-    file.execute("DELETE FROM perdure_migrations WHERE number >= 6")
+    file.execute("DELETE FROM perdure_migrations WHERE number >= 7")
     file.close()
 
     with SqliteStore.from_conn_string(str(path)) as store:

@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 
 import pytest
 
+from perdure import connect
 from perdure.errors import Compacted, PerdureError, StorageError
 from perdure.graph import START, StateGraph
 from perdure.runtime import Runtime
@@ -270,3 +271,25 @@ def test_another_process_goes_on_where_this_one_ended(tmp_path: Path) -> None:
         )
 
     assert told.split("\n")[0] == "['two']"
+
+
+@pytest.mark.parametrize("saver", ["none", "another database", "the same database"])
+def test_what_a_graph_commits_wakes_who_waits_once(saver: str) -> None:
+    def node(state: dict[str, Any], store: Any) -> None:
+        store.put(NOTES, "a", {"n": 1})
+
+    graph = StateGraph(dict)
+    graph.add_node("node", node)
+    graph.add_edge(START, "node")
+    rung: list[bool] = []
+    with connect("sqlite:///:memory:") as db, connect("memory://") as other:
+        checkpointer = {
+            "none": None,
+            "another database": other.checkpointer,
+            "the same database": db.checkpointer,
+        }[saver]
+        compiled = graph.compile(checkpointer=checkpointer, store=db.store)
+        with bells.listening(db.backend, lambda: rung.append(True)):
+            compiled.invoke({}, {"configurable": {"thread_id": "t"}})
+
+    assert rung == [True]

@@ -10,6 +10,7 @@ from perdure.errors import (
     Busy,
     Compacted,
     Conflict,
+    ContractError,
     EmbeddingError,
     EmptyChannelError,
     EmptyInputError,
@@ -54,6 +55,9 @@ ERRORS: list[PerdureError] = [
     VersionConflict("moved on", namespace=("a",), key="k", expected=1, found=2),
     Compacted("gone", asked="1.1", oldest="1.5"),
     EncodingError("cannot be saved", path="state.x"),
+    ContractError(
+        "not so", namespace=("a",), key="k", path="value.x", expected="an int", version=2, written_under=1
+    ),
     ScopeError("outside", namespace=("a",), prefix=("b",)),
     QueryError("no such operator", part="$like"),
     EmbeddingError("no answer from the model", model="m"),

@@ -27,6 +27,7 @@ from perdure.storage.contract import (
 )
 from perdure.storage.laid_over import put_of
 from perdure.storage.staging import ANY, Files, Operation, conflict
+from perdure.storage.upkeep import wrote
 
 TRIES = 1000  # of a commit that computes values anew when somebody else was first
 _jitter = random.Random()  # noqa: S311 - spreads retries, guards nothing
@@ -175,6 +176,7 @@ async def write_memory(memory: Memory, ports: Ports, operations: Sequence[Operat
     if not needs_answer(operations):
         resolved = await embedded(resolve(None, operations, memory.codec), memory.codec, ports)
         await ports.commit(backend, items_commit(resolved))
+        wrote(backend, resolved.items)
         return
     for attempt in range(TRIES):
         with backend.read() as snapshot:
@@ -187,6 +189,7 @@ async def write_memory(memory: Memory, ports: Ports, operations: Sequence[Operat
                 raise
             await ports.pause(pause_before(attempt))
         else:
+            wrote(backend, resolved.items)
             return
 
 

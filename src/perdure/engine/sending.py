@@ -87,13 +87,13 @@ class Sender:
             raise
         if parts.rows:
             self.expected, self.standing, self.rests = head, revision, ()
-        if operations and self.memory.backend is not None:
+        if operations and self.memory.backend is not None and self._together():
             wrote(self.memory.backend, operations)
 
     async def _send_with_memory(
         self, parts: Parts, operations: Sequence[Operation], head: str | None
     ) -> Revision | None:
-        if self.memory.backend is not self.backend and not self._pair():
+        if not self._together():
             await write_memory(self.memory, self.ports, operations)
             operations = ()
         if self.memory.as_of is not None and operations:
@@ -109,15 +109,16 @@ class Sender:
         resolved = await embedded(resolve(None, operations, self.memory.codec), self.memory.codec, self.ports)
         return await self._commit(parts, resolved.items, ())
 
-    def _pair(self) -> bool:
-        """Whether saver and store are two databases that can commit together."""
-        return self.memory.backend is not None and self.backend.joins(self.memory.backend)
+    def _together(self) -> bool:
+        """Whether saver and store are one database, or two that can commit together."""
+        backend = self.memory.backend
+        return backend is self.backend or (backend is not None and self.backend.joins(backend))
 
     async def _commit(self, parts: Parts, items: Sequence[PutItem], versions: Sequence[ItemIs]) -> Revision:
         if items and self.memory.backend is not self.backend:
             commit = parts.commit()
             other = Commit(commit.id, commit.at, versions=versions, items=items)
-            assert self.memory.backend is not None  # noqa: S101 - `_pair` was asked
+            assert self.memory.backend is not None  # noqa: S101 - `_together` was asked
             return self.backend.commit_with(
                 commit, self.memory.backend, other
             )  # in memory: its outcome is known

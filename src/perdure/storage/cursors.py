@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 
 from perdure.errors import QueryError
 from perdure.storage.contract import Namespace
-from perdure.storage.item_codec import ITEM_BYTES
+from perdure.storage.item_json import ITEM_BYTES
 from perdure.storage.ordering import BOOLEAN, NONE, NULL, NUMBER, OTHER, TEXT, Ordering, Position
 
 __all__ = ["mark_cursor", "mark_of", "moved_in", "moved_out", "position_cursor", "position_of"]

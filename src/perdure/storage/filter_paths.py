@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
-from perdure.storage.item_codec import ITEM_DEPTH
+from perdure.storage.item_json import ITEM_DEPTH
 from perdure.store.base.paths import tokenize_path
 
 __all__ = ["MISSING", "Path"]

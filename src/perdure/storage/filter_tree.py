@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from perdure.errors import QueryError
 from perdure.storage.filter_paths import Path
-from perdure.storage.item_codec import ITEM_BYTES, ITEM_DEPTH
+from perdure.storage.item_json import ITEM_BYTES, ITEM_DEPTH
 
 __all__ = [
     "FILTER_CONDITIONS",

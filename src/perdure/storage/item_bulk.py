@@ -132,7 +132,7 @@ class ItemBulk(BulkMethods):
         self, snapshot: Snapshot, layers: Sequence[Layer], prefix: Namespace, meant: Node
     ) -> Iterator[ItemRow]:
         fits = predicate_of(meant)
-        wanted = preselections(meant) if self._codec.in_clear else ()
+        wanted = preselections(meant) if self._codec.in_clear(prefix) else ()
         for row in read_items(snapshot, layers, prefix, _PAGE, wanted):
             if fits(value_of(self._codec, row)):
                 yield row

@@ -1,44 +1,34 @@
-"""An item's value as bytes: JSON text, or the same sealed.
+"""An item's value as bytes: JSON text, with the version of its contract behind it if it has one, or the same sealed.
 
-Here: what a value may hold, its size and depth, sealing it to its place. Not here: what threads save (`codec`).
-The text is compact UTF-8, lone surrogates passed, so that every `str` comes back equal; integers of any size do, too.
-Tuples become lists. NaN and the infinities are refused: JSON has no word for them, and NaN would never equal itself.
+Here: sealing a value to its place, what readers get of it, how it is filed and embedded. Not here: JSON (`item_json.py`),
+what a contract says (`contracts/`), what threads save (`codec`).
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from perdure.codec import Cipher, bytes_to_text, encode_namespace, text_to_bytes
+from perdure.codec import Cipher, bytes_to_text, encode_namespace
 from perdure.errors import EmbeddingError, EncodingError
-from perdure.storage.contract import Embedded, Filed, Namespace
+from perdure.storage.contract import OWED, Embedded, Filed, Namespace
+from perdure.storage.contracts.marks import marked, taken_apart
+from perdure.storage.item_json import json_of
 from perdure.store.base.paths import get_text_at_path
 
 if TYPE_CHECKING:
+    from perdure.storage.contracts.book import Contracts
     from perdure.storage.staging import Operation
     from perdure.storage.text.filer import Filer
     from perdure.storage.vectors.embedder import Embedder
 
 log = logging.getLogger("perdure.storage")
 
-__all__ = ["ITEM_BYTES", "ITEM_DEPTH", "ItemCodec"]
-
-ITEM_BYTES: Final = 1024 * 1024
-"""An item's value as JSON text has at most so many bytes (1 MiB)."""
-ITEM_DEPTH: Final = 200
-"""Lists and objects in a value are nested at most so deep."""
+__all__ = ["ItemCodec"]
 
 _SEALED: Final = b"\x01"  # no JSON text begins with it
-_LEAVES: Final = frozenset({str, int, float, bool, type(None)})
-_SCALARS: Final = (str, int, float)
-_CONTAINERS: Final = (dict, list, tuple)
-_dumps = json.JSONEncoder(
-    ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
-).encode
 _loads = json.JSONDecoder().decode
 
 
@@ -50,9 +40,10 @@ class ItemCodec:
         loads: a user's own way from JSON text, as bytes, to the value.
         filer: how values are filed, for searches by words; None: they are not.
         embedder: what makes vectors of them, for searches by meaning; None: nothing does.
+        contracts: what values must look like, and how older ones are brought up to date; None: as they like.
     """
 
-    __slots__ = ("_loads", "cipher", "embedder", "filer")
+    __slots__ = ("_loads", "cipher", "contracts", "embedder", "filer")
 
     def __init__(
         self,
@@ -61,9 +52,11 @@ class ItemCodec:
         loads: Callable[[bytes], dict[str, Any]] | None = None,
         filer: Filer | None = None,
         embedder: Embedder | None = None,
+        contracts: Contracts | None = None,
     ) -> None:
         """With a cipher, or without."""
         self.cipher = cipher
+        self.contracts = contracts
         self.embedder = embedder
         self.filer = filer
         self._loads = loads
@@ -75,28 +68,60 @@ class ItemCodec:
             else f"<ItemCodec sealed with key {self.cipher.key_id}>"
         )
 
-    @property
-    def in_clear(self) -> bool:
-        """Whether values are stored as the JSON text that they are read from."""
-        return self.cipher is None and self._loads is None
+    def in_clear(self, prefix: Namespace) -> bool:
+        """Whether values of the subtree are stored as the JSON text that they are read from: no filter finds another one."""
+        if self.cipher is not None or self._loads is not None:
+            return False
+        return self.contracts is None or not self.contracts.migrate_below(prefix)
 
     def encode(self, namespace: Namespace, key: str, value: Mapping[str, Any]) -> bytes:
         """The value's bytes, for this place.
 
         Raises:
             EncodingError: it is no JSON object, too large or too deep; `path` leads to the part.
+            ContractError: it is not what its contract says. An `EncodingError`.
         """
-        plain = _encoded(value)
+        plain = json_of(value)
+        if self.contracts is not None:
+            plain = self.contracts.signed(namespace, key, value, plain)
         if self.cipher is None:
             return plain
         return _SEALED + self.cipher.seal(plain, _aad(namespace, key))
 
+    def encode_as(self, namespace: Namespace, key: str, value: Mapping[str, Any], version: int) -> bytes:
+        """The value's bytes, as written under that version of a contract (0: of none), whatever contracts say now.
+
+        Raises:
+            EncodingError: as `encode`.
+        """
+        plain = marked(version, json_of(value))
+        return plain if self.cipher is None else _SEALED + self.cipher.seal(plain, _aad(namespace, key))
+
     def decode(self, namespace: Namespace, key: str, stored: bytes) -> dict[str, Any]:
-        """The value that was encoded for this place; a new object each time.
+        """The value that was encoded for this place, as its contract has it now; a new object each time.
 
         Raises:
             EncodingError: the bytes are damaged, or sealed without our having a key, or plain though we have one.
+            ContractError: it was written under another version of its contract and cannot be brought to this one.
         """
+        if self.contracts is None:
+            return self._loaded(namespace, key, self._unsealed(namespace, key, stored))
+        value, version = self.written(namespace, key, stored)
+        return self.contracts.current(namespace, key, value, version)
+
+    def written(self, namespace: Namespace, key: str, stored: bytes) -> tuple[dict[str, Any], int]:
+        """The value as it was written, and the version of the contract that it was written under; 0: of none.
+
+        Raises:
+            EncodingError: as `decode`.
+        """
+        try:
+            version, plain = taken_apart(self._unsealed(namespace, key, stored))
+        except ValueError as error:
+            raise EncodingError(f"{key!r} in {namespace!r} is damaged: {error}.", path="value") from error
+        return self._loaded(namespace, key, plain), version
+
+    def _unsealed(self, namespace: Namespace, key: str, stored: bytes) -> bytes:
         if stored[:1] == _SEALED:
             if self.cipher is None:
                 message = (
@@ -115,10 +140,13 @@ class ItemCodec:
                 "or it is older than the key. It is not read."
             )
             raise EncodingError(message, path="value")
+        return stored
+
+    def _loaded(self, namespace: Namespace, key: str, plain: bytes) -> dict[str, Any]:
         if self._loads is not None:
-            return self._loads(stored)
+            return self._loads(plain)
         try:
-            value: object = _loads(bytes_to_text(stored))
+            value: object = _loads(bytes_to_text(plain))
         except (ValueError, RecursionError) as error:
             raise EncodingError(f"{key!r} in {namespace!r} is damaged: {error}.", path="value") from error
         if type(value) is not dict:
@@ -132,7 +160,7 @@ class ItemCodec:
     def filed_of(self, operation: Operation) -> Filed | None:
         """What is staged, as it is filed: worked out at most once."""
         if operation.filed is None and operation.value is not None and self.filer is not None:
-            value = self.decode(operation.namespace, operation.key, operation.value)
+            value, _ = self.written(operation.namespace, operation.key, operation.value)
             operation.filed = self.filed(value, operation.paths)
         return operation.filed
 
@@ -147,7 +175,7 @@ class ItemCodec:
         """Those of the operations that are still to be embedded."""
         if self.embedder is None:
             return []
-        return [op for op in operations if op.value is not None and op.embedded is None and op.paths != ()]
+        return [op for op in operations if op.value is not None and not op.embedded_now and op.paths != ()]
 
     def embed(self, operations: Sequence[Operation]) -> None:
         """Asks the model for the vectors of these.
@@ -155,12 +183,16 @@ class ItemCodec:
         Raises:
             EmbeddingError: it failed, and the store does not put that off.
         """
+        try:
+            self.embed_now(operations)
+        except EmbeddingError as error:
+            self._put_off(operations, error)
+
+    def embed_now(self, operations: Sequence[Operation]) -> None:
+        """As `embed`, and a model that fails is an error in any case."""
         if self.embedder is not None and operations:
             texts = self._texts(operations)
-            try:
-                self._take(operations, texts, self.embedder.embed([text for some in texts for text in some]))
-            except EmbeddingError as error:
-                self._put_off(operations, error)
+            self._take(operations, texts, self.embedder.embed([text for some in texts for text in some]))
 
     async def aembed(self, operations: Sequence[Operation]) -> None:
         """As `embed`."""
@@ -175,7 +207,7 @@ class ItemCodec:
     def _texts(self, operations: Sequence[Operation]) -> list[tuple[str, ...]]:
         for op in operations:
             if op.texts is None and op.value is not None:
-                op.texts = self.to_embed(self.decode(op.namespace, op.key, op.value), op.paths)
+                op.texts = self.to_embed(self.written(op.namespace, op.key, op.value)[0], op.paths)
         return [op.texts or () for op in operations]
 
     def _take(
@@ -190,140 +222,14 @@ class ItemCodec:
     def _put_off(self, operations: Sequence[Operation], error: EmbeddingError) -> None:
         if self.embedder is None or not self.embedder.defer:
             raise error
+        for op in operations:
+            op.embedded = OWED if op.texts else Embedded(self.embedder.name, b"")
         log.warning(
-            "%d items are written without vectors, as the model failed; store.reindex() embeds them later: %s",
+            "%d items are written without vectors, as the model failed; they are embedded later: %s",
             len(operations),
-            error,
+            error.__cause__ or error,
         )
 
 
 def _aad(namespace: Namespace, key: str) -> bytes:
     return b"perdure item\x00" + encode_namespace((*namespace, key))
-
-
-def _encoded(given: object) -> bytes:
-    if type(given) is dict:
-        value = cast("dict[object, object]", given)
-    else:
-        if not isinstance(given, Mapping):
-            message = f"value is a {type(given).__name__}; an item holds a JSON object. Nothing was written. Pass a dict."
-            raise EncodingError(message, path="value")
-        value = dict(cast("Mapping[object, object]", given))
-    if not _is_plain(value):
-        _explain(value, [], set())  # most often it raises; kinds of str, int, dict ... and tuples are fine
-    try:
-        stored = text_to_bytes(_dumps(value))
-    except ValueError as error:  # NaN, or an integer of very many digits
-        _explain_number(value, "value", error)
-        raise EncodingError(
-            f"value cannot be written as JSON: {error}. Nothing was written.", path="value"
-        ) from error
-    except RecursionError as error:
-        message = "value is nested too deep for the call it is written from. Nothing was written."
-        raise EncodingError(message, path="value") from error
-    if len(stored) > ITEM_BYTES:
-        raise EncodingError(_too_large(f"{len(stored)} bytes"), path="value")
-    return stored
-
-
-def _is_plain(value: dict[object, object]) -> bool:
-    """Whether there are only exact JSON types, not too deep. One pass, no recursion; says nothing about why not."""
-    stack: list[tuple[object, int]] = [(value, 1)]
-    weight = 0
-    while stack:
-        container, depth = stack.pop()
-        if type(container) is dict:
-            entries = cast("dict[object, object]", container)
-            for key in entries:
-                if type(key) is not str:
-                    return False
-            elements = entries.values()
-        else:
-            elements = cast("list[object]", container)
-        weight += len(elements) + 1
-        # Each element has a byte at least: a value that branches into itself ends here before it fills the memory.
-        if weight > ITEM_BYTES:
-            raise EncodingError(_too_large("more than a million parts"), path="value")
-        if depth > ITEM_DEPTH:
-            return False
-        for element in elements:
-            kind = type(element)
-            if kind not in _LEAVES:
-                if kind is not dict and kind is not list:
-                    return False
-                stack.append((element, depth + 1))
-    return True
-
-
-def _explain(value: object, steps: list[str | int], around: set[int], weight: int = 0) -> int:
-    """Raises for the first part that cannot be saved; returns how many parts there are.
-
-    `steps` lead to `value`, `around` are the ids of what it lies in.
-    """
-    weight += 1
-    if weight > ITEM_BYTES:
-        raise EncodingError(_too_large("more than a million parts"), path="value")
-    if value is None or isinstance(value, _SCALARS):
-        return weight
-    if not isinstance(value, _CONTAINERS):
-        path = _path(steps)
-        message = (
-            f"{path} is a {type(value).__module__}.{type(value).__qualname__}, which JSON has no word for. Nothing was "
-            "written. Items hold dicts, lists, strings, numbers, booleans and None."
-        )
-        raise EncodingError(message, path=path)
-    if id(cast("object", value)) in around:
-        path = _path(steps)
-        raise EncodingError(f"{path} contains itself. Nothing was written.", path=path)
-    if len(around) >= ITEM_DEPTH:
-        path = _path(steps)
-        message = f"{path[:80]}... is nested deeper than {ITEM_DEPTH} levels. Nothing was written."
-        raise EncodingError(message, path=path)
-    around.add(id(cast("object", value)))
-    if isinstance(value, dict):
-        for key, element in cast("dict[object, object]", value).items():
-            if not isinstance(key, str):
-                path = _path(steps)
-                message = f"{path} has the key {key!r}, a {type(key).__name__}; keys of JSON are strings. Nothing was written."
-                raise EncodingError(message, path=path)
-            steps.append(key)
-            weight = _explain(element, steps, around, weight)
-            steps.pop()
-    else:
-        for place, element in enumerate(cast("list[object]", value)):
-            steps.append(place)
-            weight = _explain(element, steps, around, weight)
-            steps.pop()
-    around.remove(id(cast("object", value)))
-    return weight
-
-
-def _path(steps: list[str | int]) -> str:
-    return "value" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
-
-
-def _explain_number(value: object, path: str, cause: ValueError) -> None:
-    """Raises for the number that the encoder did not take."""
-    match value:
-        case float():
-            if not math.isfinite(value):
-                message = f"{path} is {value!r}, which JSON has no word for. Nothing was written. Write None, or a string."
-                raise EncodingError(message, path=path) from cause
-        case int():
-            try:
-                str(int(value))
-            except ValueError:
-                message = f"{path} is an integer of too many digits (sys.set_int_max_str_digits). Nothing was written."
-                raise EncodingError(message, path=path) from cause
-        case dict():
-            for key, element in cast("dict[str, object]", value).items():
-                _explain_number(element, f"{path}.{key}", cause)
-        case list() | tuple():
-            for place, element in enumerate(cast("list[object]", value)):
-                _explain_number(element, f"{path}[{place}]", cause)
-        case _:
-            pass
-
-
-def _too_large(what: str) -> str:
-    return f"value has {what}; an item's limit is {ITEM_BYTES} bytes of JSON. Nothing was written. Make it several items."

@@ -96,6 +96,7 @@ class ItemMoving(ABC):
 
         Raises:
             QueryError: no export, one that is cut off, or a bad line: the message has its number.
+            ContractError: an item that breaks its contract; older versions stay as they are if they can be read.
             NotSupported: in a task.
         """
         here = self._here()

@@ -13,16 +13,22 @@ from perdure.storage.item_codec import ItemCodec
 from perdure.storage.lifetimes import MINUTE
 from perdure.store.base import Item, SearchItem
 
-__all__ = ["item_of", "moment_of", "search_item_of", "value_of"]
+__all__ = ["item_of", "moment_of", "search_item_of", "value_of", "written_in"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
 def value_of(codec: ItemCodec, row: ItemRow) -> dict[str, Any]:
-    """The value, decoded: a new object each time."""
+    """The value, decoded, as its contract has it now: a new object each time."""
     assert row.value is not None  # noqa: S101 - reads give live items only
     return codec.decode(row.namespace, row.key, row.value)
+
+
+def written_in(codec: ItemCodec, row: ItemRow) -> dict[str, Any]:
+    """The value as it was written: what words and vectors are made of."""
+    assert row.value is not None  # noqa: S101 - as above
+    return codec.written(row.namespace, row.key, row.value)[0]
 
 
 def item_of(codec: ItemCodec, row: ItemRow) -> Item:

@@ -20,6 +20,7 @@ from perdure.storage.finding import Question
 from perdure.storage.item_batch import Plan, deletion, guard_of, operation_of
 from perdure.storage.item_bulk import ItemBulk
 from perdure.storage.item_codec import ItemCodec
+from perdure.storage.item_contracts import ItemContracts
 from perdure.storage.item_forget import ItemForget
 from perdure.storage.item_moving import ItemMoving
 from perdure.storage.item_past import ItemPast
@@ -57,7 +58,7 @@ class FaceHandle:
     scope: Namespace = ()  # what the store calls its root
 
 
-class ItemStore(ItemSearch, ItemBulk, ItemForget, ItemMoving, ItemPast, ItemWatch, BaseStore):
+class ItemStore(ItemSearch, ItemBulk, ItemForget, ItemMoving, ItemContracts, ItemPast, ItemWatch, BaseStore):
     """A store over a backend's items. Safe from any thread and any event loop, in both colours.
 
     Values are copies: changing what was read, or what was put, changes nothing in the store.
@@ -266,6 +267,7 @@ class ItemStore(ItemSearch, ItemBulk, ItemForget, ItemMoving, ItemPast, ItemWatc
         Raises:
             VersionConflict: another writer was first. Nothing was written; `found` holds the present version.
             EncodingError: a part of `value` cannot be saved; the message names its path.
+            ContractError: the value is not what the contract of its namespace says. Nothing was written.
             InvalidNamespaceError: no item can be filed there.
             NotImplementedError: a `ttl`, and the store was opened without `ttl=`.
 
@@ -337,7 +339,7 @@ class ItemStore(ItemSearch, ItemBulk, ItemForget, ItemMoving, ItemPast, ItemWatc
 
         Raises:
             VersionConflict: others were faster a thousand times in a row. Nothing was written.
-            EncodingError: what `fn` gave cannot be saved.
+            EncodingError: what `fn` gave cannot be saved, or breaks its contract (`ContractError`).
             InvalidNamespaceError: no item can be filed there.
         """
         return self._here()._update(check_namespace(namespace), str(key), fn, self._default_ttl())

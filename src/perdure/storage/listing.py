@@ -47,7 +47,7 @@ def listing(
     fits = (
         predicate_of(tree) if tree is not None and op.filter else None
     )  # {}: every item, nothing to look at
-    wanted = preselections(tree) if tree is not None and codec.in_clear else []
+    wanted = preselections(tree) if tree is not None and codec.in_clear(prefix) else []
     order = parse_order(op.order_by)
     if order is None:
         mark = None if op.after is None else mark_of(op.after)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol, TypeAlias, cast
 
-from perdure.errors import QueryError, VersionConflict
+from perdure.errors import ContractError, QueryError, VersionConflict
 from perdure.storage import outcome
 from perdure.storage.contract import (
     Backend,
@@ -29,7 +29,7 @@ from perdure.storage.contract import (
     commit_now,
 )
 from perdure.storage.item_codec import ItemCodec
-from perdure.storage.item_rows import moment_of, value_of
+from perdure.storage.item_rows import moment_of
 from perdure.store.base.ops import check_labels
 
 __all__ = ["FORMAT", "Imported", "Line", "exported", "imported"]
@@ -124,11 +124,13 @@ def _line(codec: ItemCodec, row: ItemRow, live: ItemRow | None) -> Line:
 
 def _version(codec: ItemCodec, row: ItemRow) -> Line:
     origin = {name: part for name, part in row.origin._asdict().items() if part is not None}
+    value, contract = (None, 0) if row.value is None else codec.written(row.namespace, row.key, row.value)
     return {
-        "value": None if row.value is None else value_of(codec, row),
+        "value": value,
         "created_at": moment_of(row.created_at).isoformat(),
         "updated_at": moment_of(row.updated_at).isoformat(),
         **({"origin": origin} if origin else {}),
+        **({"contract": contract} if contract else {}),
     }
 
 
@@ -142,6 +144,7 @@ def imported(
 
     Raises:
         QueryError: a line that no export has; it says which. Batches before it are written.
+        ContractError: an item that does not fit its contract, nor can be brought to its present version. As above.
     """
     batch: list[list[PutItem]] = []
     so_far, read, ended = Imported(0, 0), 0, False
@@ -207,9 +210,9 @@ def _stands(codec: ItemCodec, live: ItemRow | None, put: PutItem, *, past: bool)
         return put.value is None and past
     if put.value is None or put.times is None or put.paths != live.paths or live.updated_at < put.times[1]:
         return False
-    stored = codec.decode(live.namespace, live.key, live.value)
-    given = codec.decode(put.namespace, put.key, put.value)
-    return json.dumps(stored, sort_keys=True) == json.dumps(given, sort_keys=True)
+    stored, under = codec.written(live.namespace, live.key, live.value)
+    given, wanted = codec.written(put.namespace, put.key, put.value)
+    return under == wanted and json.dumps(stored, sort_keys=True) == json.dumps(given, sort_keys=True)
 
 
 def _read_line(line: object, number: int) -> Mapping[str, Any]:
@@ -240,6 +243,10 @@ def _puts(codec: ItemCodec, given: Mapping[str, Any], number: int) -> list[PutIt
         paths = None if index is None else tuple(map(str, index or ()))
         found = [_put(codec, namespace, key, version, None) for version in older]
         return [*found, _put(codec, namespace, key, given, paths, last=True)]
+    except ContractError as error:
+        why = str(error).removesuffix(" Nothing was written.")
+        error.args = (f"line {number} cannot be imported: {why} Lines before it may be imported already.",)
+        raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _bad(number, f"it is no item of an export ({error!r})") from error
 
@@ -258,8 +265,12 @@ def _put(
     origin = Origin(**given.get("origin", {}))
     if value is None:
         return PutItem(namespace, key, None, origin, times=times)
+    version = int(given.get("contract", 0))
+    stored = codec.encode_as(namespace, key, value, version)
+    if last and codec.contracts is not None:
+        codec.contracts.check_as(namespace, key, value, version)
     filed = codec.filed(value, paths) if last else None
-    return PutItem(namespace, key, codec.encode(namespace, key, value), origin, filed, paths, times=times)
+    return PutItem(namespace, key, stored, origin, filed, paths, times=times)
 
 
 def _micros(text: str) -> int:

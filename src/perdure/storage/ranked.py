@@ -16,6 +16,7 @@ from perdure.storage.blending import Blend, Fitting, OfText
 from perdure.storage.contract import ItemRow, Namespace
 from perdure.storage.fusion import Fused, fused
 from perdure.storage.item_codec import ItemCodec
+from perdure.storage.item_rows import written_in
 from perdure.storage.overlay import Overlay
 from perdure.storage.text.analyser import TextQuery
 from perdure.storage.text.filer import Filer
@@ -111,9 +112,8 @@ class Ranked:
         words = self._asked.words
         phrases = words.phrases if words is not None else ()
         for name, score, row in self._with_rows():
-            value = self._codec.decode(row.namespace, row.key, row.value or b"")
-            if not phrases or self._has_phrases(phrases, value, row):
-                yield Hit(name, score, row, value)
+            if not phrases or self._has_phrases(phrases, row):
+                yield Hit(name, score, row, self._codec.decode(row.namespace, row.key, row.value or b""))
 
     def relevance(self, hit: Hit) -> float:
         """How good the hit is, from 0 to 1: its score, where that is such a sum; else what it would give to one."""
@@ -182,8 +182,8 @@ class Ranked:
                 if row is not None:
                     yield name, score, row
 
-    def _has_phrases(self, phrases: tuple[tuple[str, ...], ...], value: dict[str, Any], row: ItemRow) -> bool:
+    def _has_phrases(self, phrases: tuple[tuple[str, ...], ...], row: ItemRow) -> bool:
         filer = self._asked.filer
         assert filer is not None  # noqa: S101 - there are words only where there is a filer
-        texts = filer.texts(value, row.paths)
+        texts = filer.texts(written_in(self._codec, row), row.paths)
         return all(filer.has_phrase(texts, phrase) for phrase in phrases)

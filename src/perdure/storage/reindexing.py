@@ -14,7 +14,7 @@ from perdure.errors import QueryError
 from perdure.storage import outcome
 from perdure.storage.contract import Backend, FileItem, ItemRow, Namespace, chunks, commit_now
 from perdure.storage.item_codec import ItemCodec
-from perdure.storage.item_rows import value_of
+from perdure.storage.item_rows import written_in
 from perdure.storage.text.filer import Filer
 from perdure.storage.vectors.reembedding import reembedded
 
@@ -82,7 +82,7 @@ def _refiled(codec: ItemCodec, filer: Filer, backend: Backend, prefix: Namespace
 def _file(codec: ItemCodec, backend: Backend, rows: Sequence[ItemRow]) -> int:
     """How many of them still stood as they were read, and so are filed."""
     filings = [
-        FileItem(row.namespace, row.key, row.version, codec.filed(value_of(codec, row), row.paths))
+        FileItem(row.namespace, row.key, row.version, codec.filed(written_in(codec, row), row.paths))
         for row in rows
     ]
     outcome.commit(backend, commit_now(filings=filings))

@@ -148,7 +148,9 @@ def _take_back(
     plan.expected.append(ItemIs(namespace, key, None if live is None else live.version))
     paths = None if live is None else live.paths
     filed = (
-        None if below is None or value is None else codec.filed(codec.decode(namespace, key, value), paths)
+        None
+        if below is None or value is None
+        else codec.filed(codec.written(namespace, key, value)[0], paths)
     )
     plan.puts.append(
         PutItem(

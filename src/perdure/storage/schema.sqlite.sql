@@ -113,7 +113,7 @@ CREATE TABLE perdure_namespaces (
 -- id: number of the namespace << 32 | n. version: the item's newest; alive = 0: that is its deletion, and the row stays
 -- until the history of the item is pruned. idx, length: how the live one is filed (`perdure_indexes`), with how many terms;
 -- NULL: it is not to be found. paths: what of it is, as JSON; NULL: what the store says. model: what made its
--- vectors (`perdure_indexes`); NULL: it has none.
+-- vectors (`perdure_indexes`); NULL: it has none; 0: none yet, they are owed.
 -- expires: microseconds, of the live one: from then on it is gone, swept or not; NULL: never.
 CREATE TABLE perdure_items (
   id INTEGER PRIMARY KEY,
@@ -133,6 +133,9 @@ CREATE INDEX perdure_items_by_version ON perdure_items (id >> 32, version) WHERE
 
 -- For sweeping: only items with an end cost a row here.
 CREATE INDEX perdure_items_by_end ON perdure_items (expires, version) WHERE expires IS NOT NULL;
+
+-- For embedding what was put off: only items whose vectors are owed cost a row here.
+CREATE INDEX perdure_items_owed ON perdure_items (version) WHERE model = 0;
 
 -- Every version of every item, live ones too: a value is stored once and never moved.
 -- version: seq of the commit << 20 | n, so that a version knows its revision and all changes stand in order of commits.

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final, cast
 
-from perdure.errors import PerdureError, VersionConflict
+from perdure.errors import ContractError, PerdureError, VersionConflict
 from perdure.storage.contract import Namespace
 from perdure.storage.cursors import moved_in, moved_out
 from perdure.storage.item_batch import counted
@@ -86,6 +86,8 @@ class Scope:
                 message = str(message).replace(repr(there), repr(here))
                 error.namespace = here
                 error.keys = tuple((self.out(namespace), key) for namespace, key in error.keys)
+            if isinstance(error, ContractError) and error.namespace[: len(self.prefix)] == self.prefix:
+                error.namespace = self.out(error.namespace)
             if isinstance(message, str):
                 error.args = (message.replace(opening, "("), *error.args[1:])
             raise

@@ -150,6 +150,15 @@ class ScopedStore(ItemSearch):
         """As `reindex`."""
         self.reindex(prefix, **options)
 
+    def migrate_contracts(self, prefix: tuple[str, ...] = (), **options: Any) -> NoReturn:
+        """Refused: it is the store's `contracts=` that changed. `scope.root.migrate_contracts(...)`."""
+        del prefix, options
+        self._refuse_whole("migrate_contracts")
+
+    async def amigrate_contracts(self, prefix: tuple[str, ...] = (), **options: Any) -> NoReturn:
+        """As `migrate_contracts`."""
+        self.migrate_contracts(prefix, **options)
+
     def check(self, **options: Any) -> NoReturn:
         """Refused: it looks at the whole index. `scope.root.check(...)`."""
         del options

@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any, Final, Protocol, TypeAlias
 
 from perdure.errors import VersionConflict
-from perdure.storage.contract import Embedded, Filed, ItemRow, Namespace, Origin, Revision, Snapshot
+from perdure.storage.contract import OWED, Embedded, Filed, ItemRow, Namespace, Origin, Revision, Snapshot
 from perdure.storage.path_ranges import PathRanges
 
 
@@ -69,6 +69,11 @@ class Operation:
     serial: int = field(
         default=0, compare=False
     )  # of this process, from when it was first staged on; 0: it is not
+
+    @property
+    def embedded_now(self) -> bool:
+        """Whether its vectors are known; False where they are owed."""
+        return self.embedded is not None and self.embedded != OWED
 
     def follows(self, before: Operation) -> None:
         """It replaces what `before` staged."""

@@ -28,6 +28,7 @@ from perdure.storage.contract import (
     chunks,
     commit_now,
 )
+from perdure.storage.owing import told_of
 from perdure.storage.staging import Operation
 
 __all__ = ["HISTORY", "KeepHistory", "checked", "keep", "prune", "wrote"]
@@ -93,8 +94,9 @@ def keep(backend: Backend, kept: KeepHistory) -> None:
 
 
 def wrote(backend: Backend, writes: Sequence[Operation] | Sequence[PutItem] | Sequence[SweepItem]) -> None:
-    """These items were written: whoever watches is woken; now and then old versions are pruned."""
+    """These items were written: whoever watches is woken, or embeds what was put off; now and then old versions are pruned."""
     ring(backend)
+    told_of(backend, writes)
     keeping = _of(backend)
     if type(keeping.kept) is int:
         with _lock:

@@ -1,12 +1,13 @@
 """What is told of an item's past: its versions, what differs between two moments, who wrote what stands.
 
+What two moments differ in, and who wrote what, is told of values as they were written, whatever contracts say now.
 Here: plain values, and pure functions that make them from a snapshot. Not here: views (`past_store.py`), taking back
 (`reverting.py`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final, Literal, TypeAlias
@@ -48,6 +49,7 @@ class ItemVersion:
         origin: who wrote it: thread, checkpoint (that the writing step started from), node, actor; None is unknown. An
             item that expired was deleted by the actor `"ttl"`, when it was swept.
         expires_at: until when it lived, or lives, if nobody wrote later: as reading had moved it; None: for ever.
+        contract: the version of its contract that it was written under; 0: of none.
     """
 
     namespace: Namespace
@@ -59,6 +61,7 @@ class ItemVersion:
     updated_at: datetime
     origin: Origin
     expires_at: datetime | None = None
+    contract: int = 0
 
     @property
     def deleted(self) -> bool:
@@ -103,25 +106,36 @@ class Blame:
 
 
 def version_of(codec: ItemCodec, row: ItemRow) -> ItemVersion:
-    """The row as a version."""
+    """The row as a version, its value as it was written."""
+    value, contract = (None, 0) if row.value is None else codec.written(row.namespace, row.key, row.value)
     return ItemVersion(
         row.namespace,
         row.key,
-        _value(codec, row),
+        value,
         row.version,
         str(row.revision),
         moment_of(row.created_at),
         moment_of(row.updated_at),
         row.origin,
         None if row.expires is None else moment_of(row.expires),
+        contract,
     )
 
 
 def versions_of(
     codec: ItemCodec, snapshot: Snapshot, namespace: Namespace, key: str, limit: int
 ) -> list[ItemVersion]:
-    """The item's newest versions that are kept, newest first, deletions included."""
-    return [version_of(codec, row) for row in snapshot.history(namespace, key, limit).versions]
+    """The item's newest versions that are kept, newest first, deletions included; values as the contract has them now."""
+    told = [version_of(codec, row) for row in snapshot.history(namespace, key, limit).versions]
+    contracts = codec.contracts
+    if contracts is None or contracts.of(namespace) is None:
+        return told
+    return [
+        one
+        if one.value is None
+        else replace(one, value=contracts.current(namespace, key, one.value, one.contract))
+        for one in told
+    ]
 
 
 def differences(
@@ -183,4 +197,4 @@ def equal(codec: ItemCodec, one: ItemRow | None, other: ItemRow | None) -> bool:
 def _value(codec: ItemCodec, row: ItemRow | None) -> dict[str, Any] | None:
     if row is None or row.value is None:
         return None
-    return codec.decode(row.namespace, row.key, row.value)
+    return codec.written(row.namespace, row.key, row.value)[0]

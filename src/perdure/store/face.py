@@ -32,6 +32,7 @@ from perdure.storage.contract import (
     Snapshot,
     commit_now,
 )
+from perdure.storage.contracts.book import Contracts, contracts_of
 from perdure.storage.forgetting import Forgetting, Forgotten
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_store import Change, FaceHandle, ItemStore
@@ -42,9 +43,10 @@ from perdure.storage.scoped import ScopedStore
 from perdure.storage.staging import ANY, Operation, read_item
 from perdure.storage.text.settings import filer_of
 from perdure.storage.upkeep import KeepHistory, keep, wrote
+from perdure.storage.vectors.catching_up import CatchingUp
 from perdure.storage.vectors.settings import embedder_of
 from perdure.storage.watching import Watch, Watching
-from perdure.store.base import Item, TTLConfig
+from perdure.store.base import Contract, Item, TTLConfig
 from perdure.store.runs import runs_in
 
 if TYPE_CHECKING:
@@ -99,6 +101,7 @@ class BackendStore(ItemStore):
         self._keep_history: KeepHistory | None = keep_history
         self._indexes = declared_paths(indexes)
         self._opened: Backend | None = None
+        self._catching_up: CatchingUp | None = None
         if backend is not None:
             self._open(backend)
         self._let_go = let_go
@@ -133,14 +136,22 @@ class BackendStore(ItemStore):
     def close(self) -> None:
         """Lets go of the database. Again: nothing. Later calls raise StorageError."""
         if not self._closed:
+            if self._catching_up is not None:
+                self._catching_up.stop()
             if self._opened is not None and not self._opened.closed:
                 pay(self._opened)
             self._closed = True
+            if self._codec.embedder is not None:
+                self._codec.embedder.close()
             if self._let_go is not None:
                 self._let_go()
 
     async def aclose(self) -> None:
         """As `close`, from an event loop."""
+        if self._catching_up is not None:
+            await aside(self._catching_up.stop)  # may wait for the model
+        if self._codec.embedder is not None and not self._closed:
+            await self._codec.embedder.aclose()
         if self._opened is None or self._opened.inline:
             self.close()
         else:
@@ -178,6 +189,9 @@ class BackendStore(ItemStore):
             keep(backend, self._keep_history)
         if self._indexes:
             backend.declare_paths(self._indexes)
+        if self._codec.embedder is not None and self._codec.embedder.catches_up:
+            self._catching_up = CatchingUp(self._codec, backend)
+            self._catching_up.begin()
 
     def _here(self) -> ItemStore:
         task = CURRENT.get()
@@ -329,7 +343,8 @@ class _Direct(BackendStore):
     """A store's backend without looking for a task; open as long as the store is."""
 
     def __init__(self, store: BackendStore) -> None:
-        super().__init__(store._opened, store._codec, ttl=store.ttl_config)
+        super().__init__(None, store._codec, ttl=store.ttl_config)
+        self._opened = store._opened
         self._store = store
 
     def _backend(self) -> Backend:
@@ -345,11 +360,13 @@ class _Direct(BackendStore):
 _KNOWN: Final = (
     "dims",
     "embed",
+    "base_url",
     "fields",
     "distance",
     "distance_type",
     "model",
     "on_embed_error",
+    "catch_up",
     "batch_size",
     "max_concurrency",
     "cache_bytes",
@@ -362,8 +379,9 @@ def codec_of(
     index: Mapping[str, Any] | None,
     cipher: Cipher | None = None,
     loads: Callable[[bytes], dict[str, Any]] | None = None,
+    contracts: Iterable[Contract] | Contracts | None = None,
 ) -> ItemCodec:
-    """The encoding of a store with this `index=`.
+    """The encoding of a store with this `index=` and these `contracts=`.
 
     Raises:
         PerdureError: an unknown setting, or one that cannot be right.
@@ -383,8 +401,9 @@ def codec_of(
                 " Leave embed out.",
                 part="embed",
             )
-        return ItemCodec(cipher, loads=loads)
-    return ItemCodec(loads=loads, filer=filer_of(index), embedder=embedder)
+        return ItemCodec(cipher, loads=loads, contracts=contracts_of(contracts))
+    agreed = contracts_of(contracts)
+    return ItemCodec(loads=loads, filer=filer_of(index), embedder=embedder, contracts=agreed)
 
 
 def _commit(operations: list[Operation]) -> Commit:

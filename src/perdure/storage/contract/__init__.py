@@ -30,6 +30,7 @@ from perdure.storage.contract.item_answers import ItemAnswers
 from perdure.storage.contract.items import (
     EXPIRED,
     ITEMS_A_COMMIT,
+    OWED,
     Embedded,
     Filed,
     FileItem,
@@ -71,6 +72,7 @@ from perdure.storage.contract.threads import (
 __all__ = [
     "EXPIRED",
     "ITEMS_A_COMMIT",
+    "OWED",
     "THREAD_ID_BYTES",
     "Backend",
     "Chained",

@@ -117,3 +117,7 @@ class IndexAnswers(Protocol):
     def embedded(self, space: int, model: str) -> list[int]:
         """The items of the namespace that have vectors, in order: as `vectors`, without them."""
         ...
+
+    def owed(self, after: int, limit: int) -> list[ItemRow]:
+        """The live items of the database whose vectors are owed (see `OWED`), by version, of those after `after`. One range."""
+        ...

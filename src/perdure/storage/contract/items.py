@@ -14,6 +14,7 @@ from perdure.storage.contract.marks import Namespace, Revision
 __all__ = [
     "EXPIRED",
     "ITEMS_A_COMMIT",
+    "OWED",
     "Embedded",
     "FileItem",
     "Filed",
@@ -53,6 +54,10 @@ class Embedded(NamedTuple):
     data: bytes  # their components one after the other, float32, least byte first; empty: nothing to find
 
 
+OWED: Final = Embedded("", b"")
+"""Of an item whose vectors are to be made later: the database remembers it until it has some, or is written again."""
+
+
 class PutItem(NamedTuple):
     """The item has this value from this commit on; `value=None`: it is gone. Each one is a version of its own."""
 
@@ -62,7 +67,9 @@ class PutItem(NamedTuple):
     origin: Origin = Origin()
     filed: Filed | None = None  # None: no search by words finds it until it is filed
     paths: tuple[str, ...] | None = None  # what of it is to be found; (): nothing; None: what the store says
-    embedded: Embedded | None = None  # None: no search by meaning finds it until it is embedded
+    embedded: Embedded | None = (
+        None  # None: no search by meaning finds it until it is embedded; OWED: so, for now
+    )
     ttl: int | None = (
         None  # microseconds that it lives from the commit on, and from each reading; None: for ever
     )
@@ -80,7 +87,7 @@ class FileItem(NamedTuple):
     key: str
     version: int
     filed: Filed | None
-    embedded: Embedded | None = None  # None: its vectors stay
+    embedded: Embedded | None = None  # None: its vectors stay, and what is owed; empty: both go
 
 
 class RefreshItem(NamedTuple):

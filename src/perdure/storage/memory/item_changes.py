@@ -125,7 +125,7 @@ def refile(tables: Tables, filing: FileItem, revision: Revision) -> None:
     if live is not None and live.version == filing.version:
         where = filing.namespace, filing.key
         tables.texts.file(where, filing.filed, to_find=live.paths != ())
-        if filing.embedded is not None and filing.embedded.data and live.paths != ():
+        if filing.embedded is not None and live.paths != ():
             embed(tables, where, filing.embedded, revision)
 
 

@@ -287,6 +287,10 @@ class _MemorySnapshot:
         del model
         return self._tables.vectors.refs(space)
 
+    def owed(self, after: int, limit: int) -> list[ItemRow]:
+        rows = self.rows(sorted(self._tables.vectors.owed)).values()
+        return sorted((row for row in rows if row.version > after), key=lambda row: row.version)[:limit]
+
     def revision_at(self, at: int) -> Revision:
         times = self._tables.times
         return Revision(0, next((seq for seq in range(len(times), 0, -1) if times[seq - 1] <= at), 0))

@@ -9,7 +9,7 @@ from bisect import bisect_left, insort
 from heapq import nsmallest
 from itertools import count
 
-from perdure.storage.contract import Embedded, Namespace, VectorSpace
+from perdure.storage.contract import OWED, Embedded, Namespace, VectorSpace
 
 
 class _Shelf:
@@ -32,9 +32,14 @@ class Vectors:
         self._spaces: dict[int, _Shelf] = {}
         self._model: dict[int, str] = {}  # ref -> of its vectors
         self._next = count(1)
+        self.owed: set[int] = set()  # refs of items that are to be embedded later
 
     def put(self, ref: int, namespace: Namespace, embedded: Embedded | None, seq: int) -> None:
         """The item has these vectors from now on."""
+        if embedded == OWED:
+            self.owed.add(ref)
+        else:
+            self.owed.discard(ref)
         model = None if embedded is None or not embedded.data else embedded.model
         before = self._model.get(ref)
         if before is not None and before != model:

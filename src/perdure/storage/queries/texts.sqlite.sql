@@ -218,6 +218,19 @@ SELECT item
    AND model = ?2
  ORDER BY item;
 
+-- name: owed
+-- ?1 after which version, ?2 now, ?3 limit. Items whose vectors are owed. One range of perdure_items_owed, which has just these.
+SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths, v.expires, v.ttl
+  FROM perdure_items i
+  JOIN perdure_versions v ON v.version = i.version
+  JOIN perdure_namespaces n ON n.no = i.id >> 32
+ WHERE i.model = 0
+   AND i.version > ?1
+   AND i.alive = 1
+   AND (i.expires IS NULL OR i.expires > ?2)
+ ORDER BY i.version
+ LIMIT ?3;
+
 -- name: set_vectors
 -- item, model, seq, data.
 INSERT INTO perdure_vectors (item, model, seq, data) VALUES (?, ?, ?, ?)

@@ -5,12 +5,14 @@ Here: `VectorRows`, the net effect of a group. Not here: items (`item_changes.py
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from perdure.storage.sqlite.known import ItemState
 from perdure.storage.sqlite.rows import PreparedVectors
 
-__all__ = ["Gathered", "VectorRows"]
+__all__ = ["OWED_MODEL", "Gathered", "VectorRows"]
+
+OWED_MODEL: Final = 0  # of an item whose vectors are owed: numbers of models begin with 1
 
 
 class Gathered(NamedTuple):
@@ -38,12 +40,12 @@ class VectorRows:
         model: int | None,
         seq: int,
     ) -> None:
-        """The item has these vectors from now on; `model` None: none."""
-        if before is not None and before.model is not None:
+        """The item has these vectors from now on; `model` None or `OWED_MODEL`: none."""
+        if before is not None and before.model:
             self._count(item >> 32, before.model, -1, seq)
-            if model is None:
+            if not model:
                 self._rows[item] = None
-        if vectors is not None and model is not None:
+        if vectors is not None and model:
             self._count(item >> 32, model, 1, seq)
             self._rows[item] = (model, seq, vectors.data)
 

@@ -152,3 +152,7 @@ class IndexAnswers(Asking):
     def embedded(self, space: int, model: str) -> list[int]:
         """The items of the namespace that have vectors, in order."""
         return [item for (item,) in self._ask(Q["embedded"], (space, self._index(model)))]
+
+    def owed(self, after: int, limit: int) -> list[ItemRow]:
+        """The live items whose vectors are owed, by version, after that one."""
+        return items_of(self._ask(Q["owed"], (after, self._now, limit)))

@@ -11,11 +11,21 @@ from typing import Final
 from perdure.codec import text_to_bytes
 from perdure.storage.contract import EXPIRED
 from perdure.storage.lifetimes import FOR_EVER, life_of
+from perdure.storage.sqlite.embedding_rows import OWED_MODEL
 from perdure.storage.sqlite.filing import NOWHERE
 from perdure.storage.sqlite.gathering import Gathering
 from perdure.storage.sqlite.known import ItemState
 from perdure.storage.sqlite.numbering import new_item_id, number_of_index
-from perdure.storage.sqlite.rows import NO_PATHS, Key, Live, Prepared, PreparedText, Put, Refile
+from perdure.storage.sqlite.rows import (
+    NO_PATHS,
+    Key,
+    Live,
+    Prepared,
+    PreparedText,
+    PreparedVectors,
+    Put,
+    Refile,
+)
 from perdure.storage.sqlite.statements import ADD_ITEM, ADD_VERSION, END_VERSION, MOVE_END
 
 __all__ = ["change_items"]
@@ -54,7 +64,7 @@ def _put(group: Gathering, put: Put, version: int, at: int) -> int:
     hidden = deleted or paths == NO_PATHS
     idx = None if hidden else _index(group, put.text)
     length = 0 if put.text is None or idx is None else put.text.length
-    model = None if hidden or put.vectors is None else number_of_index(group, put.vectors.model)
+    model = None if hidden or put.vectors is None else _model(group, put.vectors, OWED_MODEL)
     kept = state.life if state and alive and put.keeps else None
     life = FOR_EVER if deleted else life_of(put.ttl, put.expires, kept, at)
     if state is None:
@@ -119,13 +129,18 @@ def _refresh(group: Gathering, life: Live) -> None:
     group.known.items[life.item] = state._replace(life=state.life._replace(expires=expires))
 
 
+def _model(group: Gathering, vectors: PreparedVectors, without: int | None) -> int | None:
+    """The number of what made the vectors; `without` if there are none."""
+    return number_of_index(group, vectors.model) if vectors.data else without
+
+
 def _refile(group: Gathering, filing: Refile, seq: int) -> None:
     state = group.known.items.get(filing.item)
     if state is None or not state.alive or state.version != filing.version or state.paths == NO_PATHS:
         return
     idx = _index(group, filing.text)
     length = 0 if filing.text is None else filing.text.length
-    model = state.model if filing.vectors is None else number_of_index(group, filing.vectors.model)
+    model = state.model if filing.vectors is None else _model(group, filing.vectors, None)
     group.set_items[state.id] = (
         state.version, 1, idx, length, state.paths, model, state.life.expires, state.id,
     )  # fmt: skip

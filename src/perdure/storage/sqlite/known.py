@@ -37,7 +37,7 @@ class ItemState(NamedTuple):
     idx: int | None = None  # how it is filed; None: it is not to be found
     length: int = 0  # with how many terms
     paths: bytes | None = None
-    model: int | None = None  # of its vectors; None: it has none
+    model: int | None = None  # of its vectors; None: it has none; 0: they are owed
     life: Life = FOR_EVER
 
     def stands(self, at: int) -> bool:
@@ -83,7 +83,7 @@ class Known:
                 put.text is not None and put.text.analysis not in self.indexes
             ):
                 return False  # the terms that it was filed with are to be read
-            if put.vectors is not None and put.vectors.model not in self.indexes:
+            if put.vectors is not None and put.vectors.data and put.vectors.model not in self.indexes:
                 return False
         if member.filings or member.lives:
             return False

@@ -74,5 +74,5 @@ def _learn_texts(group: Gathering, members: Sequence[Prepared]) -> None:
         states = [group.known.items.get(put.item) for put in changed]
         items = list(dict.fromkeys(state.id for state in states if state is not None and state.length))
         names = {put.text.analysis for put in changed if put.text is not None}
-        names |= {put.vectors.model for put in changed if put.vectors is not None}
+        names |= {put.vectors.model for put in changed if put.vectors is not None and put.vectors.data}
         group.filing.learn(items, names, group.ask_many)

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from perdure.codec import encode_namespace, text_to_bytes
 from perdure.errors import StorageError
 from perdure.storage.contract import (
+    OWED,
     CheckpointRow,
     Commit,
     Embedded,
@@ -75,7 +76,7 @@ class PreparedText(NamedTuple):
 
 
 class PreparedVectors(NamedTuple):
-    """An item's vectors."""
+    """An item's vectors. Without any: they are owed; where an item is filed anew: it has none, and is owed none."""
 
     model: bytes
     data: bytes
@@ -115,6 +116,7 @@ class Refile(NamedTuple):
     vectors: PreparedVectors | None
 
 
+_NO_VECTORS: Final = PreparedVectors(b"", b"")
 NO_PATHS: Final = b"[]"
 
 
@@ -353,11 +355,12 @@ class Prepared:
     def _filing(self, filing: FileItem) -> Refile:
         text = None if filing.filed is None else self._text(filing.filed)
         item = self._item(filing.namespace, filing.key)
-        return Refile(item, filing.version, text, self._vectors(filing.embedded))
+        vectors = None if filing.embedded is None else self._vectors(filing.embedded) or _NO_VECTORS
+        return Refile(item, filing.version, text, vectors)
 
     def _vectors(self, embedded: Embedded | None) -> PreparedVectors | None:
         if embedded is None or not embedded.data:
-            return None
+            return _NO_VECTORS if embedded == OWED else None
         self._weigh(embedded.data)
         return PreparedVectors(text_to_bytes(embedded.model), embedded.data)
 

@@ -84,7 +84,7 @@ class Ranking:
         for ref, place in view.now.refs(list(rows)).items():
             row = rows[place]
             if row.value is not None:
-                self._own[ref] = filer.filed(codec.decode(*place, row.value), row.paths)
+                self._own[ref] = filer.filed(codec.written(*place, row.value)[0], row.paths)
 
     def scores(self, query: TextQuery, enough: int | None) -> dict[int, float]:
         """The score of each item that has a word of the query.

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from perdure.errors import EmbeddingError
 from perdure.store.base.embeddings import Embeddings
@@ -31,6 +31,7 @@ class Embedder:
         dims: length of a vector.
         distance: how two are compared.
         defer: whether an item is written all the same when the model fails, to be embedded later.
+        catches_up: whether a store embeds by itself what was put off.
         cache_bytes: of matrices that are kept between searches.
     """
 
@@ -45,15 +46,22 @@ class Embedder:
         batch_size: int = 128,
         at_once: int = 4,
         defer: bool = False,
+        catches_up: bool = False,
         cache_bytes: int = 1 << 30,
+        owns: bool = False,
     ) -> None:
-        """With the paths whose texts are embedded, each a vector of its own; None: the whole value as JSON."""
+        """With the paths whose texts are embedded, each a vector of its own; None: the whole value as JSON.
+
+        `owns`: the model was made for this, and is closed with it.
+        """
         self._model = model
+        self._owns = owns
         self.dims = dims
         self.distance: Distance = distance
         self.fields = ("$",) if fields is None else tuple(fields)
         self.name = f"vectors {name}/{dims} of {'|'.join(self.fields)}"
         self.defer = defer
+        self.catches_up = catches_up
         self.cache_bytes = cache_bytes
         self._batch_size = batch_size
         self._at_once = at_once
@@ -146,6 +154,20 @@ class Embedder:
         self._remember([(_hash("query", text), vector)])
         return vector
 
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """The model's connections are closed, if it was made for this. Again: nothing; used again, it opens new ones."""
+        close = getattr(self._model, "close", None)
+        if self._owns and callable(close):
+            close()
+
+    async def aclose(self) -> None:
+        """As `close`, those of this event loop."""
+        close = getattr(self._model, "aclose", None)
+        if self._owns and callable(close):
+            await cast("Awaitable[None]", close())
+
     # -- what is remembered ------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
@@ -186,8 +208,9 @@ class Embedder:
     # -- checks ------------------------------------------------------------------------------------------------------
 
     def _failed(self, texts: int, error: Exception) -> EmbeddingError:
+        why = str(error).removesuffix(".") if isinstance(error, EmbeddingError) else repr(error)
         return EmbeddingError(
-            f"the embedding model failed for {texts} text{'s' * (texts > 1)}: {error!r}. Nothing was written or found by"
+            f"the embedding model failed for {texts} text{'s' * (texts > 1)}: {why}. Nothing was written or found by"
             " it. Try again, or open the store with index={..., 'on_embed_error': 'defer'}, so that items are written all"
             " the same and embedded later.",
             model=self.name,

@@ -1,19 +1,20 @@
 """Embedding items that have no vectors of the store's model yet: put off when it failed, or of another model.
 
-Here: batches of such items, namespace by namespace, each a commit. Who was stopped goes on by calling again.
+Here: batches of such items, namespace by namespace, each a commit. Who was stopped goes on by calling again. Not here: when
+what was put off is embedded by itself (`catching_up.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from perdure.storage import outcome
 from perdure.storage.contract import Backend, FileItem, ItemRow, Namespace, Snapshot, commit_now
 from perdure.storage.item_codec import ItemCodec
-from perdure.storage.item_rows import value_of
+from perdure.storage.item_rows import written_in
 from perdure.storage.staging import Operation
 
-__all__ = ["reembedded"]
+__all__ = ["embed_rows", "reembedded"]
 
 _BATCH = 256
 
@@ -33,7 +34,7 @@ def reembedded(codec: ItemCodec, backend: Backend, prefix: Namespace) -> Iterato
                 rows = snapshot.items(space, before, _BATCH)
                 lacking = _lacking(codec, snapshot, space, rows)
             if lacking:
-                yield _embed(codec, backend, lacking)
+                yield embed_rows(codec, backend, lacking)
             if len(rows) < _BATCH:
                 break
             before = rows[-1].version
@@ -53,17 +54,32 @@ def _lacking(
     return [row for row in mine if refs.get((row.namespace, row.key)) not in have]
 
 
-def _embed(codec: ItemCodec, backend: Backend, rows: Sequence[ItemRow]) -> tuple[int, int]:
+def embed_rows(
+    codec: ItemCodec,
+    backend: Backend,
+    rows: Sequence[ItemRow],
+    *,
+    owed: bool = False,
+    unless: Callable[[], bool] = lambda: False,
+) -> tuple[int, int]:
+    """How many of the items were embedded, by one commit, and how many were written by others meanwhile.
+
+    `owed`: these are owed vectors; those without texts are owed none from now on. `unless`: asked when the model has
+    answered; if so, nothing is written.
+
+    Raises:
+        EmbeddingError: the model failed; nothing was written.
+    """
     made = [Operation(row.namespace, row.key, row.value, 0, paths=row.paths) for row in rows]
-    codec.embed(made)
+    codec.embed_now(made)
     filings = [
         FileItem(
-            row.namespace, row.key, row.version, codec.filed(value_of(codec, row), row.paths), op.embedded
+            row.namespace, row.key, row.version, codec.filed(written_in(codec, row), row.paths), op.embedded
         )
         for row, op in zip(rows, made, strict=True)
-        if op.embedded is not None and op.embedded.data
+        if op.embedded is not None and (op.embedded.data or owed)
     ]
-    if not filings:
+    if not filings or unless():
         return 0, 0
     outcome.commit(backend, commit_now(filings=filings))
     with backend.read() as snapshot:

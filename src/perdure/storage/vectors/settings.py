@@ -13,6 +13,7 @@ from perdure.storage.text.settings import fields_of
 from perdure.storage.vectors.arrays import need_numpy
 from perdure.storage.vectors.embedder import Embedder
 from perdure.store.base.embeddings import ensure_embeddings
+from perdure.store.base.named import named_embeddings
 
 __all__ = ["embedder_of"]
 
@@ -24,10 +25,15 @@ def embedder_of(index: Mapping[str, Any] | None) -> Embedder | None:
 
     Raises:
         QueryError: a setting that cannot be right; `part` names it.
-        EmbeddingError: NumPy is not installed.
+        EmbeddingError: NumPy, or what loads the model of that name, is not installed.
     """
     given = index or {}
     embed, dims = given.get("embed"), given.get("dims")
+    base_url = given.get("base_url")
+    if base_url is not None and not (isinstance(base_url, str) and isinstance(embed, str)):
+        raise QueryError(
+            f"index base_url={base_url!r}: give a URL, beside embed='openai:MODEL'.", part="base_url"
+        )
     if embed is None and dims is None:
         return None
     if embed is None:
@@ -47,19 +53,26 @@ def embedder_of(index: Mapping[str, Any] | None) -> Embedder | None:
         raise QueryError(
             f"index on_embed_error={on_error!r}: give 'raise' or 'defer'.", part="on_embed_error"
         )
+    catch_up = given.get("catch_up", True)
+    if not isinstance(catch_up, bool):
+        raise QueryError(f"index catch_up={catch_up!r}: give True or False.", part="catch_up")
     name = given.get("model") or _name_of(embed)
     if not isinstance(name, str):
         raise QueryError(f"index model={name!r}: give a name, a string.", part="model")
     need_numpy()
+    by_name = isinstance(embed, str)
+    model = named_embeddings(embed, dims=dims, base_url=base_url) if by_name else ensure_embeddings(embed)
     return Embedder(
-        ensure_embeddings(embed),
+        model,
         dims,
+        owns=by_name,
         name=name,
         distance=distance,
         fields=fields_of(given),
         batch_size=_number(given, "batch_size", 128),
         at_once=_number(given, "max_concurrency", 4),
         defer=on_error == "defer",
+        catches_up=on_error == "defer" and catch_up,
         cache_bytes=_number(given, "cache_bytes", 1 << 30),
     )
 

@@ -6,6 +6,7 @@ A lowest-layer room: imports `errors`, `clock`, `typing`; anybody may import it.
 """
 
 from perdure.store.base.bulk import Putting
+from perdure.store.base.contract import Contract
 from perdure.store.base.embeddings import (
     AEmbeddingsFunc,
     Embeddings,
@@ -40,6 +41,7 @@ __all__ = [
     "NOT_PROVIDED",
     "AEmbeddingsFunc",
     "BaseStore",
+    "Contract",
     "EmbedLike",
     "Embeddings",
     "EmbeddingsFunc",

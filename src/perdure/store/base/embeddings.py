@@ -1,6 +1,6 @@
 """Texts to vectors: what an embedder is, and functions as embedders.
 
-Here: the protocol, and `ensure_embeddings`, which makes one of whatever a user has. No model is loaded by name.
+Here: the protocol, and `ensure_embeddings`, which makes one of whatever a user has. Not here: models by name (`named.py`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 from typing_extensions import TypedDict
-
-from perdure.store.base.ops import NotSupported
 
 __all__ = ["AEmbeddingsFunc", "EmbedLike", "Embeddings", "EmbeddingsFunc", "IndexConfig", "ensure_embeddings"]
 
@@ -48,13 +46,15 @@ class IndexConfig(TypedDict, total=False):
 
     Attributes:
         dims: length of the vectors.
-        embed: an embedder, or a function (async or not) from texts to vectors.
+        embed: an embedder, a function (async or not) from texts to vectors, or a model's name: `"openai:MODEL"`.
+        base_url: where the API of `"openai:MODEL"` is, unless `OPENAI_BASE_URL` says so: any server that speaks it.
         fields: paths into the value; unless given, or with `["$"]`: all of it.
         distance: how vectors are compared, `"cosine"` unless given.
         model: names the model, so that vectors of another one are never compared with its; by default what the embedder
             calls its `model`.
         on_embed_error: `"raise"`, so that nothing is written when the model fails, unless given; `"defer"`: items are written
-            all the same, and embedded by `reindex()`.
+            all the same, and embedded later.
+        catch_up: whether a thread of the store embeds what was put off, True unless given; else `reindex()` does.
         batch_size: texts that the model is asked for at once, 128 unless given.
         max_concurrency: batches that it is asked for at the same time, 4 unless given.
         cache_bytes: of matrices that are kept in memory between searches, 1 GiB unless given.
@@ -64,10 +64,12 @@ class IndexConfig(TypedDict, total=False):
 
     dims: int
     embed: EmbedLike
+    base_url: str
     fields: list[str] | None
     distance: Literal["cosine", "inner_product", "l2"]
     model: str
     on_embed_error: Literal["raise", "defer"]
+    catch_up: bool
     batch_size: int
     max_concurrency: int
     cache_bytes: int
@@ -106,20 +108,19 @@ def ensure_embeddings(embed: EmbedLike | None) -> Embeddings:
 
     Args:
         embed: an object with `embed_documents`, which is returned as it is, or a function from a list of texts to a
-            list of vectors; it may be async.
+            list of vectors; it may be async. Or a model's name, such as `"openai:text-embedding-3-small"`.
 
     Raises:
-        NotSupported: a model's name, `"provider:model"`; loading by name arrives with the next release.
-        ValueError: None.
+        EmbeddingError: a name, and what loads it is not installed.
+        ValueError: None, or what is no name.
         TypeError: anything else.
     """
     if embed is None:
         raise ValueError("embed is None: give an embedding model, or a function from texts to vectors.")
     if isinstance(embed, str):
-        raise NotSupported(
-            f"embed={embed!r}: loading an embedding model by name arrives with the next release. Until then pass the "
-            "model itself, or a function from a list of texts to a list of vectors."
-        )
+        from perdure.store.base.named import named_embeddings
+
+        return named_embeddings(embed)
     if hasattr(embed, "embed_documents"):
         return cast("Embeddings", embed)
     if callable(embed):

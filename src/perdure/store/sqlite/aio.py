@@ -16,7 +16,7 @@ from perdure.storage.sqlite_given import AsyncConnection, is_async, of_async_con
 from perdure.storage.staging import Operation
 from perdure.storage.sweeping import sweep
 from perdure.storage.upkeep import KeepHistory
-from perdure.store.base import TTLConfig
+from perdure.store.base import Contract, TTLConfig
 from perdure.store.face import codec_of
 from perdure.store.sqlite.base import Deserializer, SqliteFace, SqliteIndexConfig
 from perdure.store.swept import pause_of
@@ -43,11 +43,12 @@ class AsyncSqliteStore(SqliteFace):
         ttl: how long items live, as in `from_conn_string`.
         keep_history: which versions of items are kept, as in `from_conn_string`.
         indexes: paths by which filtered listings are fast, as in `from_conn_string`.
+        contracts: what items look like, as in `from_conn_string`.
 
     Raises:
         ValueError: the connection cannot be shared between threads; the message has the line to write instead.
         StorageError: it is closed, or its database cannot be opened.
-        PerdureError: an `index` or `ttl` that cannot be right.
+        PerdureError: an `index`, `ttl` or contract that cannot be right.
     """
 
     _given: AsyncConnection | None = None
@@ -63,10 +64,11 @@ class AsyncSqliteStore(SqliteFace):
         ttl: TTLConfig | None = None,
         keep_history: KeepHistory | None = None,
         indexes: Sequence[str] = (),
+        contracts: Sequence[Contract] | None = None,
     ) -> None:
         """On the connection's database."""
         lives = checked_config(ttl)
-        codec = codec_of(index, loads=deserializer)
+        codec = codec_of(index, loads=deserializer, contracts=contracts)
         if is_async(conn):
             super().__init__(None, codec, keep_history=keep_history, ttl=lives, indexes=indexes)
             self._given = conn

@@ -10,7 +10,7 @@ from perdure.storage.lifetimes import checked_config
 from perdure.storage.preselect import declared_paths
 from perdure.storage.sqlite_given import Opened, of_connection, of_path
 from perdure.storage.upkeep import KeepHistory, checked
-from perdure.store.base import IndexConfig, TTLConfig
+from perdure.store.base import Contract, IndexConfig, TTLConfig
 from perdure.store.face import BackendStore, Opening, codec_of
 from perdure.store.swept import SweptStore
 
@@ -38,6 +38,7 @@ class SqliteFace(BackendStore):
         ttl: TTLConfig | None = None,
         keep_history: KeepHistory | None = None,
         indexes: Sequence[str] = (),
+        contracts: Sequence[Contract] | None = None,
     ) -> Opening[Self]:
         """A store on the file, to be used with `with` or `async with`; closed when the block ends.
 
@@ -49,14 +50,15 @@ class SqliteFace(BackendStore):
                 `docs/reference/filters.md`. They stay until they are dropped, whoever opens the database.
             keep_history: which versions of items are kept (see `perdure.connect`), in the whole database, as long as this
                 process says nothing else; None: as was said before, 30 days if nobody did.
+            contracts: what items of some namespaces look like, looked at when they are put; None: whatever they like.
 
         Raises:
             ValueError: `keep_history` cannot be right.
             StorageError: on entering: the file cannot be opened, or is no database of ours.
-            PerdureError: an `index` or `ttl` that cannot be right.
+            PerdureError: an `index`, `ttl` or contract that cannot be right.
         """
         lives = checked_config(ttl)
-        codec = codec_of(index)
+        codec = codec_of(index, contracts=contracts)
         kept = None if keep_history is None else checked(keep_history)
         declared_paths(indexes)  # before anything is opened
 
@@ -104,11 +106,12 @@ class SqliteStore(SqliteFace, SweptStore):
         ttl: how long items live, as in `from_conn_string`.
         keep_history: which versions of items are kept, as in `from_conn_string`.
         indexes: paths by which filtered listings are fast, as in `from_conn_string`.
+        contracts: what items look like, as in `from_conn_string`.
 
     Raises:
         ValueError: the connection cannot be shared between threads; the message has the line to write instead.
         StorageError: it is closed, or its database cannot be opened.
-        PerdureError: an `index` or `ttl` that cannot be right.
+        PerdureError: an `index`, `ttl` or contract that cannot be right.
     """
 
     def __init__(
@@ -120,10 +123,11 @@ class SqliteStore(SqliteFace, SweptStore):
         ttl: TTLConfig | None = None,
         keep_history: KeepHistory | None = None,
         indexes: Sequence[str] = (),
+        contracts: Sequence[Contract] | None = None,
     ) -> None:
         """On the connection's database."""
         lives = checked_config(ttl)
-        codec = codec_of(index, loads=deserializer)  # before anything is opened
+        codec = codec_of(index, loads=deserializer, contracts=contracts)  # before anything is opened
         declared_paths(indexes)
         super().__init__(of_connection(conn), codec, keep_history=keep_history, ttl=lives, indexes=indexes)
 

@@ -102,6 +102,8 @@ from perdure.testing.backends.texts import (
 from perdure.testing.backends.vectors import (
     check_an_item_is_embedded_later,
     check_vectors_are_kept_by_namespace_and_model,
+    check_vectors_of_what_has_expired_are_owed_no_more,
+    check_vectors_that_are_owed_are_remembered,
     check_what_is_new_of_vectors_can_be_asked,
 )
 from perdure.testing.backends.writes import (
@@ -174,6 +176,8 @@ CHECKS: Final[Sequence[Callable[[Make], None]]] = (
     check_terms_are_any_text,
     check_an_item_is_embedded_later,
     check_vectors_are_kept_by_namespace_and_model,
+    check_vectors_of_what_has_expired_are_owed_no_more,
+    check_vectors_that_are_owed_are_remembered,
     check_what_is_new_of_vectors_can_be_asked,
     check_a_subtree_is_forgotten_with_its_past,
     check_views_older_than_forgetting_do_not_lie,

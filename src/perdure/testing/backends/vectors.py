@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from struct import pack
 
-from perdure.storage.contract import Embedded, FileItem, Namespace, PruneHistory, PutItem, Snapshot
+from perdure.storage.contract import (
+    OWED,
+    Embedded,
+    FileItem,
+    ForgetItems,
+    Namespace,
+    PruneHistory,
+    PutItem,
+    RefreshItem,
+    Snapshot,
+    SweepItem,
+)
 from perdure.testing.backends.kit import NOTES, Make, commit_of, opened
 
 MODEL = "model of 2"
@@ -110,3 +121,73 @@ def check_an_item_is_embedded_later(make: Make) -> None:
             assert {row.key: row.version for row in now.items((), None, 9)} == {
                 key: row.version for key, row in rows.items()
             }
+
+
+def check_vectors_that_are_owed_are_remembered(make: Make) -> None:
+    """By version; until the item gets some, is told to have none, is written again, or goes."""
+
+    def owed(after: int = 0, limit: int = 9) -> list[str]:
+        with db.read() as now:
+            return [row.key for row in now.owed(after, limit)]
+
+    def file(key: str, embedded: Embedded | None, version: int | None = None) -> None:
+        with db.read() as now:
+            (row,) = [row for row in now.items((), None, 99) if row.key == key]
+        db.commit(commit_of(filings=[FileItem(row.namespace, key, version or row.version, None, embedded)]))
+
+    with opened(make) as db:
+        db.commit(commit_of(items=[vector_put("had", (1, 0)), PutItem(NOTES, "none", b"v")]))
+        keys = ["had", "b", "c", "d", "e", "f", "g"]
+        puts = [PutItem((*NOTES, key), key, b"v", embedded=OWED) for key in keys[1:]]
+        db.commit(commit_of(items=[PutItem(NOTES, "had", b"w", embedded=OWED), *puts]))
+        db.commit(commit_of(items=[PutItem(NOTES, "hidden", b"v", embedded=OWED, paths=())]))
+        assert owed() == keys
+        assert owed(limit=2) == keys[:2]
+        with db.read() as now:
+            rows = now.owed(0, 9)
+            assert kept(now, ()) == {}
+        assert [row.value for row in rows] == [b"w", *[b"v"] * 6]
+        assert owed(rows[1].version) == keys[2:]
+
+        file("b", embedded_of((1, 0)))
+        file("c", Embedded(MODEL, b""))
+        file("d", None)  # words only
+        file("e", embedded_of((1, 0)), version=-1)
+        assert owed() == ["had", "d", "e", "f", "g"]
+        with db.read() as now:
+            assert kept(now, ()) == {((*NOTES, "b"), "b"): pack("<2f", 1, 0)}
+        file("b", Embedded(MODEL, b""))
+        with db.read() as now:
+            assert kept(now, ()) == {}
+        db.commit(
+            commit_of(
+                items=[
+                    vector_put("had", (0, 1)),
+                    PutItem((*NOTES, "d"), "d", b"v"),
+                    PutItem((*NOTES, "e"), "e", None),
+                    PutItem((*NOTES, "f"), "f", b"w", embedded=OWED),
+                ]
+            )
+        )
+        assert owed() == ["g", "f"]
+        db.commit(commit_of(removals=[ForgetItems((*NOTES, "g"))]))
+        assert owed() == ["f"]
+
+
+def check_vectors_of_what_has_expired_are_owed_no_more(make: Make) -> None:
+    """Swept or not; refreshing changes nothing of it."""
+    with opened(make) as db:
+        at = 1 << 50
+        db.commit(commit_of(at, items=[PutItem(NOTES, "a", b"v", embedded=OWED, ttl=10**15)]))
+        with db.read() as now:
+            (row,) = now.owed(0, 9)
+            assert row.expires is not None
+        db.commit(commit_of(at, lives=[RefreshItem(NOTES, "a", row.version, row.expires + 1)]))
+        with db.read() as now:
+            assert len(now.owed(0, 9)) == 1
+        db.commit(commit_of(at, items=[PutItem(NOTES, "b", b"v", embedded=OWED, expires=1)]))
+        with db.read() as now:
+            assert [row.key for row in now.owed(0, 9)] == ["a"]
+        db.commit(commit_of(at, lives=[SweepItem(NOTES, "b")]))
+        with db.read() as now:
+            assert [row.key for row in now.owed(0, 9)] == ["a"]
