@@ -40,7 +40,7 @@ class ItemMoving(ABC):
     async def _aside(self, work: Callable[[], T]) -> T:
         """The result of something that reads or waits for the database."""
 
-    def _settle(self) -> None:
+    def _settle(self) -> None:  # noqa: B027 - most stores owe nothing
         """What reads have promised (an item that was read lives longer) stands in the database from now on."""
 
     def _pages(self, inside: Namespace, history: bool) -> Iterator[list[Line]]:
