@@ -13,6 +13,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from perdure.demo.run import WORDS
+
 if TYPE_CHECKING:
     from perdure.demo.run import Summary
 
@@ -64,10 +66,18 @@ def as_text(summary: Summary, *, short: bool = False) -> str:
     rows = [
         ("threads", f"{heard} ({now})"),
         ("memory", f"{summary.memories:,} items of {summary.characters} characters"),
-        ("recalled", f"{summary.recalled:,} times something said in an earlier scene"),
+        ("recalled", f"{summary.recalled:,} times something fitting said in an earlier scene"),
+        ("search", _search(summary)),
         ("time", time),
         ("on disk", f"{summary.disk_bytes:,} bytes in {summary.database}"),
         ("digest", summary.digest),
     ]
     table = "\n".join(f"  {name:<9} {text}" for name, text in rows)
     return f"Hamlet, heard and remembered.\n\n{table}\n\nRun it again: nothing is done twice."
+
+
+def _search(summary: Summary) -> str:
+    """By what memories were found, and what is missing if spelling was not among it."""
+    found = " and by ".join(summary.recalled_by) or summary.searches_by
+    missing = " (this Python has no NumPy: pip install 'perdure[search]')"
+    return f"by {found}{missing if summary.searches_by == WORDS else ''}"
