@@ -24,6 +24,7 @@ __all__ = ["DIMS", "Spelling", "alike", "words_of"]
 
 DIMS: Final = 256
 _RUNS: Final = (3, 4)  # letters
+_OF_RUNS: Final = 2.0  # what they count together, where the word as a whole counts 1
 _COPIES: Final = 4  # components of one feature
 _LONG: Final = 8  # letters from which a word counts in full
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
@@ -66,8 +67,12 @@ def words_of(text: str) -> list[str]:
 
 
 def alike(one: str, other: str) -> float:
-    """The cosine of two texts, -1 to 1; 1 for two words spelt alike, 0 if either has no word."""
-    return math.fsum(a * b for a, b in zip(_vector(one), _vector(other), strict=True))
+    """How alike two words are spelt, 0 to 1 for the same: the cosine of what they have, before it is hashed."""
+    mine, theirs = _runs(one), _runs(other)
+    if not mine or not theirs:
+        return 1.0 if one == other else 0.0
+    shared = len(set(mine) & set(theirs)) / math.sqrt(len(set(mine)) * len(set(theirs)))
+    return 1.0 if one == other else shared * _OF_RUNS / (1 + _OF_RUNS)
 
 
 @lru_cache(maxsize=4096)
@@ -84,11 +89,15 @@ def _vector(text: str) -> tuple[float, ...]:
 @lru_cache(maxsize=1 << 15)
 def _features(word: str) -> _Features:
     """Where the word counts, and how much: its runs of letters together twice as much as the whole."""
-    marked = f"<{word}>"
-    runs = [marked[at : at + size] for size in _RUNS for at in range(len(marked) - size + 1)]
-    share = math.sqrt(2 / len(runs)) if runs else 0.0
+    runs = _runs(word)
+    share = math.sqrt(_OF_RUNS / len(runs)) if runs else 0.0
     whole = _hashed(f"word {word}", 1.0)
     return tuple(whole + [place for run in runs for place in _hashed(f"run {run}", share)])
+
+
+def _runs(word: str) -> list[str]:
+    marked = f"<{word}>"
+    return [marked[at : at + size] for size in _RUNS for at in range(len(marked) - size + 1)]
 
 
 def _hashed(feature: str, value: float) -> list[tuple[int, float]]:

@@ -34,6 +34,10 @@ WORDS_AND_SPELLING = "words and spelling"
 WORDS = "words alone"
 
 
+def _either(some: set[str], others: set[str]) -> set[str]:
+    return some | others
+
+
 class Heard(TypedDict):
     """A line of the transcript."""
 
@@ -61,7 +65,7 @@ class Listening(TypedDict):
     speech: Spoken
     heard: NotRequired[Annotated[list[Heard], operator.add]]
     recalled: NotRequired[Annotated[list[str], operator.add]]
-    recalled_by: NotRequired[Annotated[set[str], operator.or_]]
+    recalled_by: NotRequired[Annotated[set[str], _either]]
 
 
 @dataclass(frozen=True, slots=True)
