@@ -43,7 +43,7 @@ def test_a_damaged_index_is_found_and_made_anew(
     assert main(["memory", "check", "--db", url]) == 1
     assert main(["memory", "check", "--repair", "--db", url]) == 0
     assert main(["memory", "check", "--db", url]) == 0
-    assert capsys.readouterr().out.endswith("made anew\nindex and items agree\n")
+    assert capsys.readouterr().out.endswith("mended\nall agrees with the items\n")
     with perdure.connect(url) as db:
         assert [item.key for item in db.store.search((), query="tea")] == ["k"]
         assert db.store.check() == []

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from struct import pack
 
-from perdure.storage.contract import Embedded, FileItem, Namespace, PruneHistory, PutItem, Snapshot
+from perdure.storage.contract import (
+    Embedded,
+    Filed,
+    FileItem,
+    MendIndexes,
+    MendVectors,
+    Namespace,
+    PruneHistory,
+    PutItem,
+    Snapshot,
+    UnfileItems,
+)
 from perdure.testing.backends.kit import NOTES, Make, commit_of, opened
 
 MODEL = "model of 2"
@@ -110,3 +121,33 @@ def check_an_item_is_embedded_later(make: Make) -> None:
             assert {row.key: row.version for row in now.items((), None, 9)} == {
                 key: row.version for key, row in rows.items()
             }
+
+
+def check_mending_what_is_sound_changes_nothing(make: Make) -> None:
+    """A check finds nothing, and what mends takes nothing away; a namespace tells that it changed."""
+    with opened(make) as db:
+        db.commit(
+            commit_of(
+                items=[
+                    vector_put("a", (1, 0), filed=Filed("x", {"tea": 1}, 1), ttl=1 << 50),
+                    vector_put("b", (0, 1), paths=()),
+                    vector_put("c", (0, 1)),
+                    PutItem(("x",), "d", b"v"),
+                ]
+            )
+        )
+        db.commit(commit_of(items=[PutItem(NOTES, "c", None)]))
+        with db.read() as now:
+            assert now.disagreements() == []
+            before = now.items((), None, 9), kept(now, ())
+        db.commit(commit_of(removals=[MendIndexes(), MendVectors()]))
+        with db.read() as now:
+            assert now.disagreements() == []
+            assert (now.items((), None, 9), kept(now, ())) == before
+            assert len(now.postings((), "x", "tea")) == 1
+            assert [space.changed for space in now.vector_spaces((), MODEL)] == [now.revision().seq]
+        db.commit(commit_of(removals=[UnfileItems()]))
+        with db.read() as now:
+            assert now.disagreements() == []
+            assert now.postings((), "x", "tea") == []
+            assert sorted(row.key for row in now.strays((), "x")) == ["a", "d"]
