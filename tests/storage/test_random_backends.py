@@ -441,6 +441,12 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
                     lambda now, t=thread, n=ns: [(now.writes(t, n, id), now.staged(t, n, id)) for id in IDS]
                 )
 
+    @invariant()
+    def what_is_made_of_items_agrees_with_them(self) -> None:
+        for backend in self.backends:
+            with backend.read() as now:
+                assert now.disagreements() == []
+
     def both(self, ask: Any) -> None:
         answers: list[Any] = []
         for backend in self.backends:

@@ -43,7 +43,19 @@ def test_a_damaged_index_is_found_and_made_anew(
     assert main(["memory", "check", "--db", url]) == 1
     assert main(["memory", "check", "--repair", "--db", url]) == 0
     assert main(["memory", "check", "--db", url]) == 0
-    assert capsys.readouterr().out.endswith("made anew\nindex and items agree\n")
+    assert capsys.readouterr().out.endswith("mended\nall agrees with the items\n")
     with perdure.connect(url) as db:
         assert [item.key for item in db.store.search((), query="tea")] == ["k"]
         assert db.store.check() == []
+
+
+def test_vectors_that_are_owed_are_no_disagreement(tmp_path: Path) -> None:
+    def fails(texts: list[str]) -> list[list[float]]:
+        raise ConnectionError(f"no model for {len(texts)} texts")
+
+    index = {"embed": fails, "dims": 2, "fields": ["text"], "on_embed_error": "defer", "catch_up": False}
+    for url in ("memory://", f"sqlite:///{tmp_path / 'a.db'}"):
+        with perdure.connect(url, index=index) as db:  # pyright: ignore[reportArgumentType] - as users write it
+            db.store.put(("a",), "k", {"text": "hot tea"})
+            assert db.store.check() == []
+            assert db.store.check(repair=True) == []

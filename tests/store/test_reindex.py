@@ -10,6 +10,7 @@ import perdure
 from perdure.errors import QueryError
 from perdure.store.base import NotSupported
 from perdure.store.face import BackendStore, codec_of
+from perdure.testing import FakeClock
 
 
 @pytest.fixture(params=["memory://", "sqlite:///:memory:"])
@@ -84,6 +85,19 @@ def test_an_item_written_meanwhile_is_left_and_taken_up_again(db: perdure.Databa
     assert (done.filed, done.changed, done.left) == (1100, 1, 0)
     assert strays(db, store, ("many",)) == 0
     assert [item.key for item in store.search((), query="walks")] == ["k1099"]
+
+
+def test_what_has_expired_and_is_not_swept_is_not_waited_for() -> None:
+    for url in ("memory://", "sqlite:///:memory:"):
+        with FakeClock() as clock, perdure.connect(url, index={"language": "german"}, ttl={}) as db:
+            db.store.put(("few",), "over", {"text": "running"}, ttl=1)
+            db.store.put(("few",), "lives", {"text": "running"})
+            clock.advance(minutes=2)
+
+            done = english(db).reindex()
+
+            assert (done.filed, done.changed, done.left) == (1, 0, 0)
+            assert [item.key for item in english(db).search((), query="runs")] == ["lives"]
 
 
 async def test_it_has_another_colour(db: perdure.Database) -> None:

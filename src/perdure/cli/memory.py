@@ -78,8 +78,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     _prefix(watch)
     watching.arguments(watch)
 
-    check = command("check", "compare the index of words with the items")
-    check.add_argument("--repair", action="store_true", help="make the index anew where it disagrees")
+    check = command("check", "compare the items with all that is made of them: indexes, vectors, statistics")
+    check.add_argument("--repair", action="store_true", help="make anew what disagrees, and check again")
 
     forget = command("forget", "erase all below a prefix for good, with all history")
     forget.add_argument("prefix", nargs="+", metavar="LABEL", help="whole labels, e.g. users ada")
@@ -227,20 +227,24 @@ def _lines(path: Path | None) -> Iterator[bytes]:
 
 def _check(store: BackendStore, options: argparse.Namespace) -> int:
     found = store.check(repair=options.repair)
+    _tell(found, options)
+    if not (found and options.repair):
+        if not options.json:
+            print("mend it with --repair" if found else "all agrees with the items")
+        return 1 if found else 0
+    left = store.check()
+    if not options.json:
+        print("mended" if not left else "left after mending:")
+    _tell(left, options)
+    return 1 if left else 0
+
+
+def _tell(found: list[tuple[str, int]], options: argparse.Namespace) -> None:
     for what, count in found:
         if options.json:
             say({"what": what, "count": count})
         else:
             print(f"{count:,} {what}")
-    if not options.json:
-        print(
-            "index and items agree"
-            if not found
-            else "made anew"
-            if options.repair
-            else "mend it with --repair"
-        )
-    return 1 if found and not options.repair else 0
 
 
 def _forget(store: BackendStore, options: argparse.Namespace) -> int:

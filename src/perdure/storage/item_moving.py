@@ -10,8 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
-from perdure.storage import outcome
-from perdure.storage.contract import Backend, Namespace, Snapshot, UnfileItems, commit_now
+from perdure.storage.contract import Backend, Namespace, Snapshot
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.moving import Imported, Line, exported, imported
 from perdure.storage.reindexing import Reindexed, reindexed
@@ -149,26 +148,6 @@ class ItemMoving(ABC):
             if progress is not None:
                 progress(done)
         return done
-
-    def check(self, *, repair: bool = False) -> list[tuple[str, int]]:
-        """Where the index of words does not agree with the items: what, and how many it concerns. Empty: nowhere.
-
-        Args:
-            repair: then the whole index is made anew from the items, as this store's `index=` says; searches stay right
-                meanwhile, and slow.
-
-        Raises:
-            QueryError: to repair, the store must file by words.
-            NotSupported: in a task.
-        """
-        here = self._here()
-        backend = here._whole("check")
-        with backend.read() as snapshot:
-            found = snapshot.disagreements()
-        if found and repair:
-            outcome.commit(backend, commit_now(removals=[UnfileItems()]))
-            here.reindex()
-        return found
 
     async def areindex(
         self,

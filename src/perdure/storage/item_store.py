@@ -19,6 +19,7 @@ from perdure.storage.contract import Backend, ItemRow, Namespace, Snapshot
 from perdure.storage.finding import Question
 from perdure.storage.item_batch import Plan, deletion, guard_of, operation_of
 from perdure.storage.item_bulk import ItemBulk
+from perdure.storage.item_checking import ItemChecking
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_contracts import ItemContracts
 from perdure.storage.item_forget import ItemForget
@@ -58,7 +59,9 @@ class FaceHandle:
     scope: Namespace = ()  # what the store calls its root
 
 
-class ItemStore(ItemSearch, ItemBulk, ItemForget, ItemMoving, ItemContracts, ItemPast, ItemWatch, BaseStore):
+class ItemStore(
+    ItemSearch, ItemBulk, ItemForget, ItemMoving, ItemChecking, ItemContracts, ItemPast, ItemWatch, BaseStore
+):
     """A store over a backend's items. Safe from any thread and any event loop, in both colours.
 
     Values are copies: changing what was read, or what was put, changes nothing in the store.

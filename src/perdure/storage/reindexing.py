@@ -69,14 +69,19 @@ def _refiled(codec: ItemCodec, filer: Filer, backend: Backend, prefix: Namespace
         if not left:
             yield Reindexed(done.filed, done.changed, 0)
             return
+        seen = False
         for space in spaces:
             with backend.read() as snapshot:
                 rows = [row for row in snapshot.strays(space, filer.analysis) if row.namespace == space]
             for some in chunks(rows, _BATCH):
+                seen = True
                 filed = _file(codec, backend, some)
                 left = max(0, left - filed)
                 done = Reindexed(done.filed + filed, done.changed + len(some) - filed, left)
                 yield done
+        if not seen:  # what is counted still has expired and is not swept: no search finds it
+            yield Reindexed(done.filed, done.changed, 0)
+            return
 
 
 def _file(codec: ItemCodec, backend: Backend, rows: Sequence[ItemRow]) -> int:

@@ -160,9 +160,13 @@ class ScopedStore(ItemSearch):
         self.migrate_contracts(prefix, **options)
 
     def check(self, **options: Any) -> NoReturn:
-        """Refused: it looks at the whole index. `scope.root.check(...)`."""
+        """Refused: it looks at all of memory. `scope.root.check(...)`."""
         del options
         self._refuse_whole("check")
+
+    async def acheck(self, **options: Any) -> NoReturn:
+        """As `check`."""
+        self.check(**options)
 
     # Batches.
 

@@ -13,6 +13,7 @@ gathered in `commit.py`), what is asked (`snapshot.py`), the database itself (`b
 
 from perdure.storage.contract.backend import Backend, GroupBackend
 from perdure.storage.contract.commit import Commit, Outcome, chunks, commit_now
+from perdure.storage.contract.disagreements import Disagreement
 from perdure.storage.contract.expectations import (
     CheckpointIs,
     Forgettable,
@@ -45,6 +46,8 @@ from perdure.storage.contract.marks import Chained, Namespace, Revision, Standin
 from perdure.storage.contract.past_answers import History, PastAnswers, compacted
 from perdure.storage.contract.removals import (
     ForgetItems,
+    MendIndexes,
+    MendVectors,
     PruneHistory,
     PruneVersions,
     Removal,
@@ -79,6 +82,7 @@ __all__ = [
     "CheckpointIs",
     "CheckpointRow",
     "Commit",
+    "Disagreement",
     "Embedded",
     "FileItem",
     "Filed",
@@ -91,6 +95,8 @@ __all__ = [
     "ItemAnswers",
     "ItemIs",
     "ItemRow",
+    "MendIndexes",
+    "MendVectors",
     "Namespace",
     "Origin",
     "Outcome",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
+from perdure.storage.contract.disagreements import Disagreement
 from perdure.storage.contract.items import ItemRow
 from perdure.storage.contract.marks import Namespace, Standing
 
@@ -94,8 +95,8 @@ class IndexAnswers(Protocol):
         """How many terms each live item is filed with under this index; those that have none are left out."""
         ...
 
-    def disagreements(self) -> list[tuple[str, int]]:
-        """Where what words find does not agree with the items, in words, with how many it concerns. Reads all of it."""
+    def disagreements(self) -> list[Disagreement]:
+        """Where what is made of the items does not agree with them: see `disagreements.py`. Reads all of memory."""
         ...
 
     def vector_spaces(self, prefix: Namespace, model: str) -> list[VectorSpace]:

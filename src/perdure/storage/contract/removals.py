@@ -11,6 +11,8 @@ from perdure.storage.contract.marks import Namespace
 
 __all__ = [
     "ForgetItems",
+    "MendIndexes",
+    "MendVectors",
     "PruneHistory",
     "PruneVersions",
     "Removal",
@@ -111,6 +113,14 @@ class UnfileItems(NamedTuple):
     """What words find goes, whatever it holds: all items that are to be found count as filed nowhere. Items stay."""
 
 
+class MendVectors(NamedTuple):
+    """Vectors that are nobody's go, items whose vectors are lost have none from now on, and all is counted anew."""
+
+
+class MendIndexes(NamedTuple):
+    """What the database keeps to find rows of memory fast, and when items end, is made anew from the rows."""
+
+
 Removal: TypeAlias = (
     RemoveThread
     | RemoveCheckpoint
@@ -123,4 +133,6 @@ Removal: TypeAlias = (
     | PruneVersions
     | ForgetItems
     | UnfileItems
+    | MendVectors
+    | MendIndexes
 )

@@ -10,6 +10,8 @@ from bisect import bisect_left
 from perdure.storage.contract import (
     ForgetItems,
     Forgettable,
+    MendIndexes,
+    MendVectors,
     Namespace,
     PruneHistory,
     PruneVersions,
@@ -23,6 +25,7 @@ from perdure.storage.contract import (
     Revision,
     UnfileItems,
 )
+from perdure.storage.memory import checking
 from perdure.storage.memory.item_changes import embed
 from perdure.storage.memory.past import versions_down
 from perdure.storage.memory.tables import Tables
@@ -41,6 +44,8 @@ REMOVALS = (
     PruneVersions,
     ForgetItems,
     UnfileItems,
+    MendVectors,
+    MendIndexes,
 )
 """The kinds that `remove` knows."""
 
@@ -87,9 +92,11 @@ def remove(tables: Tables, removal: object) -> None:
             for namespace, key in items:
                 _prune_item(tables, namespace, key, keep, limit)
         case UnfileItems():
-            for space, rows in tables.items.items():
-                for row in rows.values():
-                    tables.texts.file((space, row.key), None, to_find=row.paths != ())
+            checking.unfile(tables)
+        case MendVectors():
+            checking.mend_vectors(tables, tables.seq)
+        case MendIndexes():
+            checking.mend_indexes(tables)
         case ForgetItems(prefix):
             _forget(tables, prefix)
         case _:  # `expect` let no unknown one in

@@ -17,6 +17,7 @@ from perdure.errors import StorageError
 from perdure.storage.contract import (
     Chained,
     CheckpointRow,
+    Disagreement,
     Forgettable,
     History,
     ItemRow,
@@ -32,6 +33,7 @@ from perdure.storage.contract import (
     WriteRow,
 )
 from perdure.storage.lifetimes import is_over
+from perdure.storage.memory import checking
 from perdure.storage.memory.past import Past
 from perdure.storage.memory.removing import forgettable
 from perdure.storage.memory.tables import Chain, Tables, Thread
@@ -310,8 +312,8 @@ class _MemorySnapshot:
     def floor(self) -> Revision:
         return self._then().floor
 
-    def disagreements(self) -> list[tuple[str, int]]:
-        return []  # its postings are made of what it keeps of each item, and of nothing else
+    def disagreements(self) -> list[Disagreement]:
+        return checking.disagreements(self._tables)
 
     def forgettable(self, prefix: Namespace) -> Forgettable:
         return forgettable(self._tables, prefix)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, count, islice
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from perdure.storage.contract import Filed, Namespace, Posting, TextTotals
 
@@ -83,6 +83,40 @@ class Texts:
         for ref, filed in self._filed.items():
             self._put_in(ref, self.places[ref][0], filed)
         self._torn = False
+
+    def wrong(self, living: Mapping[Where, bool]) -> tuple[int, int, int, int]:
+        """What does not agree with the living items (whether each is to be found), and in itself.
+
+        Items with terms that are gone or not to be found; items without a number; items to be found that are filed nowhere
+        at all; namespaces whose shelves are not what is filed.
+        """
+        to_find = {self._refs.get(where) for where, found in living.items() if found}
+        sound = Texts()
+        for ref, filed in self._filed.items():
+            if ref in self.places:
+                sound._put_in(ref, self.places[ref][0], filed)
+        spaces = self._shelves.keys() | sound._shelves.keys()
+        return (
+            len(self._filed.keys() - to_find) + len(self._refs.keys() - living.keys()),
+            len(living.keys() - self._refs.keys()),
+            len(to_find - self._filed.keys() - {None}),
+            sum(_plain(self._shelves, space) != _plain(sound._shelves, space) for space in spaces)
+            + (sorted(self._shelves) != self._spaces),
+        )
+
+    def unfile(self, living: Mapping[Where, bool]) -> None:
+        """The living items that are to be found are filed nowhere; others not at all."""
+        for where in self._refs.keys() - living.keys():
+            del self._refs[where]
+        self.places = {ref: where for where, ref in self._refs.items()}
+        self._filed = {}
+        for where, to_find in living.items():
+            if where not in self._refs:
+                ref = next(self._next)
+                self._refs[where], self.places[ref] = ref, where
+            if to_find:
+                self._filed[self._refs[where]] = None
+        self.mend()
 
     def _refile(self, ref: int, namespace: Namespace, filed: Filed | None) -> None:
         before = self._filed.get(ref, _HIDDEN)
@@ -220,3 +254,11 @@ class Texts:
             for ref, filed in self._filed.items()
             if filed is not None and self.places[ref][0][:size] == prefix
         )
+
+
+def _plain(shelves: dict[Namespace, dict[str, _Shelf]], space: Namespace) -> dict[str, Any]:
+    """A namespace's shelves, to compare."""
+    return {
+        name: (shelf.terms, shelf.items, shelf.length, shelf.empty)
+        for name, shelf in shelves.get(space, {}).items()
+    }

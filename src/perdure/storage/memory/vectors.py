@@ -6,6 +6,7 @@ Here: `Vectors`. Not here: items (`item_changes.py`), comparing them (`vectors/`
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Mapping
 from heapq import nsmallest
 from itertools import count
 
@@ -64,6 +65,54 @@ class Vectors:
             self._spaces[shelf.space] = shelf
             shelves[model] = shelf
         return shelf
+
+    def wrong(self, embeddable: Mapping[int, Namespace], newest: int) -> tuple[int, int, int]:
+        """How many vectors are of others than these items, how many items lost theirs, how many shelves err about changes.
+
+        `embeddable` says where each item is, `newest` is the seq of the last commit.
+        """
+        loose = errs = 0
+        standing: set[int] = set()
+        for namespace, model, shelf in self._all():
+            mine = {
+                ref for ref, row in shelf.rows.items() if self._sound(ref, namespace, model, row, embeddable)
+            }
+            loose += len(shelf.rows) - len(mine)
+            standing |= mine
+            last = max((seq for seq, _ in shelf.rows.values()), default=0)
+            errs += not last <= shelf.changed <= newest
+        return loose, len(self._model.keys() - standing), errs
+
+    def mend(self, embeddable: Mapping[int, Namespace], seq: int) -> None:
+        """Only vectors of these items are left, and no item has lost any; all shelves changed with this commit."""
+        models: dict[int, str] = {}
+        for namespace, model, shelf in self._all():
+            shelf.rows = {
+                ref: (min(row[0], seq), row[1])
+                for ref, row in shelf.rows.items()
+                if self._sound(ref, namespace, model, row, embeddable)
+            }
+            models.update(dict.fromkeys(shelf.rows, model))
+            shelf.changed = seq
+        self._model = models
+
+    def _all(self) -> list[tuple[Namespace, str, _Shelf]]:
+        return [
+            (namespace, model, shelf)
+            for namespace, shelves in self._shelves.items()
+            for model, shelf in shelves.items()
+        ]
+
+    def _sound(
+        self,
+        ref: int,
+        namespace: Namespace,
+        model: str,
+        row: tuple[int, Embedded],
+        embeddable: Mapping[int, Namespace],
+    ) -> bool:
+        of_it = embeddable.get(ref) == namespace and self._model.get(ref) == model == row[1].model
+        return of_it and bool(row[1].data) and not len(row[1].data) % 4
 
     def spaces(self, prefix: Namespace, model: str) -> list[VectorSpace]:
         """Namespaces of the subtree with vectors of the model."""

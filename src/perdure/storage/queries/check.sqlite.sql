@@ -1,4 +1,4 @@
--- Whether what words find agrees with the items, and making it anew. SQLite. For `perdure memory check`: each scans.
+-- Whether what is made of the items agrees with them, and making it anew. SQLite. For `perdure memory check`: each scans.
 
 -- name: wrong_texts
 -- Items' terms without a living item that has any, and items with terms that have none. Scan: perdure_texts, perdure_items.
@@ -10,6 +10,12 @@ SELECT (SELECT count(*)
           FROM perdure_items i
           LEFT JOIN perdure_texts t ON t.item = i.id
          WHERE i.alive = 1 AND i.length > 0 AND t.item IS NULL);
+
+-- name: not_filed
+-- Items that are to be found and are filed nowhere at all, or the reverse. Scan: perdure_items.
+SELECT count(*)
+  FROM perdure_items
+ WHERE (idx IS NOT NULL) <> (alive = 1 AND paths IS NOT x'5B5D');
 
 -- name: postings_by_item
 -- Of each item: how many postings, how many terms they count in all, the least and greatest length. Scan: perdure_postings.
@@ -53,8 +59,8 @@ DELETE FROM perdure_texts;
 DELETE FROM perdure_totals;
 
 -- name: unfile_items
--- All that are to be found are filed nowhere. Scan: perdure_items.
-UPDATE perdure_items SET idx = 0, length = 0 WHERE alive = 1 AND idx IS NOT NULL;
+-- All that are to be found (their paths are not the empty list) are filed nowhere. Scan: perdure_items.
+UPDATE perdure_items SET idx = CASE WHEN alive = 1 AND paths IS NOT x'5B5D' THEN 0 END, length = 0;
 
 -- name: totals_of_unfiled
 -- Scan: perdure_items.
@@ -69,3 +75,152 @@ WITH wanted (term, item) AS (VALUES
 SELECT p.term, p.item
   FROM wanted
  CROSS JOIN perdure_postings p ON p.term = wanted.term AND p.item = wanted.item;
+
+-- ---- vectors
+
+-- name: wrong_vectors
+-- Vectors without a living item to be found that names their model, and items that name one and have none of it.
+-- Scan: perdure_vectors, perdure_items.
+SELECT (SELECT count(*)
+          FROM perdure_vectors v
+          LEFT JOIN perdure_items i ON i.id = v.item AND i.alive = 1 AND i.model = v.model AND i.paths IS NOT x'5B5D'
+         WHERE i.id IS NULL
+            OR length(v.data) = 0
+            OR length(v.data) % 4 <> 0),
+       (SELECT count(*)
+          FROM perdure_items i
+          LEFT JOIN perdure_vectors v ON v.item = i.id AND v.model = i.model
+         WHERE i.model > 0 AND v.item IS NULL);  /* 0: vectors are owed */
+
+-- name: wrong_spaces
+-- Namespaces whose vectors are not as many as they say, or are newer than they say, or that say what is yet to come.
+-- Scan: perdure_vectors, perdure_vector_spaces.
+WITH line (space, model, items, seq) AS (
+    SELECT v.item >> 32, v.model, count(*), max(v.seq) FROM perdure_vectors v GROUP BY 1, 2
+)
+SELECT (SELECT count(*)
+          FROM line
+          LEFT JOIN perdure_vector_spaces s ON s.space = line.space AND s.model = line.model
+         WHERE s.items IS NOT line.items
+            OR s.changed < line.seq)
+     + (SELECT count(*)
+          FROM perdure_vector_spaces s
+          LEFT JOIN line ON line.space = s.space AND line.model = s.model
+         WHERE (line.space IS NULL AND s.items <> 0)
+            OR s.changed > (SELECT max(seq) FROM perdure_commits));
+
+-- name: drop_vectors_of_nobody
+-- Those that `wrong_vectors` counts. Scan: perdure_vectors.
+DELETE FROM perdure_vectors
+ WHERE length(data) = 0
+    OR length(data) % 4 <> 0
+    OR NOT EXISTS (SELECT 1
+                     FROM perdure_items i
+                    WHERE i.id = perdure_vectors.item
+                      AND i.alive = 1
+                      AND i.model = perdure_vectors.model
+                      AND i.paths IS NOT x'5B5D');
+
+-- name: forget_lost_vectors
+-- Items have a model only with its vectors. Scan: perdure_items.
+UPDATE perdure_items
+   SET model = NULL
+ WHERE model > 0
+   AND NOT EXISTS (SELECT 1
+                     FROM perdure_vectors v
+                    WHERE v.item = perdure_items.id
+                      AND v.model = perdure_items.model);
+
+-- name: clear_vector_spaces
+-- All rows go at once.
+DELETE FROM perdure_vector_spaces;
+
+-- name: bound_vectors
+-- ?1 seq of the newest commit. None is newer. Scan: perdure_vectors.
+UPDATE perdure_vectors SET seq = ?1 WHERE seq > ?1;
+
+-- name: count_vector_spaces
+-- ?1 seq of the commit that counts. Scan: perdure_vectors.
+INSERT INTO perdure_vector_spaces (space, model, items, changed)
+SELECT item >> 32, model, count(*), ?1 FROM perdure_vectors GROUP BY item >> 32, model;
+
+-- ---- items and versions
+
+-- name: wrong_items
+-- Items whose newest version is not kept or is another's; those that end at another time than it. Scan: perdure_items.
+SELECT coalesce(sum(v.item IS NOT i.id OR (i.alive = 1) <> (v.value IS NOT NULL) OR (i.alive = 1) <> (v.ended IS NULL)), 0),
+       coalesce(sum(i.expires IS NOT v.expires), 0)
+  FROM perdure_items i
+  LEFT JOIN perdure_versions v ON v.version = i.version;
+
+-- name: live_of_nobody
+-- Versions that count as live and are no item's newest. Scan: perdure_versions.
+SELECT count(*)
+  FROM perdure_versions v
+  LEFT JOIN perdure_items i ON i.id = v.item AND i.version = v.version AND i.alive = 1
+ WHERE v.ended IS NULL
+   AND i.id IS NULL;
+
+-- name: mend_ends
+-- Scan: perdure_items.
+UPDATE perdure_items
+   SET expires = (SELECT v.expires FROM perdure_versions v WHERE v.version = perdure_items.version)
+ WHERE expires IS NOT (SELECT v.expires FROM perdure_versions v WHERE v.version = perdure_items.version);
+
+-- ---- SQLite's own indexes, with those that `indexes=` made: https://sqlite.org/pragma.html#pragma_integrity_check
+
+-- name: integrity_of_namespaces
+-- Reads all of it; "ok", or what is wrong.
+PRAGMA integrity_check(perdure_namespaces);
+
+-- name: integrity_of_items
+-- Reads all of it; "ok", or what is wrong.
+PRAGMA integrity_check(perdure_items);
+
+-- name: integrity_of_versions
+-- Reads all of it; "ok", or what is wrong.
+PRAGMA integrity_check(perdure_versions);
+
+-- name: integrity_of_indexes
+-- Reads all of it; "ok", or what is wrong.
+PRAGMA integrity_check(perdure_indexes);
+
+-- name: integrity_of_postings
+-- Reads all of it; "ok", or what is wrong.
+PRAGMA integrity_check(perdure_postings);
+
+-- name: integrity_of_texts
+-- Reads all of it; "ok", or what is wrong.
+PRAGMA integrity_check(perdure_texts);
+
+-- name: integrity_of_totals
+-- Reads all of it; "ok", or what is wrong.
+PRAGMA integrity_check(perdure_totals);
+
+-- name: integrity_of_vectors
+-- Reads all of it; "ok", or what is wrong.
+PRAGMA integrity_check(perdure_vectors);
+
+-- name: integrity_of_vector_spaces
+-- Reads all of it; "ok", or what is wrong.
+PRAGMA integrity_check(perdure_vector_spaces);
+
+-- name: remake_indexes_of_namespaces
+-- Sorts all of it once an index.
+REINDEX perdure_namespaces;
+
+-- name: remake_indexes_of_items
+-- Sorts all of it once an index.
+REINDEX perdure_items;
+
+-- name: remake_indexes_of_versions
+-- Sorts all of it once an index.
+REINDEX perdure_versions;
+
+-- name: remake_indexes_of_indexes
+-- Sorts all of it once an index.
+REINDEX perdure_indexes;
+
+-- name: remake_indexes_of_vectors
+-- Sorts all of it once an index.
+REINDEX perdure_vectors;

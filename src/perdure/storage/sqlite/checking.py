@@ -1,6 +1,6 @@
-"""Whether what words find of an SQLite database agrees with its items, and how it is cleared to be made anew.
+"""Whether what an SQLite database has made of its items agrees with them, and how it is cleared or made anew.
 
-Here: what is compared. Not here: filing anew (`storage/reindexing.py`).
+Here: what is compared, in words, vectors, ends, SQLite's own indexes. Not here: filing anew (`storage/reindexing.py`).
 """
 
 from __future__ import annotations
@@ -8,20 +8,52 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
+from perdure.storage.contract import Disagreement
+from perdure.storage.contract import disagreements as known
 from perdure.storage.sqlite.rows import prefixed
 
-__all__ = ["disagreements", "unfile"]
+__all__ = ["disagreements", "mend_indexes", "mend_vectors", "unfile"]
 
 _PAGE: Final = 500
+_INDEXED: Final = (
+    "namespaces",
+    "items",
+    "versions",
+    "indexes",
+    "vectors",
+)  # tables with an index beside them
+_TABLES: Final = (*_INDEXED, "postings", "texts", "totals", "vector_spaces")
 
 Ask: TypeAlias = Callable[..., list[Any]]  # (name of a block, *values)
+AskMany: TypeAlias = Callable[[str, list[tuple[Any, ...]]], list[Any]]
 
 
-def disagreements(
-    ask: Ask, ask_many: Callable[[str, list[tuple[Any, ...]]], list[Any]]
-) -> list[tuple[str, int]]:
-    """What does not agree, in words, each with how many rows or items it concerns; empty: all agrees."""
+def disagreements(ask: Ask, ask_many: AskMany) -> list[Disagreement]:
+    """What does not agree; empty: all agrees. Where SQLite finds something wrong itself, only that: nothing else can be read."""
+    if own := _own(ask):
+        return own
     ((orphans, bare),) = ask("wrong_texts")
+    ((loose, lost),) = ask("wrong_vectors")
+    ((gone, ends),) = ask("wrong_items")
+    differing, unknown = _postings(ask, ask_many)
+    return known.told(
+        (known.TERMS_OF_NOBODY, orphans),
+        (known.TERMS_LOST, bare),
+        (known.NOT_FILED, ask("not_filed")[0][0]),
+        (known.POSTINGS, differing),
+        (known.POSTINGS_OF_NOBODY, unknown),
+        (known.TOTALS, len(ask("wrong_totals"))),
+        (known.VECTORS_OF_NOBODY, loose),
+        (known.VECTORS_LOST, lost),
+        (known.SPACES, ask("wrong_spaces")[0][0]),
+        (known.ENDS, ends),
+        (known.VALUES_LOST, gone),
+        (known.LIVE_OF_NOBODY, ask("live_of_nobody")[0][0]),
+    )
+
+
+def _postings(ask: Ask, ask_many: AskMany) -> tuple[int, int]:
+    """How many items have other postings than terms, and how many have postings and no terms."""
     postings = {item: tuple(rest) for item, *rest in ask("postings_by_item")}
     differing, after = 0, -1
     while texts := ask("all_texts", after, _PAGE):
@@ -34,17 +66,41 @@ def disagreements(
                 sound = len(set(ask_many("postings_of", wanted))) == len(set(terms))
             differing += not sound
         after = texts[-1][0]
-    found_wrong = [
-        ("terms of items that have none, or are gone", orphans),
-        ("items with terms that are not kept", bare),
-        ("items whose postings are not their terms", differing),
-        ("items in postings that have no terms", len(postings)),
-        ("statistics of namespaces that are not those of their items", len(ask("wrong_totals"))),
-    ]
-    return [(what, count) for what, count in found_wrong if count]
+    return differing, len(postings)
+
+
+def _own(ask: Ask) -> list[Disagreement]:
+    """What SQLite itself finds wrong: rows that an index of its own lacks, an index that says what no row says, pages."""
+    found: list[Disagreement] = []
+    for table in _TABLES:
+        said: list[str] = [text for (text,) in ask(f"integrity_of_{table}") if text != "ok"]
+        of_indexes = [text for text in said if " index " in text]
+        if of_indexes:
+            what = f"things wrong with SQLite's indexes of {table}, such as: {of_indexes[0]}"
+            found.append(Disagreement(what, len(of_indexes), "indexes"))
+        if rest := [text for text in said if text not in of_indexes]:
+            what = f"things wrong with the file in {table} (nothing mends this: use a backup), such as: {rest[0]}"
+            found.append(Disagreement(what, len(rest), "items"))
+    return found
 
 
 def unfile(ask: Ask) -> None:
     """Nothing is found by words any more; all that is to be found is filed nowhere."""
     for block in ("clear_postings", "clear_texts", "clear_totals", "unfile_items", "totals_of_unfiled"):
         ask(block)
+
+
+def mend_vectors(ask: Ask, seq: int) -> None:
+    """Vectors, the models that items name, and the counts of namespaces agree; `seq` is that of this commit."""
+    ask("drop_vectors_of_nobody")
+    ask("forget_lost_vectors")
+    ask("bound_vectors", seq)
+    ask("clear_vector_spaces")
+    ask("count_vector_spaces", seq)
+
+
+def mend_indexes(ask: Ask) -> None:
+    """SQLite's indexes, declared ones included, say what the rows say, and items end when their values say."""
+    for table in _INDEXED:
+        ask(f"remake_indexes_of_{table}")
+    ask("mend_ends")

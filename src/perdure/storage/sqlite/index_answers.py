@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from perdure.codec import bytes_to_text, encode_namespace, text_to_bytes
-from perdure.storage.contract import ItemRow, Namespace, Posting, TextTotals, VectorSpace
+from perdure.storage.contract import Disagreement, ItemRow, Namespace, Posting, TextTotals, VectorSpace
 from perdure.storage.sqlite import checking, nearby
 from perdure.storage.sqlite.asking import LAST, Asking
 from perdure.storage.sqlite.connections import Connection
@@ -134,8 +134,8 @@ class IndexAnswers(Asking):
         number = self._index(index)
         return dict(self._ask_many("text_lengths", [(ref, number, self._now) for ref in refs]))
 
-    def disagreements(self) -> list[tuple[str, int]]:
-        """Where what words find does not agree with the items."""
+    def disagreements(self) -> list[Disagreement]:
+        """Where what is made of the items does not agree with them."""
         return checking.disagreements(self._ask_block, self._ask_many)
 
     def vector_spaces(self, prefix: Namespace, model: str) -> list[VectorSpace]:

@@ -1,7 +1,7 @@
 """What a commit takes away: what a step leaves behind, with nearly every commit, and the rare large removals.
 
 Here: which statements, and what of the known they make doubtful. Not here: forgetting a subtree, table by table
-(`forgetting.py`), clearing the index of words (`checking.py`).
+(`forgetting.py`), making anew what is made of items (`checking.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any
 from perdure.codec import encode_namespace, text_to_bytes
 from perdure.storage.contract import (
     ForgetItems,
+    MendIndexes,
+    MendVectors,
     PruneHistory,
     PruneVersions,
     RemoveCheckpoint,
@@ -91,6 +93,10 @@ def _remove_now(group: Gathering, removal: object, member: Prepared) -> None:
                 group.ask("raise_floor", known.seq + 1)  # that of this commit
         case UnfileItems():
             checking.unfile(group.ask)
+        case MendVectors():
+            checking.mend_vectors(group.ask, known.seq + 1)
+        case MendIndexes():
+            checking.mend_indexes(group.ask)
         case _:  # the others are gathered; `Prepared` let no unknown one in
             raise AssertionError(removal)
     seq, last = known.seq, known.last

@@ -22,6 +22,8 @@ from perdure.storage.contract import (
     ForgetItems,
     HeadIs,
     ItemIs,
+    MendIndexes,
+    MendVectors,
     Namespace,
     PruneHistory,
     PruneVersions,
@@ -312,7 +314,9 @@ class Prepared:
                 fits(before, limit)
             case PruneVersions(_, keep, limit):
                 fits(keep, limit)
-            case RemoveThread() | RemoveCheckpoint() | RemoveRun() | ForgetItems() | UnfileItems():
+            case RemoveThread() | RemoveCheckpoint() | RemoveRun() | ForgetItems():
+                pass
+            case UnfileItems() | MendVectors() | MendIndexes():
                 pass
             case _:
                 raise StorageError(

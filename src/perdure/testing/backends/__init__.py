@@ -102,6 +102,7 @@ from perdure.testing.backends.texts import (
 )
 from perdure.testing.backends.vectors import (
     check_an_item_is_embedded_later,
+    check_mending_what_is_sound_changes_nothing,
     check_vectors_are_kept_by_namespace_and_model,
     check_vectors_of_what_has_expired_are_owed_no_more,
     check_vectors_that_are_owed_are_remembered,
@@ -177,6 +178,7 @@ CHECKS: Final[Sequence[Callable[[Make], None]]] = (
     check_terms_that_begin_alike_are_listed,
     check_terms_are_any_text,
     check_an_item_is_embedded_later,
+    check_mending_what_is_sound_changes_nothing,
     check_vectors_are_kept_by_namespace_and_model,
     check_vectors_of_what_has_expired_are_owed_no_more,
     check_vectors_that_are_owed_are_remembered,
@@ -233,6 +235,7 @@ __all__ = [
     "check_lineage_ends_at_the_first_whole_one",
     "check_listings_are_newest_first",
     "check_many_threads_lose_nothing",
+    "check_mending_what_is_sound_changes_nothing",
     "check_one_commit_may_write_an_item_twice",
     "check_parents_stay_whatever_comes_between",
     "check_pending_writes_keep_the_first_or_the_last",

@@ -7,14 +7,18 @@ from struct import pack
 from perdure.storage.contract import (
     OWED,
     Embedded,
+    Filed,
     FileItem,
     ForgetItems,
+    MendIndexes,
+    MendVectors,
     Namespace,
     PruneHistory,
     PutItem,
     RefreshItem,
     Snapshot,
     SweepItem,
+    UnfileItems,
 )
 from perdure.testing.backends.kit import NOTES, Make, commit_of, opened
 
@@ -191,3 +195,33 @@ def check_vectors_of_what_has_expired_are_owed_no_more(make: Make) -> None:
         db.commit(commit_of(at, lives=[SweepItem(NOTES, "b")]))
         with db.read() as now:
             assert [row.key for row in now.owed(0, 9)] == ["a"]
+
+
+def check_mending_what_is_sound_changes_nothing(make: Make) -> None:
+    """A check finds nothing, and what mends takes nothing away; a namespace tells that it changed."""
+    with opened(make) as db:
+        db.commit(
+            commit_of(
+                items=[
+                    vector_put("a", (1, 0), filed=Filed("x", {"tea": 1}, 1), ttl=1 << 50),
+                    vector_put("b", (0, 1), paths=()),
+                    vector_put("c", (0, 1)),
+                    PutItem(("x",), "d", b"v"),
+                ]
+            )
+        )
+        db.commit(commit_of(items=[PutItem(NOTES, "c", None)]))
+        with db.read() as now:
+            assert now.disagreements() == []
+            before = now.items((), None, 9), kept(now, ())
+        db.commit(commit_of(removals=[MendIndexes(), MendVectors()]))
+        with db.read() as now:
+            assert now.disagreements() == []
+            assert (now.items((), None, 9), kept(now, ())) == before
+            assert len(now.postings((), "x", "tea")) == 1
+            assert [space.changed for space in now.vector_spaces((), MODEL)] == [now.revision().seq]
+        db.commit(commit_of(removals=[UnfileItems()]))
+        with db.read() as now:
+            assert now.disagreements() == []
+            assert now.postings((), "x", "tea") == []
+            assert sorted(row.key for row in now.strays((), "x")) == ["a", "d"]
