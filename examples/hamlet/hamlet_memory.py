@@ -1,9 +1,10 @@
 """Hamlet, heard and remembered: the tutorial's last chapter as one program.
 
 A scene is a thread: it has a state of its own, saved step by step. A character is a user: what one said in a scene is
-remembered across all scenes. Before each speech we recall what the speaker said last in *earlier* scenes.
+remembered across all scenes. Before each speech we recall what the speaker said in *earlier* scenes that fits it best; in
+the end we ask all of them a question. Run: `python hamlet_memory.py [DATABASE [QUESTION]]`, with `perdure[search]` installed.
 
-Run it, stop it with Ctrl-C or kill it, run it again: it goes on where it was, and nothing is remembered twice.
+Stop it with Ctrl-C or kill it, run it again: it goes on where it was, and nothing is remembered twice.
 """
 
 import operator
@@ -11,6 +12,7 @@ import sys
 from typing import Annotated, NotRequired, TypedDict
 
 import perdure
+from perdure.demo.likeness import DIMS, Spelling
 from perdure.demo.play import Scene, hamlet
 from perdure.graph import END, START, StateGraph
 from perdure.graph.state import CompiledStateGraph
@@ -34,7 +36,7 @@ def memories_of(character: str) -> tuple[str, ...]:
 # 3. Two nodes. A parameter named `store` is given the store; what a node returns is an update of the state.
 def recall(state: SceneState, *, store: BaseStore) -> dict[str, list[str]]:
     earlier = {"scene": {"$lt": state["scene"]}}
-    found = store.search(memories_of(state["speaker"]), filter=earlier, limit=1)  # the newest comes first
+    found = store.search(memories_of(state["speaker"]), query=state["text"], filter=earlier, limit=1)
     return {"echoes": [item.key for item in found]}
 
 
@@ -71,7 +73,12 @@ def hear(graph: CompiledStateGraph[SceneState], number: int, scene: Scene) -> di
 
 def main() -> None:
     database = sys.argv[1] if len(sys.argv) > 1 else "hamlet-memory.db"
-    db = perdure.connect(f"sqlite:///{database}")
+    question = sys.argv[2] if len(sys.argv) > 2 else "poisned cup"
+    # What is searched by: words, and here how they are spelt. With a model of your own it is what they mean; without
+    # `embed` and `dims` it is words alone.
+    db = perdure.connect(
+        f"sqlite:///{database}", index={"fields": ["text"], "embed": Spelling(), "dims": DIMS}
+    )
     graph = build().compile(db)
 
     for number, scene in enumerate(hamlet().scenes, start=1):
@@ -80,7 +87,14 @@ def main() -> None:
             f"{scene.name}: {len(values['transcript'])} speeches, {len(values['echoes'])} echoes of earlier scenes"
         )
 
-    # 6. What is left when all threads are over: the last thing that Ophelia said.
+    # 6. What is left when all threads are over. A prefix is the memory of all: what did anybody say of this?
+    print(f"\n{question}?")
+    for item in db.store.search(("characters",), query=question, limit=3):
+        print(
+            f"{item.score:.2f} {item.namespace[1]}, in scene {item.value['scene']}: {item.value['text'][:80]!r}"
+        )
+
+    # 7. Without a question the newest comes first: the last thing that Ophelia said.
     (last,) = db.store.search(memories_of("Ophelia"), limit=1)
     print(f"\nOphelia, at last, in scene {last.value['scene']}:\n{last.value['text']}")
     db.close()

@@ -16,6 +16,12 @@ import perdure
 from perdure.demo.play import hamlet
 
 PERDURE = [sys.executable, "-m", "perdure"]
+# As on a machine where NumPy is not installed.
+BY_WORDS = [
+    sys.executable,
+    "-c",
+    "import sys; sys.modules['numpy'] = None; from perdure.cli import main; sys.exit(main())",
+]
 SCENES = 2
 SPEECHES = sum(len(scene.speeches) for scene in hamlet().scenes[:SCENES])
 # Not of what was done, but of how, and by which run.
@@ -24,9 +30,9 @@ OF_THE_RUN = {"database", "disk_bytes", "seconds", "speeches_now", "step_microse
 posix = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 
 
-def demo(db: Path, *arguments: str, code: int = 0) -> str:
+def demo(db: Path, *arguments: str, code: int = 0, program: list[str] = PERDURE) -> str:
     done = subprocess.run(
-        [*PERDURE, "demo", "--db", str(db), "--scenes", str(SCENES), *arguments],
+        [*program, "demo", "--db", str(db), "--scenes", str(SCENES), *arguments],
         capture_output=True,
         text=True,
     )
@@ -34,8 +40,8 @@ def demo(db: Path, *arguments: str, code: int = 0) -> str:
     return done.stdout
 
 
-def summary(db: Path) -> dict[str, Any]:
-    return json.loads(demo(db, "--json"))
+def summary(db: Path, *arguments: str, program: list[str] = PERDURE) -> dict[str, Any]:
+    return json.loads(demo(db, "--json", *arguments, program=program))
 
 
 def lasting(found: dict[str, Any]) -> dict[str, Any]:
@@ -75,6 +81,63 @@ def test_killed_at_a_commit_it_goes_on_as_if_nothing_had_been(
 
     assert after["speeches_now"] > 0
     assert lasting(after) == lasting(unhurt)
+
+
+def test_without_numpy_it_recalls_by_words_and_says_so(tmp_path: Path, unhurt: dict[str, Any]) -> None:
+    db = tmp_path / "play.db"
+    table = demo(db, program=BY_WORDS)
+
+    (said,) = [line for line in table.splitlines() if line.split()[:1] == ["search"]]
+    assert said.endswith("by words alone (this Python has no NumPy: pip install 'perdure[search]')")
+    again = summary(db, program=BY_WORDS)
+    assert again["speeches_now"] == 0
+    assert again["recalled_by"] == ["words alone"]
+    assert again["memories"] == unhurt["memories"]
+    assert 0 < again["recalled"] < unhurt["recalled"]
+    assert summary(tmp_path / "other.db", program=BY_WORDS)["digest"] == again["digest"]
+
+
+@posix
+def test_without_numpy_it_goes_on_after_a_kill_as_well(tmp_path: Path) -> None:
+    unhurt = summary(tmp_path / "unhurt.db", program=BY_WORDS)
+    demo(tmp_path / "play.db", "--crash-at", "300", code=-signal.SIGKILL, program=BY_WORDS)
+
+    assert lasting(summary(tmp_path / "play.db", program=BY_WORDS)) == lasting(unhurt)
+
+
+@pytest.mark.parametrize("ways", [(PERDURE, BY_WORDS), (BY_WORDS, PERDURE)])
+def test_what_one_way_began_the_other_goes_on_with(
+    tmp_path: Path, ways: tuple[list[str], list[str]], unhurt: dict[str, Any]
+) -> None:
+    db = tmp_path / "play.db"
+    summary(db, "--scenes", "1", program=ways[0])
+    found = summary(db, program=ways[1])
+
+    assert found["recalled_by"] == ["words alone", "words and spelling"]
+    assert found["speeches"] == unhurt["speeches"]
+    assert found["memories"] == unhurt["memories"]
+    # With vectors for all, every speech has likest ones; those of the first scene got theirs, if they had none.
+    assert (found["recalled"] == unhurt["recalled"]) == (ways[1] is PERDURE)
+    assert summary(db, program=ways[0])["speeches_now"] == 0
+
+
+def test_what_is_recalled_was_said_by_the_same_in_an_earlier_scene_and_fits(tmp_path: Path) -> None:
+    db = tmp_path / "play.db"
+    demo(db)
+    with perdure.connect(f"sqlite:///{db}") as opened:
+        first, second = (
+            opened.checkpointer.get({"configurable": {"thread_id": scene.name}})
+            for scene in hamlet().scenes[:SCENES]
+        )
+        assert first is not None
+        assert second is not None
+        assert first["channel_values"].get("recalled", []) == []
+        recalled: list[str] = second["channel_values"]["recalled"]
+        assert {key[:2] for key in recalled} == {"01"}
+        who = {voice for speech in hamlet().scenes[1].speeches for voice in speech.voices}
+        before = {voice for speech in hamlet().scenes[0].speeches for voice in speech.voices}
+        # The newest three of each would be the same before every speech.
+        assert len(set(recalled)) > 3 * len(who & before)
 
 
 @posix

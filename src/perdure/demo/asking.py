@@ -57,9 +57,9 @@ def ask(
     Raises:
         PerdureError: the file can't be used; the message says why.
     """
-    with opened(file) as (db, by):
+    with opened(file, crash_at=crash_at) as (db, by):
         graph = builder(by).compile(db)
-        hear(db, graph, hamlet().scenes[:scenes], crash_at=crash_at, on_speech=on_speech)
+        hear(graph, hamlet().scenes[:scenes], on_speech)
         found = _found(db, question)
     answers: dict[str, Answer] = {}
     for item in found:

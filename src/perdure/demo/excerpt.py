@@ -47,13 +47,13 @@ def excerpt(text: str, question: str, width: int) -> str:
 
 
 def _weight(word: str, asked: set[str]) -> float:
-    """What the word says about the question: nothing, or more for longer words, which are rarer."""
+    """What the word says about the question: nothing, or much more for longer words, which are rarer."""
     if word in asked:
-        return float(len(word))
+        return float(len(word) ** 2)
     if len(word) < _LEAST:
         return 0.0
     likest = max((alike(word, other) for other in asked if len(other) >= _LEAST), default=0.0)
-    return likest * len(word) if likest >= ALIKE else 0.0
+    return likest * len(word) ** 2 if likest >= ALIKE else 0.0
 
 
 def _best(tokens: list[str], weights: list[float], room: int) -> tuple[int, int]:

@@ -98,10 +98,14 @@ def memories_of(character: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def opened(file: Path) -> Generator[tuple[perdure.Database, str]]:
+def opened(file: Path, *, crash_at: int | None = None) -> Generator[tuple[perdure.Database, str]]:
     """The database, made if it isn't there, and how it searches: by words and spelling, or by words alone without NumPy.
 
     Memories of a run that had no NumPy get their vectors now. One that has none finds all by their words.
+
+    Args:
+        file: the SQLite database.
+        crash_at: as of `listen`.
 
     Raises:
         PerdureError: the file can't be used; the message says why.
@@ -112,6 +116,8 @@ def opened(file: Path) -> Generator[tuple[perdure.Database, str]]:
         index |= {"embed": Spelling(), "dims": DIMS}
         by = WORDS_AND_SPELLING
     with perdure.connect(f"sqlite:///{file}", index=index) as db:
+        if crash_at is not None:
+            crash_process_at(db, crash_at)  # before anybody has taken hold of the backend
         db.store.reindex(("characters",))
         yield db, by
 
@@ -180,9 +186,9 @@ def listen(
     """
     play = hamlet().scenes[:scenes]
     began = perf_counter()
-    with opened(file) as (db, by):
+    with opened(file, crash_at=crash_at) as (db, by):
         graph = builder(by).compile(db)
-        speeches_now, steps_now = hear(db, graph, play, crash_at=crash_at, on_speech=on_speech)
+        speeches_now, steps_now = hear(graph, play, on_speech)
         seconds = perf_counter() - began
         positions = [_position(graph, scene) for scene in play]
         characters = db.store.list_namespaces(prefix=("characters",), max_depth=2, limit=10_000)
@@ -207,16 +213,11 @@ def listen(
 
 
 def hear(
-    db: perdure.Database,
     graph: CompiledStateGraph[Listening],
     play: Sequence[Scene],
-    *,
-    crash_at: int | None = None,
     on_speech: Callable[[int, int], None] | None = None,
 ) -> tuple[int, int]:
     """Hears all of the scenes that is not heard yet: how many speeches, and in how many steps. Arguments as of `listen`."""
-    if crash_at is not None:
-        crash_process_at(db, crash_at)
     total = sum(len(scene.speeches) for scene in play)
     done = heard_now = steps_now = 0
     for number, scene in enumerate(play, start=1):
