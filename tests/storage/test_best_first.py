@@ -22,9 +22,17 @@ def in_order(given: Sequence[float]) -> list[tuple[int, float]]:
     return sorted(enumerate(given), key=lambda one: (-one[1], -one[0]))
 
 
-@settings(max_examples=200, deadline=None)
-@given(given=scores, likely=st.integers(0, 30), seed=st.integers(0, 9))
-def test_bounds_that_are_loose_lead_to_the_same_order(given: list[float], likely: int, seed: int) -> None:
+@settings(max_examples=300, deadline=None)
+@given(
+    values=st.sampled_from([(0.0, 0.1, 0.25, 0.5, 0.50001, 0.9), tuple(n / 100 for n in range(100))]),
+    size=st.integers(0, 400),
+    likely=st.integers(0, 30),
+    seed=st.integers(0, 999),
+)
+def test_bounds_that_are_loose_lead_to_the_same_order(
+    values: tuple[float, ...], size: int, likely: int, seed: int
+) -> None:
+    given = np.random.default_rng(seed).choice(values, size=size).tolist()
     loose = np.random.default_rng(seed).uniform(0, 0.4, size=len(given)) * (seed % 3)
     most = [score + more for score, more in zip(given, loose.tolist(), strict=True)]
     names = sorted(range(len(given)), key=lambda name: -most[name])

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -80,15 +80,20 @@ class ItemsStandAsTheyWereMade(RuleBasedStateMachine):
         self.made: dict[Place, tuple[datetime, int]] = {}
         self.values: dict[Place, int] = {}
         self.first: dict[Place, int] = {}  # kept over deletions
+        self.written: dict[Place, datetime] = {}  # an item's times do not go back, whatever the clock does
 
     def teardown(self) -> None:
         for store in self.stores:
             store.close()
         self.clock.__exit__(None, None, None)
 
+    def write(self, place: Place) -> datetime:
+        self.written[place] = max(self.clock.now(), self.written.get(place, BEGIN - timedelta(days=1)))
+        return self.written[place]
+
     def put_in_model(self, place: Place, n: int) -> None:
         self.first.setdefault(place, len(self.first) + 1)
-        self.made.setdefault(place, (self.clock.now(), self.first[place]))
+        self.made.setdefault(place, (self.write(place), self.first[place]))
         self.values[place] = n
 
     @rule(several=st.lists(st.tuples(places, numbers), max_size=4, unique_by=lambda one: one[0]))
@@ -102,7 +107,8 @@ class ItemsStandAsTheyWereMade(RuleBasedStateMachine):
     def delete(self, place: Place) -> None:
         for store in self.stores:
             store.delete(*place)
-        self.made.pop(place, None)
+        if self.made.pop(place, None):
+            self.write(place)
         self.values.pop(place, None)
 
     @rule(place=places, n=numbers)
@@ -220,6 +226,25 @@ def test_a_task_sees_its_own_items_among_the_others(url: str) -> None:
         ]
         found = shown(db.store.search((), query="word2", neighbours=9))
         assert found == seen[-1]
+
+
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+def test_what_a_task_deletes_leaves_the_next_ones_beside(url: str) -> None:
+    def node(state: Any, store: Any) -> None:
+        del state
+        for n in (1, 2, 4, 5, 6):
+            store.delete(TALK, f"m{n}")
+        assert shown(store.search((), query="word3", neighbours=1)) == ["m0 of m3", "m3", "m7 of m3"]
+        assert shown(store.search((), filter={"n": 3}, neighbours=2)) == [
+            "m0 of m3",
+            "m3",
+            "m7 of m3",
+            "m8 of m3",
+        ]
+
+    with connect(url) as db:
+        db.store.put_many([(TALK, f"m{n}", {"text": f"word{n}", "n": n}) for n in range(9)])
+        run_once(db, node)
 
 
 @pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])

@@ -29,7 +29,7 @@ def spread(
 
     Args:
         relevance: of each item, from 0 to 1.
-        alike: how alike an item is to each of some others, from 0 to 1.
+        alike: how alike an item is to each of some others, at most 1; less than 0 counts 0.
         diversity: how much likeness costs, from 0 to 1.
     """
     closest = dict.fromkeys(range(len(relevance)), 0.0)  # of those that are left, in order
@@ -74,7 +74,7 @@ class Alike:
         found: list[float] = []
         for other in others:
             at = None if place is None else self._place.get(other)
-            found.append(self._overlap(item, other) if at is None else max(0.0, by_meaning[at]))
+            found.append(self._overlap(item, other) if at is None else by_meaning[at])
         return found
 
     def _cosines(self, place: int) -> list[float]:
