@@ -97,8 +97,8 @@ class Texts:
                 sound._put_in(ref, self.places[ref][0], filed)
         spaces = self._shelves.keys() | sound._shelves.keys()
         return (
-            len(self._filed.keys() - to_find) + len(self._refs.keys() - living.keys()),
-            len(living.keys() - self._refs.keys()),
+            len(self._filed.keys() - to_find) + len(set(self.places.values()) - living.keys()),
+            len(living.keys() - set(self.places.values())),
             len(to_find - self._filed.keys() - {None}),
             sum(_plain(self._shelves, space) != _plain(sound._shelves, space) for space in spaces)
             + (sorted(self._shelves) != self._spaces),
@@ -106,9 +106,8 @@ class Texts:
 
     def unfile(self, living: Mapping[Where, bool]) -> None:
         """The living items that are to be found are filed nowhere; others not at all."""
-        for where in self._refs.keys() - living.keys():
-            del self._refs[where]
-        self.places = {ref: where for where, ref in self._refs.items()}
+        # Items that are gone keep their numbers while their deletion is kept.
+        self.places = {ref: where for where, ref in self._refs.items() if where in living}
         self._filed = {}
         for where, to_find in living.items():
             if where not in self._refs:
