@@ -15,7 +15,7 @@ from perdure.config import get_store
 from perdure.constants import END, START
 from perdure.graph.state import CompiledStateGraph, StateGraph
 from perdure.runtime import Runtime
-from perdure.store.base import BaseStore, Item, Op
+from perdure.store.base import BaseStore, Contract, Item, Op
 from perdure.store.base import Result as OpResult
 from perdure.types import Command, RetryPolicy, Send, StreamWriter
 
@@ -300,3 +300,17 @@ class SomebodysStore(BaseStore):
 
 def with_memory(builder: StateGraph[State, User, Input, Result]) -> None:
     builder.add_node(remembers).add_node(remembers_later).compile(store=SomebodysStore())
+
+
+# ---- memory contracts
+
+
+def newer(value: dict[str, Any], version: int) -> dict[str, Any]:
+    return {**value, "name": value.get("name", str(version))}
+
+
+def contracts() -> list[Contract]:
+    old = Contract(("users", "*"), Secret)
+    assert_type(old.version, int)
+    Contract(("users",), "User")  # pyright: ignore[reportArgumentType]
+    return [old, Contract(("users", "*", "profile"), User, version=2, migrate=newer)]
