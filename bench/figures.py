@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Literal, TypeAlias
 
-Unit: TypeAlias = Literal["us", "ms", "x", "steps/s"]
+Unit: TypeAlias = Literal["us", "ms", "s", "x", "steps/s", "items/s", "bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +28,25 @@ class AtMost:
 
 
 @dataclass(frozen=True, slots=True)
+class AtLeast:
+    """Ours is at least this, by the median."""
+
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
 class Figure:
     """`key`: under which programs answer it. `more`: more is better. `apart`: theirs is of another size: no ratio."""
 
     key: str
     title: str
     unit: Unit
-    target: Times | AtMost | None = None
+    target: Times | AtMost | AtLeast | None = None
     more: bool = False
     apart: str = ""
 
 
-FIGURES: Sequence[Figure] = (
+ENGINE: Sequence[Figure] = (
     Figure("loop_sync_saver", "step of a loop of 100 in memory, blocking, saver", "us", Times(10)),
     Figure("loop_sync_none", "the same, no saver", "us", Times(10)),
     Figure("loop_async_saver", "step of a loop of 100 in memory, async, saver", "us", Times(10)),
@@ -99,6 +106,44 @@ FIGURES: Sequence[Figure] = (
     ),
     Figure("import_root", "`import perdure` (theirs: `langgraph.graph`)", "ms", AtMost(100)),
     Figure("import_graphs", "import of graphs and the SQLite saver", "ms"),
+)
+
+MEMORY: Sequence[Figure] = (
+    Figure("get_memory", "`get`, in memory (theirs gives out the object it was given)", "us", AtMost(15)),
+    Figure("get_sqlite", "`get`, SQLite", "us", AtMost(30)),
+    Figure(
+        "vectors_one_memory",
+        "best 10 by vector of a namespace of 100, 100,000 items in 1,000, in memory",
+        "us",
+        Times(20),
+    ),
+    Figure("vectors_all_memory", "- of all 100,000", "ms", Times(100)),
+    Figure("vectors_one_sqlite", "the same on SQLite, of a namespace of 100", "us", Times(8)),
+    Figure("vectors_all_sqlite", "- of all 100,000", "ms", Times(20)),
+    Figure("million", "best 10 by vector of a namespace of 1,000,000, SQLite", "ms", AtMost(200)),
+    Figure("million_resident", "- memory held, of the bytes of the vectors", "x", AtMost(1.1)),
+    Figure("million_first", "- the first search, which reads them", "s"),
+    Figure("bulk", "items put in bulk with their words, SQLite", "items/s", AtLeast(10_000), more=True),
+    Figure("texts_bytes", "- bytes an item of 20 words on disk", "bytes"),
+    Figure(
+        "texts_one",
+        "best 10 by five words of a namespace of 1,000, 1,000,000 items in 1,000, SQLite",
+        "ms",
+        AtMost(5),
+    ),
+    Figure("texts_all_rare", "- of all, where the rarest words stand in at most 2,000", "ms", AtMost(30)),
+    Figure("texts_all_frequent", "- of all, any words", "ms", AtMost(300)),
+    Figure(
+        "listing_rare",
+        "filtered listing of 1,000,000 in one namespace, declared index, 1,000 match, SQLite",
+        "ms",
+        AtMost(10),
+    ),
+    Figure("listing_common", "- half match", "ms", AtMost(10)),
+    Figure("listing_old", "- 100,000 match, all among the oldest", "ms", AtMost(10)),
+    Figure("listing_rare_plain", "the same without an index, 1,000 match", "ms"),
+    Figure("listing_common_plain", "- half match", "ms"),
+    Figure("listing_old_plain", "- 100,000 match, all among the oldest", "ms"),
 )
 
 
@@ -170,6 +215,8 @@ class Row:
                 return f"{factor:g}x {'more' if self.figure.more else 'less'}"
             case AtMost(limit):
                 return f"<= {limit:g} {self.figure.unit}{' above floor' if self.ours.floors else ''}"
+            case AtLeast(limit):
+                return f">= {limit:,g} {self.figure.unit}"
             case None:
                 return ""
 
@@ -181,6 +228,8 @@ class Row:
                 return None if self.ratio is None else self.ratio >= factor
             case AtMost(limit):
                 return None if self.ours.unclear(limit) else self.ours.above <= limit
+            case AtLeast(limit):
+                return self.ours.median >= limit
             case None:
                 return None
 

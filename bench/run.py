@@ -1,9 +1,11 @@
 """The figures of Perdure side by side with LangGraph: `python dev.py bench [--quick]`.
 
-Runs every program of `programs/` in both interpreters in turn (A B A B), several rounds, prints what came out, and
+Runs the programs of `programs/` in both interpreters in turn (A B A B), several rounds, prints what came out, and
 writes `bench/results.json` and `docs/reference/benchmarks.md`. LangGraph gets an environment of its own, `.venv-bench`
 beside `.venv`, made at the first run; delete it to measure a newer version.
 
+`--memory`: the figures of memory instead (some ten minutes), into `bench/results-memory.json` and
+`docs/reference/benchmarks-memory.md`.
 `--retrieval`: how well search finds, instead (`retrieval.py`; prints only).
 `--profile`: where our own time goes instead, into `docs/reference/profile.md` (`shares.py`).
 `--quick`: fewer samples, prints only. `--only NAME`: some programs, prints only. `--theirs PYTHON`: take that interpreter
@@ -31,16 +33,14 @@ from typing import Any, TypeAlias
 
 import retrieval
 import shares
-from figures import FIGURES, HEADINGS, Measured, Row, grown
+from figures import ENGINE, HEADINGS, MEMORY, Figure, Measured, Row, grown
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = ROOT / "bench" / "programs"
-RESULTS = ROOT / "bench" / "results.json"
-PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
 VENV = ROOT / ".venv-bench"
 THEIR_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 PACKAGES = ["langgraph", "langgraph-checkpoint-sqlite", "numpy"]  # its store in memory is faster with numpy
-TIMEOUT_SECONDS = 300
+TIMEOUT_SECONDS = 1800
 OURS, THEIRS = "perdure", "langgraph"
 
 Sample: TypeAlias = float | Sequence[float]  # or with its floor
@@ -62,7 +62,7 @@ LONG = 2000
 SHORT = (100, 200)  # theirs: 2,000 turns would take gigabytes; its sizes are extrapolated from these two
 KINDS = ("text", "bytes", "messages")
 
-ALL = (
+ENGINE_PROGRAMS = (
     Program("loop", 4, 2),
     Program("durable", 2),
     Program("crowd", 2),
@@ -74,12 +74,35 @@ ALL = (
     ),
 )
 
+BACKENDS = (("memory",), ("sqlite",))
+MEMORY_PROGRAMS = (
+    Program("memory_gets", 3, 1, BACKENDS, BACKENDS),
+    Program("memory_vectors", 1, 1, BACKENDS, BACKENDS),
+    Program("memory_texts", 1, 1, theirs=()),
+    Program("memory_listing", 1, 1, theirs=()),
+    Program("memory_million", 1, 1, theirs=()),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Programs, the figures they answer, and where these are written."""
+
+    command: str
+    programs: tuple[Program, ...]
+    figures: Sequence[Figure]
+    results: Path
+    page: Path
+    text: str
+
 
 def main() -> int:
     """0, whatever was met: a figure is no test. 1 if a program failed."""
     parser = argparse.ArgumentParser(prog="dev.py bench", description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer samples; prints only")
-    parser.add_argument("--only", choices=sorted({p.name for p in ALL}), action="append", help="prints only")
+    names = sorted({program.name for program in (*ENGINE_PROGRAMS, *MEMORY_PROGRAMS)})
+    parser.add_argument("--only", choices=names, action="append", help="prints only")
+    parser.add_argument("--memory", action="store_true", help="the figures of memory, instead")
     parser.add_argument(
         "--theirs", metavar="PYTHON", help="an interpreter that has LangGraph; installs nothing"
     )
@@ -96,17 +119,18 @@ def main() -> int:
     theirs = None if options.alone else options.theirs or their_python()
     about = machine(theirs)
     print(*describe(about), sep="\n", flush=True)
-    programs = [p for p in ALL if p.name in (options.only or {p.name})]
+    suite = MEMORY_SUITE if options.memory else ENGINE_SUITE
+    programs = [p for p in suite.programs if p.name in (options.only or {p.name})]
     if options.quick:  # one kind of long thread shows whether all is well
         programs = [
             p for p in programs if p.ours not in ((("messages", str(LONG)),), (("bytes", str(LONG)),))
         ]
-    rows, facts = measure(programs, theirs, failures, quick=options.quick)
+    rows, facts = measure(suite.figures, programs, theirs, failures, quick=options.quick)
     print(*table(rows), *remarks(facts), sep="\n")
     if not options.quick and not options.only:
         about["seconds"] = round(perf_counter() - began)
         about["load_after"] = load_average()
-        write(rows, facts, about)
+        write(suite, rows, facts, about)
     for failure in failures:
         print(f"\nFAILED, and missing above: {failure}", file=sys.stderr)
     return 1 if failures else 0
@@ -120,9 +144,14 @@ class Failed(Exception):
 
 
 def measure(
-    programs: Sequence[Program], theirs: str | None, failures: list[str], *, quick: bool
+    figures: Sequence[Figure],
+    programs: Sequence[Program],
+    theirs: str | None,
+    failures: list[str],
+    *,
+    quick: bool,
 ) -> tuple[list[Row], Facts]:
-    """All rows in the order of `FIGURES`, and what is told beside them. A program that fails doesn't stop the others."""
+    """All rows in the order of `figures`, and what is told beside them. A program that fails doesn't stop the others."""
     samples: dict[tuple[str, str], list[Sample]] = {}
     remarks_: dict[str, str] = {}
     facts: Facts = {}
@@ -134,13 +163,13 @@ def measure(
                 answers[OURS] += [
                     ask(sys.executable, OURS, program.name, args, quick) for args in program.ours
                 ]
-                if theirs:
-                    answers[THEIRS] += [
-                        ask(theirs, THEIRS, program.name, args, quick) for args in program.theirs
-                    ]
+                for args in program.theirs if theirs else ():
+                    assert theirs
+                    answers[THEIRS].append(ask(theirs, THEIRS, program.name, args, quick))
         except Failed as failed:
             failures.append(str(failed))
-            continue
+            if not answers[OURS]:
+                continue
         for library, given in answers.items():
             if program.name == "turns":
                 given = long_thread(program.ours[0][0], library, given, facts, remarks_)
@@ -148,6 +177,10 @@ def measure(
                 for key, value in answer.items():
                     if key == "import_packages":
                         facts[f"third-party packages, {library}"] = value
+                    elif key == "recall":
+                        facts.update({f"recall@10 of {what}": share for what, share in value.items()})
+                    elif key == "not_measured":
+                        facts[f"not measured, {library}"] = f"{', '.join(value['figures'])}: {value['why']}"
                     else:
                         samples.setdefault((key, library), []).extend(value)
         name = " ".join([program.name, *program.ours[0]])
@@ -159,7 +192,7 @@ def measure(
             Measured.of(found) if (found := samples.get((figure.key, THEIRS))) else None,
             remarks_.get(figure.key, ""),
         )
-        for figure in FIGURES
+        for figure in figures
         if (figure.key, OURS) in samples
     ]
     return rows, facts
@@ -194,7 +227,7 @@ def long_thread(
     if library == THEIRS:
         turns, sizes = [run["turns"] for run in given], [run["bytes"] for run in given]
         size, raw = grown(turns, sizes, LONG), raw / last["turns"] * LONG
-        for figure in FIGURES:
+        for figure in ENGINE:
             if figure.key.startswith(f"{kind}_"):
                 remarks_[figure.key] = figure.apart.format(turns=last["turns"])
         remarks_[f"{kind}_size"] = f"from {' and '.join(map(str, turns))} turns"
@@ -350,6 +383,8 @@ def remarks(facts: Facts) -> list[str]:
             lines.append(f"- {name}: {told}, all others {rest:,}.")
         elif isinstance(fact, list):
             lines.append(f"- {name}: {', '.join(fact) or 'none'}.")
+        elif isinstance(fact, str):
+            lines.append(f"- {name}: {fact}.")
         elif fact is not None:
             lines.append(f"- {name}: {fact:,}.")
     return lines
@@ -378,11 +413,46 @@ gigabytes; its size is extrapolated as a*n + b*n*n.
 """
 
 
-def write(rows: Sequence[Row], facts: Facts, about: dict[str, Any]) -> None:
+MEMORY_TEXT = """# Benchmarks of memory
+
+Stores of Perdure side by side with LangGraph's, where theirs can do the same, both measured in one run. This page is generated by
+`python dev.py bench --memory` ({seconds} seconds; the same figures for programs are in `bench/results-memory.json`).
+
+{about}
+
+Each program of `bench/programs/memory_*.py` says in its first lines what it measures. *Best* is the least disturbed sample,
+*median* that of all samples. A target in multiples is judged by the ratio of the best, one in units by the median.
+
+{rows}
+
+{met} of {judged} targets met.
+
+{facts}
+"""
+
+ENGINE_SUITE = Suite(
+    "dev.py bench",
+    ENGINE_PROGRAMS,
+    ENGINE,
+    ROOT / "bench" / "results.json",
+    ROOT / "docs" / "reference" / "benchmarks.md",
+    PAGE_TEXT,
+)
+MEMORY_SUITE = Suite(
+    "dev.py bench --memory",
+    MEMORY_PROGRAMS,
+    MEMORY,
+    ROOT / "bench" / "results-memory.json",
+    ROOT / "docs" / "reference" / "benchmarks-memory.md",
+    MEMORY_TEXT,
+)
+
+
+def write(suite: Suite, rows: Sequence[Row], facts: Facts, about: dict[str, Any]) -> None:
     """The two files of a full run."""
     judged = [row.met for row in rows if row.met is not None]
     lines = [HEADINGS, ["---", "---", *["---:"] * (len(HEADINGS) - 2)], *(row.cells for row in rows)]
-    page = PAGE_TEXT.format(
+    page = suite.text.format(
         seconds=about["seconds"],
         about="  \n".join(describe(about)),
         rows="\n".join(f"| {' | '.join(cells)} |" for cells in lines),
@@ -390,7 +460,7 @@ def write(rows: Sequence[Row], facts: Facts, about: dict[str, Any]) -> None:
         judged=len(judged),
         facts="\n".join(remarks(facts)),
     )
-    PAGE.write_text(page, encoding="utf-8")
+    suite.page.write_text(page, encoding="utf-8")
     results = {
         "about": about,
         "figures": {
@@ -408,8 +478,8 @@ def write(rows: Sequence[Row], facts: Facts, about: dict[str, Any]) -> None:
         },
         "facts": facts,
     }
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"\nWritten: {PAGE.relative_to(ROOT)}, {RESULTS.relative_to(ROOT)}")
+    suite.results.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print(f"\nWritten: {suite.page.relative_to(ROOT)}, {suite.results.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

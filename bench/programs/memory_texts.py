@@ -1,7 +1,8 @@
 """Search by words on SQLite: a million items of 20 words in 1,000 namespaces, put in bulk; ours alone.
 
-Words are drawn by Zipf's law from 50,000. Queries of five words: any five, drawn as the texts are (`one`, of a
-namespace; `frequent`, of all items), and five of which the rarest two stand in at most 2,000 items (`rare`, of all).
+Words are drawn by Zipf's law from 50,000, of which the 100 most frequent are stop words of English, as in English texts.
+Queries of five other words: any five, drawn as the texts are (`one`, of a namespace; `frequent`, of all items), and five of
+which two stand in at most 2,000 items (`rare`, of all).
 Recall: how many of the best ten of an exact ranking of all items are among the ten that are found.
 """
 
@@ -20,17 +21,29 @@ SPACES, EACH, WORDS, LENGTH = 20 if QUICK else 1000, 1000, 50_000, 20
 WHOLE = SPACES * EACH
 PART = 10_000
 (connect,) = load("database", "connect")
+(STOP_WORDS,) = load("storage.text.languages", "STOP_WORDS")
 
 drawn = Random(7)
 SUMS = list(accumulate(1 / (n + 1) for n in range(WORDS)))
 
 
-def word():
-    return bisect_left(SUMS, drawn.random() * SUMS[-1])
+STOPS = sorted(STOP_WORDS["english"])[:100]
+
+
+def word(least=0):
+    number = bisect_left(SUMS, drawn.random() * SUMS[-1])
+    return number if number >= least else word(least)
+
+
+def five(rare=()):
+    """A query: these words, and others that are no stop words."""
+    return " ".join([*rare, *(name(word(len(STOPS))) for _ in range(5 - len(rare)))])
 
 
 def name(number):
     """A word of letters, different for every number."""
+    if number < len(STOPS):
+        return STOPS[number]
     syllables = []
     while True:
         number, place = divmod(number, 70)
@@ -97,9 +110,9 @@ def measure(store):
     holders = postings(texts)
     gc.collect()
     times = 5 if QUICK else 30
-    anything = [" ".join(name(word()) for _ in range(5)) for _ in range(times)]
+    anything = [five() for _ in range(times)]
     uncommon = [one for one, items in holders.items() if len(items) <= min(2000, WHOLE // 500)]
-    rare = [" ".join([*drawn.sample(uncommon, 2), *(name(word()) for _ in range(3))]) for _ in range(times)]
+    rare = [five(drawn.sample(uncommon, 2)) for _ in range(times)]
     one, several, seldom = [], [], []
     spaces = [place(drawn.randrange(WHOLE)) for _ in anything]
     for query, space in zip(anything, spaces, strict=True):

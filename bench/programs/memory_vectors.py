@@ -6,6 +6,7 @@ timed. A search of ours is checked against exact cosine.
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from itertools import count
 
@@ -75,6 +76,9 @@ def main():
         (InMemoryStore,) = load("store.memory", "InMemoryStore")
         return measure(InMemoryStore(index=INDEX))
     (SqliteStore,) = load("store.sqlite", "SqliteStore")
+    if not OURS and not hasattr(sqlite3.Connection, "enable_load_extension"):
+        why = "theirs loads an extension of SQLite, which this Python was built without"
+        return {"not_measured": {"figures": ["vectors_one_sqlite", "vectors_all_sqlite"], "why": why}}
     with scratch() as where, SqliteStore.from_conn_string(str(where / "v.db"), index=INDEX) as store:
         store.setup()
         return measure(store)

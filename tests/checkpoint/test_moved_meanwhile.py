@@ -14,7 +14,7 @@ from perdure import Database, connect
 from perdure.checkpoint import face
 from perdure.checkpoint.copying import copy_commit
 from perdure.checkpoint.removal import removal_commit
-from perdure.engine.commit import OwnChain
+from perdure.engine.sending import Sender
 from perdure.errors import StaleThread
 from perdure.graph import START, StateGraph
 from perdure.storage.contract import Commit, RemoveThread
@@ -136,13 +136,13 @@ def test_a_branch_from_a_checkpoint_that_is_pruned_meanwhile_is_refused(
     for _ in range(3):
         run(graph)
     old = [each for each in graph.get_state_history(T) if not each.next][-1]
-    send, prune = OwnChain._send, once(lambda: db.checkpointer.prune(["t"]))
+    send, prune = Sender.send, once(lambda: db.checkpointer.prune(["t"]))
 
-    async def prunes_first(self: OwnChain, parts: Any, operations: Any) -> None:
+    async def prunes_first(self: Sender, *arguments: Any) -> None:
         prune()
-        await send(self, parts, operations)
+        await send(self, *arguments)
 
-    monkeypatch.setattr(OwnChain, "_send", prunes_first)
+    monkeypatch.setattr(Sender, "send", prunes_first)
     with pytest.raises(ValueError, match="has no checkpoint"):  # tried again, and found gone
         graph.update_state(old.config, {"log": ["fork"]}, as_node="n")
 

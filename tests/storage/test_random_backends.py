@@ -371,6 +371,49 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
         self.both(lambda now: (now.size(space), now.forgettable(space)))
         self.both(lambda now: (now.floor(), [now.revision_at(at) for at in (-1, seq * 10, 400)]))
 
+    @rule(count=st.integers(0, 3), seq=st.integers(0, 40), at=st.none() | st.integers(0, 500))
+    def stand_beside(self, count: int, seq: int, at: int | None) -> None:
+        places = [(space, key) for space in SPACES for key in KEYS]
+        then = Revision(0, seq)
+
+        def beside(now: Snapshot, rows: list[ItemRow], around: Any) -> Any:
+            numbers = now.numbers(places)
+            standing = [(row.namespace, (row.created_at, numbers[row.namespace, row.key])) for row in rows]
+            anchors = [*standing, *((space, (5, 1 << 62)) for space in SPACES)]
+            found: list[Any] = []
+            for (space, where), near in zip(anchors, around(anchors), strict=True):
+                ordered = sorted(
+                    (other, row) for (name, other), row in zip(standing, rows, strict=True) if name == space
+                )
+                before = [one for one in ordered if one[0] < where]
+                behind = [one for one in ordered if one[0] > where]
+                expected = before[max(0, len(before) - count) :] + behind[:count]
+                assert [(other, row.version) for other, row in near] == [
+                    (other, row.version) for other, row in expected
+                ]
+                found.append([(other[0], row[:2]) for other, row in near])
+            return found
+
+        def present(now: Snapshot) -> Any:
+            rows = now.items((), None, 10_000)
+            numbers = now.numbers(places)
+            return (
+                beside(now, rows, lambda anchors: now.around(anchors, count)),
+                sorted(numbers, key=lambda place: (place[0], numbers[place])),
+                [row.updated_at for row in rows]
+                == [now.times([ref])[ref] for row in rows for ref in now.refs([(row.namespace, row.key)])],
+            )
+
+        def past(now: Snapshot) -> Any:
+            try:
+                rows = now.items_at((), then, None, 10_000, at)
+                return beside(now, rows, lambda anchors: now.around_at(anchors, count, then, at))
+            except Compacted as error:
+                return error.asked, error.oldest
+
+        self.both(present)
+        self.both(past)
+
     @staticmethod
     def plain(now: Snapshot, items: list[ItemRow]) -> list[ItemRow]:
         """With ranks for versions."""

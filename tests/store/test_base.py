@@ -75,7 +75,7 @@ def test_a_missing_argument_says_so() -> None:
 
 def test_operations_are_tuples_with_the_field_s_order() -> None:
     assert GetOp(("a",), "k") == (("a",), "k", True)
-    assert SearchOp(("a",)) == (("a",), None, 10, 0, None, True, None, None, None)
+    assert SearchOp(("a",)) == (("a",), None, 10, 0, None, True, None, None, None, 0)
     assert PutOp(("a",), "k", {}) == (("a",), "k", {}, None, None)
     assert ListNamespacesOp() == (None, None, 100, 0)
 

@@ -148,6 +148,22 @@ class StoresAgreeWithADict(RuleBasedStateMachine):
         some = self.both(lambda store: store.search(prefix, filter=given, limit=2, offset=1))
         assert some == whole[1:3]
 
+    @rule(prefix=prefixes, given=filters, order_by=orders, count=st.integers(1, 2))
+    def search_with_neighbours(
+        self, prefix: tuple[str, ...], given: dict[str, Any], order_by: str | None, count: int
+    ) -> None:
+        options: dict[str, Any] = {"filter": given, "order_by": order_by, "limit": 3}
+        found = self.both(
+            lambda store: [
+                (item.namespace, item.key, item.neighbour_of)
+                for item in store.search(prefix, neighbours=count, **options)
+            ]
+        )
+        hits = [(item.namespace, item.key, None) for item in self.stores[0].search(prefix, **options)]
+        assert [one for one in found if one[2] is None] == hits
+        assert len({one[:2] for one in found}) == len(found) <= 3 * (1 + 2 * count)
+        assert all((space, of, None) in hits for space, _, of in found if of is not None)
+
     @rule(prefix=prefixes, given=filters, order_by=orders, size=st.integers(1, 3))
     def walk(self, prefix: tuple[str, ...], given: dict[str, Any], order_by: str | None, size: int) -> None:
         whole = self.both(lambda store: store.search(prefix, filter=given, order_by=order_by, limit=1000))

@@ -10,7 +10,7 @@ import base64
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import hypothesis.strategies as st
@@ -19,7 +19,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from perdure.errors import PerdureError
-from perdure.store.base import GetOp, ListNamespacesOp, MatchCondition, PutOp, SearchOp
+from perdure.store.base import (
+    GetOp,
+    Importance,
+    ListNamespacesOp,
+    MatchCondition,
+    PutOp,
+    RankBy,
+    Recency,
+    SearchOp,
+)
 from perdure.store.face import BackendStore
 from perdure.store.memory import InMemoryStore
 from perdure.store.sqlite import SqliteStore
@@ -85,6 +94,13 @@ def forged(name: str) -> str:
     """A cursor written by hand, that points at somebody else's items."""
     parts = [name, 3, "k", ["users", "bob"], "k"]
     return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
+def judged(query: str, items: list[Any]) -> list[Any]:
+    """A reranker that would tell what it sees."""
+    assert "bob" not in repr(items), query
+    assert all(item.namespace[:2] != SCOPE for item in items)
+    return items[::-1]
 
 
 hostile_cursors: Any = one(
@@ -157,6 +173,22 @@ class AScopeIsAStoreOfItsOwn(RuleBasedStateMachine):
     )
     def find(self, prefix: Any, query: str | None, filter: Any, limit: int, offset: int) -> None:
         self.both(lambda store: store.search(prefix, query=query, filter=filter, limit=limit, offset=offset))
+
+    @rule(prefix=namespaces | inside, query=st.none() | texts, filter=filters, n=one((0, 1, 3, -1)))
+    def find_with_what_is_beside(self, prefix: Any, query: str | None, filter: Any, n: int) -> None:
+        ranking = RankBy(
+            recency=Recency(timedelta(seconds=5), 1),
+            importance=Importance("n", 1, (0, 3)),
+            diversity=0.3,
+            rerank=judged if n == 3 else None,
+        )
+        options: Any = {"rank_by": ranking} if query else {}
+
+        def ask(store: Any) -> Any:
+            found = store.search(prefix, query=query, filter=filter, neighbours=n, limit=2, **options)
+            return [(item.namespace, item.key, item.value, item.score, item.neighbour_of) for item in found]
+
+        assert "bob" not in repr(self.both(ask))
 
     @rule(order=orders, filter=filters, data=st.data())
     def page(self, order: str | None, filter: Any, data: st.DataObject) -> None:

@@ -100,7 +100,7 @@ def test_a_scope_has_every_method_of_the_store_or_none_of_it() -> None:
     assert ours <= methods(ScopedStore)
     through_batch = {"get", "aget", "search", "asearch", "list_namespaces", "alist_namespaces"}
     through_batch |= {"put_many", "aput_many", "get_many", "aget_many"}
-    for method in ours - through_batch - {"supports_ttl", "ttl_config"}:
+    for method in ours - through_batch - {"supports_ttl", "ttl_config", "supports_ranking"}:
         assert method in vars(ScopedStore), f"{method} of a scope must translate its namespaces"
     for method in through_batch:
         assert getattr(ScopedStore, method) is getattr(

@@ -14,6 +14,19 @@ from typing_extensions import TypedDict
 from perdure.config import get_store
 from perdure.constants import END, START
 from perdure.graph.state import CompiledStateGraph, StateGraph
+from perdure.memory import (
+    Consolidated,
+    MemoryNode,
+    Recalled,
+    aconsolidate,
+    consolidate,
+    consolidation,
+    content_key,
+    estimate_tokens,
+    format_memories,
+    recall,
+    remember,
+)
 from perdure.runtime import Runtime
 from perdure.store.base import BaseStore, Contract, Item, Op
 from perdure.store.base import Result as OpResult
@@ -300,6 +313,73 @@ class SomebodysStore(BaseStore):
 
 def with_memory(builder: StateGraph[State, User, Input, Result]) -> None:
     builder.add_node(remembers).add_node(remembers_later).compile(store=SomebodysStore())
+
+
+# ---- nodes that remember
+
+
+def facts(state: State) -> list[str]:
+    return state["log"]
+
+
+async def facts_later(state: State, runtime: Runtime[User]) -> tuple[str, dict[str, Any]] | None:
+    return runtime.context.name, {"log": state["log"]}
+
+
+def whose(state: State, runtime: Runtime[User]) -> tuple[str, ...]:
+    return ("users", runtime.context.name)
+
+
+def joined(items: list[Item]) -> dict[str, Any] | None:
+    return {"text": items[0].key} if len(items) > 2 else None
+
+
+async def joined_later(items: list[Item]) -> str:
+    return items[0].key
+
+
+def memory_nodes(builder: StateGraph[State, User, Input, Result]) -> None:
+    mine = ("users", "{name}")
+    assert_type(recall(namespace=mine), MemoryNode)
+    builder.add_node(recall("question", namespace=mine, limit=5, mode="text", into="log", weights=(0.5, 0.5)))
+    builder.add_node("by function", recall(lambda state: state["question"], namespace=whose))
+    builder.add_node("filtered", recall(namespace=mine, filter={"kind": "taste"}, on_empty="nothing"))
+    builder.add_node("made filter", recall(namespace=mine, filter=lambda state: {"kind": state["question"]}))
+    builder.add_node(remember(facts, namespace=mine)).add_node(
+        "later", remember(facts_later, namespace=whose)
+    )
+    builder.add_node("kept", remember(lambda state: state["log"][-1], namespace=mine, ttl=60, index=["text"]))
+    builder.add_node(
+        "keyed", remember(facts, namespace=mine, key=lambda fact: str(fact["about"]), rewrite=True)
+    )
+    builder.add_sequence([consolidation(namespace=mine, merge=joined_later, into="log")])
+    recall("question", namespace=mine, mode="words")  # pyright: ignore[reportArgumentType]
+    recall("question")  # pyright: ignore[reportCallIssue]
+    remember(facts, namespace="users")  # pyright: ignore[reportArgumentType]
+
+
+def tidied(store: BaseStore) -> None:
+    report = consolidate(store, ("users",), above=0.8, merge=joined, dry_run=True)
+    assert_type(report, Consolidated)
+    for one in report.merged:
+        assert_type(one.items, tuple[Item, ...])
+        assert_type(one.value, dict[str, Any])
+    assert_type(report.dict(), dict[str, Any])
+    consolidate(store, ("users",), above="0.8")  # pyright: ignore[reportArgumentType]
+
+
+async def tidied_later(store: BaseStore) -> None:
+    assert_type(await aconsolidate(store, ("users",), merge=joined_later), Consolidated)
+
+
+def prompted(store: BaseStore, found: list[Recalled]) -> str:
+    assert_type(content_key("tea"), str)
+    assert_type(estimate_tokens("tea"), int)
+    text = format_memories(
+        found, budget=100, count=len, template="{text} ({score:.1f})", left_out="({n} more)"
+    )
+    text += format_memories(store.search(("users",)), template=lambda memory: str(memory), cut=True)
+    return text + format_memories(["tea"], budget=1.5)  # pyright: ignore[reportArgumentType]
 
 
 # ---- memory contracts

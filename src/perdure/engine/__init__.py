@@ -5,8 +5,9 @@
     context.py          what a node may ask for
     staged.py           memory writes of tasks
     commit.py           the one place that makes a step durable
-    loop.py             the loop itself, written once for both colours
-    ports.py            how a colour waits: in place, or by suspending
+    run.py              the loop itself, written once for both colours
+    ports.py            how a colour waits: in place (blocking_ports.py), or by suspending (async_ports.py)
+    driving.py          who drives the loop, and what it hands out on the way
 
 Not here: how a graph is drawn (`graph`), what a database is (`storage`), the public faces (`pregel`, `checkpoint`).
 """

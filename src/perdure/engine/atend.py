@@ -18,7 +18,8 @@ from perdure.storage.contract import RemoveStaged
 from perdure.storage.staging import ANY, Layer, Operation, conflict, read_item, staged
 
 if TYPE_CHECKING:
-    from perdure.engine.commit import OwnChain, Parts
+    from perdure.engine.commit import OwnChain
+    from perdure.engine.parts import Parts
 
 
 class AtEnd:

@@ -26,10 +26,12 @@ from typing import TYPE_CHECKING, Any, cast
 from perdure.channels.base import BaseChannel
 from perdure.constants import TASKS
 from perdure.current import CURRENT
+from perdure.engine.blocking_ports import BlockingPorts
 from perdure.engine.chain import Finished
 from perdure.engine.context import TaskContext
+from perdure.engine.driving import drive, in_context
 from perdure.engine.observe import observed
-from perdure.engine.ports import BlockingPorts, Ports, drive, in_context
+from perdure.engine.ports import Ports
 from perdure.engine.state import Live, Task
 from perdure.errors import GraphBubbleUp, GraphInterrupt, NodeCancelledError, VersionConflict
 from perdure.graph.spec import Branch, Call, NodeSpec, Write

@@ -46,10 +46,10 @@ def _call(store: BaseStore, colour: str, op: Op) -> Callable[[], Any] | None:
             return _method(store, colour + "put", namespace, key, value, *_given(index), **more)
         case GetOp(namespace, key, refresh):
             return _method(store, colour + "get", namespace, key, **_refreshing(store, refresh))
-        case SearchOp(prefix, filter, limit, offset, query, refresh, order_by, after):
+        case SearchOp(prefix, filter, limit, offset, query, refresh):
             return _method(
                 store, colour + "search", prefix, query=query, filter=filter, limit=limit, offset=offset,
-                **_refreshing(store, refresh), **_sorting(order_by, after),
+                **_refreshing(store, refresh), **_more(op),
             )  # fmt: skip
         case ListNamespacesOp(conditions, depth, limit, offset):
             paths: dict[str, Any] = dict(conditions or ())
@@ -71,10 +71,11 @@ def _refreshing(store: BaseStore, wanted: bool) -> dict[str, Any]:
     return {} if wanted == usual else {"refresh_ttl": wanted}
 
 
-def _sorting(order_by: str | None, after: str | None) -> dict[str, Any]:
+def _more(op: SearchOp) -> dict[str, Any]:
     """Said only where it was asked for: an older method does not know the arguments."""
-    given = {"order_by": order_by, "after": after}
-    return {name: value for name, value in given.items() if value is not None}
+    given = {"order_by": op.order_by, "after": op.after, "rank_by": op.rank_by}
+    asked = {name: value for name, value in given.items() if value is not None}
+    return {**asked, "neighbours": op.neighbours} if op.neighbours else asked
 
 
 def _method(store: BaseStore, name: str, *args: Any, **options: Any) -> Callable[[], Any] | None:

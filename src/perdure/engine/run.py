@@ -15,11 +15,12 @@ from perdure.engine.answers import Book
 from perdure.engine.apply import Applied, apply, count_up
 from perdure.engine.chain import Chain, Finished, Loaded, Step
 from perdure.engine.context import TaskContext
+from perdure.engine.driving import Item
 from perdure.engine.entry import enter
 from perdure.engine.execute import CONFLICT_ATTEMPTS, execute, pause_after, read_state
 from perdure.engine.memory import Memory, UpdateFailed, needs_answer
 from perdure.engine.plan import next_tasks
-from perdure.engine.ports import Item, Ports
+from perdure.engine.ports import Ports
 from perdure.engine.recorded import in_order
 from perdure.engine.settings import Settings
 from perdure.engine.state import Live, Task

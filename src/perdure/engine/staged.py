@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class TaskStore(ItemStore):
     """Memory inside a task. Writes become visible to others when the step commits, and never if it does not."""
 
+    _of_task = True
+
     def __init__(self, task: TaskContext) -> None:
         memory = task.run.memory
         super().__init__(memory.codec)

@@ -37,6 +37,7 @@ class ForeignTaskStore(BaseStore):
         self.supports_ttl = self._store.supports_ttl
         self.ttl_config = self._store.ttl_config
         self.supports_order = getattr(self._store, "supports_order", False)  # an older class has no such word
+        self.supports_ranking = getattr(self._store, "supports_ranking", False)
 
     def __repr__(self) -> str:
         task = self._task

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Generic, Self, cast
 
 from perdure.constants import INTERRUPT
-from perdure.engine.ports import AsyncPorts, BlockingPorts, Item, drive, forward
+from perdure.engine.async_ports import AsyncPorts
+from perdure.engine.blocking_ports import BlockingPorts
+from perdure.engine.driving import Item, drive, forward
 from perdure.engine.run import Run
 from perdure.engine.settings import checked_config, merge_configs
 from perdure.errors import PerdureError

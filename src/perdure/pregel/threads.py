@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from perdure.checkpoint.asking import before_of, filter_of, limit_of
+from perdure.engine.async_ports import AsyncPorts
+from perdure.engine.blocking_ports import BlockingPorts
+from perdure.engine.driving import drive
 from perdure.engine.foreign import ForeignChain
-from perdure.engine.ports import AsyncPorts, BlockingPorts, Ports, drive
+from perdure.engine.ports import Ports
 from perdure.engine.settings import checked_config, merge_configs, read_settings
 from perdure.errors import InvalidUpdateError, PerdureError, StaleThread
 from perdure.graph.spec import GraphSpec

@@ -1,22 +1,25 @@
 """What was scored, best first, among equals the newest first; worked out as far as it is asked for.
 
-Here: two ways to the same order, from a dict and from arrays. Not here: scores, rows.
+Here: three ways to the same order: from a dict, from arrays, from what each can have at most. Not here: scores, rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import nlargest
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["best_of_arrays", "best_of_dict"]
+__all__ = ["best_of_arrays", "best_of_bounds", "best_of_dict"]
 
 NewestFirst: TypeAlias = Callable[[Iterable[int]], list[int]]
+
+_LEAST_PAGE: Final = 64
+_LARGEST_PAGE: Final = 4096
 
 
 def best_of_dict(
@@ -34,34 +37,67 @@ def best_of_dict(
 def best_of_arrays(
     names: NDArray[np.int64],
     rough: NDArray[np.float64],
-    exact: Callable[[int, float], float],
+    exact: Callable[[list[int]], list[float]],
     near: float,
     likely: int,
     newest_first: NewestFirst,
 ) -> Iterator[tuple[int, float]]:
-    """(item, exact score), from scores that are at most `near` off; `exact` gets the item and its rough score."""
+    """(item, exact score), from scores that are at most `near` off; `exact` gets items and gives their scores."""
     import numpy
 
-    left: Any = numpy.arange(len(names))
     size = max(likely, 1)
     waiting: dict[int, float] = {}
-    while len(left):
-        if len(left) > size:
-            least = float(numpy.partition(rough[left], len(left) - size)[len(left) - size])
-            taken = rough[left] >= least - 2 * near
+    while len(names):
+        if len(names) > size:
+            least = float(numpy.partition(rough, len(rough) - size)[len(rough) - size])
+            taken = rough >= least - 2 * near
+            some, stay = names[taken].tolist(), ~taken
+            names, rough = names[stay], rough[stay]
         else:
-            least, taken = -numpy.inf, numpy.ones(len(left), bool)
-        for place in left[taken].tolist():
-            name = int(names[place])
-            waiting[name] = exact(name, float(rough[place]))
-        left = left[~taken]
+            least, some = -numpy.inf, names.tolist()
+            names = names[:0]
+        waiting.update(zip(some, exact(some), strict=True))
         # Whoever was not taken is below this, whatever its exact score.
         sure = (
-            {name: score for name, score in waiting.items() if score > least - near} if len(left) else waiting
+            {name: score for name, score in waiting.items() if score > least - near}
+            if len(names)
+            else waiting
         )
         yield from _in_order(list(sure.items()), newest_first)
         waiting = {name: score for name, score in waiting.items() if name not in sure}
         size *= 8
+
+
+def best_of_bounds(
+    names: Sequence[int],
+    most: Sequence[float],
+    exact: Callable[[Sequence[int]], dict[int, float]],
+    likely: int,
+    newest_first: NewestFirst,
+) -> Iterator[tuple[int, float]]:
+    """(item, exact score), where exact scores cost something: no more are asked for than the answer needs.
+
+    Args:
+        names: items, in order of what they can have at most, greatest first.
+        most: that, for each; no exact score is greater.
+        exact: the scores of some; those that are gone are left out.
+        likely: how many will be asked for.
+        newest_first: in the order of their last writes, the latest first.
+
+    Method: the threshold algorithm's stop, Fagin, Lotem & Naor, Journal of Computer and System Sciences 66(4), 2003:
+    what is worse than all that was looked at can have waits no longer.
+    """
+    waiting: dict[int, float] = {}
+    at, size = 0, max(likely, _LEAST_PAGE)
+    while at < len(names):
+        waiting.update(exact(names[at : at + size]))
+        at += size
+        size = min(2 * size, _LARGEST_PAGE)
+        if at < len(names):
+            sure = {name: score for name, score in waiting.items() if score > most[at]}
+            yield from _in_order(list(sure.items()), newest_first)
+            waiting = {name: score for name, score in waiting.items() if name not in sure}
+    yield from _in_order(list(waiting.items()), newest_first)
 
 
 def _in_order(scores: Iterable[tuple[int, float]], newest_first: NewestFirst) -> Iterator[tuple[int, float]]:
@@ -69,8 +105,8 @@ def _in_order(scores: Iterable[tuple[int, float]], newest_first: NewestFirst) ->
     last = 0.0
     for name, score in sorted(scores, key=itemgetter(1), reverse=True):
         if score != last and equal:
-            yield from [(one, last) for one in newest_first(equal)]
+            yield from [(one, last) for one in (newest_first(equal) if len(equal) > 1 else equal)]
             equal = []
         equal.append(name)
         last = score
-    yield from [(one, last) for one in newest_first(equal)]
+    yield from [(one, last) for one in (newest_first(equal) if len(equal) > 1 else equal)]

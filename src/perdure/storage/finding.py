@@ -1,103 +1,102 @@
 """A search with a query: the items that fit it by their words, by their meaning, or by both; best first.
 
-Here: what is asked, every refusal, and from scores to items. Not here: scores (`text/ranking.py`,
-`vectors/likeness.py`), their sum (`fusion.py`), searches without a query (`listing.py`).
+Here: what is asked, what a store has to answer it with, and from the ranked items to the answer or its draft. Not here:
+the order (`ranked.py`), what may stand in a ranking (`rank_checks.py`), what is done with a draft (`drafts.py`), searches
+without a query (`listing.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, Final, NamedTuple, cast
+from typing import NamedTuple, TypeAlias
 
 from perdure.errors import QueryError
-from perdure.storage.best_first import best_of_arrays, best_of_dict
-from perdure.storage.contract import ItemRow, Namespace, Snapshot
+from perdure.storage.contract import Namespace, Snapshot
+from perdure.storage.diversity import Alike
+from perdure.storage.drafts import Draft, Finish, finish_of
 from perdure.storage.filters import compile_filter
-from perdure.storage.fusion import Fused, fused
 from perdure.storage.item_codec import ItemCodec
-from perdure.storage.item_rows import search_item_of, written_in
-from perdure.storage.listing import Answer
+from perdure.storage.item_rows import search_item_of
+from perdure.storage.neighbours import beside, laid_out
 from perdure.storage.overlay import Overlay
+from perdure.storage.rank_checks import check_ranking
+from perdure.storage.ranked import Asked, Hit, Question, Ranked
 from perdure.storage.staging import Layer
-from perdure.storage.text.analyser import TextQuery
-from perdure.storage.text.filer import Filer
-from perdure.storage.text.ranking import Ranking
-from perdure.storage.vectors.embedder import Embedder
-from perdure.storage.vectors.likeness import Likeness
 from perdure.store.base import SearchItem, SearchOp
-from perdure.store.base.ops import MODES, RankBy
 
-__all__ = ["Question", "finding"]
+__all__ = ["Finding", "Question", "finding"]
 
-_PAGE: Final = 64  # rows fetched at once
+Reading: TypeAlias = Callable[[Snapshot, Sequence[Layer]], list[SearchItem] | Draft]
 
 
-class Question:
-    """What a search asks by meaning: its vector is fetched before the snapshot is taken.
+class Finding(NamedTuple):
+    """How a search with a query is answered.
 
     Attributes:
-        text: the query.
-        prefix: where it is asked: what is staged there has to be embedded, too.
-        vector: set by whoever asks the model.
+        read: the answer, within a snapshot; a draft of it where there is more to do when the snapshot is over.
+        question: what the model has to be asked before; None: nothing.
+        finish: what there is to do with the draft; None: there is none.
     """
 
-    __slots__ = ("prefix", "text", "vector")
-
-    def __init__(self, text: str, prefix: Namespace) -> None:
-        self.text = text
-        self.prefix = prefix
-        self.vector = b""
-
-
-class _Asked(NamedTuple):
-    """A query, as this store answers it."""
-
-    words: TextQuery | None
-    filer: Filer | None
+    read: Reading
     question: Question | None
-    embedder: Embedder | None
-    rank_by: RankBy
-
-
-class _Hit(NamedTuple):
-    score: float
-    row: ItemRow
-    value: dict[str, Any]
-    parts: dict[str, Any] | None
+    finish: Finish | None
 
 
 def finding(
-    codec: ItemCodec, op: SearchOp, prefix: Namespace, limit: int, offset: int
-) -> tuple[Answer, Question | None]:
-    """How a search with a query is answered, and what the model has to be asked before.
+    codec: ItemCodec, op: SearchOp, prefix: Namespace, limit: int, offset: int, neighbours: int
+) -> Finding:
+    """How a search with a query is answered.
 
     Raises:
-        QueryError: a filter, a query or a mode that cannot be right, or a store that has nothing to search by.
+        QueryError: a filter, a query or a ranking that cannot be right, or a store that has nothing to search by.
     """
     asked = _asked(codec, op, prefix)
     fits = compile_filter(op.filter) if op.filter else None
     drops = fits is not None or (asked.words is not None and bool(asked.words.phrases))
-    enough = None if drops else limit + offset
+    finish = finish_of(codec, asked.text, asked.rank_by, limit, offset)
+    first, end = offset, offset + limit
+    if finish is not None:
+        first, end = 0, max(finish.top, end)
 
-    def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> list[SearchItem]:
+    def read(snapshot: Snapshot, layers: Sequence[Layer]) -> list[SearchItem] | Draft:
         if limit == 0:
             return []
-        hits = _hits(Overlay(snapshot, layers, prefix), codec, asked, enough, limit + offset)
-        fitting = (hit for hit in hits if fits is None or fits(hit.value))
-        return [
-            search_item_of(hit.row, hit.value, hit.score, explanation=hit.parts)
-            for hit in islice(fitting, offset, offset + limit)
-        ]
+        ranked = Ranked(Overlay(snapshot, layers, prefix), codec, asked, None if drops else end, end)
+        fitting = (hit for hit in ranked.hits() if fits is None or fits(hit.value))
+        hits = list(islice(fitting, first, end))
+        near = beside(snapshot, layers, [hit.row for hit in hits], neighbours)
+        items = [_item(ranked, hit, explain=asked.rank_by.explain) for hit in hits]
+        if finish is None:
+            return laid_out(codec, items, near, explain=asked.rank_by.explain)
+        if not asked.rank_by.diversity:
+            return Draft(items, [], None, near)
+        best = hits[: finish.top]
+        return Draft(items, [ranked.relevance(hit) for hit in best], _alike(asked, ranked, best), near)
 
-    return answer, asked.question
+    return Finding(read, asked.question, finish)
 
 
-def _asked(codec: ItemCodec, op: SearchOp, prefix: Namespace) -> _Asked:
-    query, rank_by = op.query, op.rank_by or RankBy()
+def _item(ranked: Ranked, hit: Hit, *, explain: bool) -> SearchItem:
+    return search_item_of(hit.row, hit.value, hit.score, explanation=ranked.parts(hit) if explain else None)
+
+
+def _alike(asked: Asked, ranked: Ranked, hits: Sequence[Hit]) -> Alike:
+    filer = asked.filer
+
+    def terms(place: int) -> frozenset[str]:
+        hit = hits[place]
+        return frozenset() if filer is None else filer.telling(hit.value, hit.row.paths)
+
+    return Alike([ranked.vectors(hit) for hit in hits], terms)
+
+
+def _asked(codec: ItemCodec, op: SearchOp, prefix: Namespace) -> Asked:
+    query = op.query
     if not isinstance(query, str):
         raise QueryError(f"query={query!r} is a {type(query).__name__}; give a string.", part="query")
-    _check(rank_by)
+    rank_by = check_ranking(op.rank_by)
     mode, filer, embedder = rank_by.mode, codec.filer, codec.embedder
     if filer is None and embedder is None:
         why = (
@@ -121,96 +120,4 @@ def _asked(codec: ItemCodec, op: SearchOp, prefix: Namespace) -> _Asked:
         )
     words = filer.query(query) if filer is not None and mode != "vector" else None
     question = Question(query, prefix) if mode != "text" else None
-    return _Asked(words, filer, question, embedder, rank_by)
-
-
-def _check(rank_by: RankBy) -> None:
-    if rank_by.mode is not None and rank_by.mode not in MODES:
-        raise QueryError(
-            f"mode={rank_by.mode!r}: give one of {', '.join(map(repr, MODES))}, or None.", part="mode"
-        )
-    weights = cast("object", rank_by.weights)
-    if not isinstance(weights, tuple | list) or not _weigh(cast("list[object]", list(weights))):  # pyright: ignore[reportUnknownArgumentType] - of whatever
-        raise QueryError(
-            f"weights={weights!r}: give two numbers that are not negative and not both 0: for words, and for meaning.",
-            part="weights",
-        )
-
-
-def _weigh(both: list[object]) -> bool:
-    """Whether these can be weights."""
-    numbers = [number for number in both if isinstance(number, int | float) and not isinstance(number, bool)]
-    return (
-        len(numbers) == len(both) == 2
-        and all(0 <= number < float("inf") for number in numbers)
-        and any(numbers)
-    )
-
-
-def _hits(view: Overlay, codec: ItemCodec, asked: _Asked, enough: int | None, likely: int) -> Iterator[_Hit]:
-    likeness = ranking = None
-    text: dict[int, float] = {}
-    if asked.words is not None and asked.filer is not None:
-        ranking = Ranking(view, asked.filer, codec)
-        # With vectors beside, an item of few words may still be among the best.
-        text = ranking.scores(asked.words, enough if asked.question is None else None)
-    if asked.question is not None and asked.embedder is not None:
-        likeness = Likeness(view, asked.embedder, asked.question.vector)
-    if likeness is None:
-        best = best_of_dict(text, likely, view.newest_first)
-        both = None
-    elif ranking is None:
-        names, rough = likeness.all()
-        exact = likeness.exact
-        best = best_of_arrays(
-            names, rough.astype("f8"), lambda name, _: exact(name), likeness.near, likely, view.newest_first
-        )
-        both = None
-    else:
-        both = fused(text, likeness, asked.rank_by.weights)
-        best = best_of_arrays(both.names, both.rough, both.exact, both.near, likely, view.newest_first)
-    for name, score, row in _with_rows(view, best, likely):
-        if asked.words is not None and asked.words.phrases and not _has_phrases(asked, codec, row):
-            continue
-        value = codec.decode(row.namespace, row.key, row.value or b"")
-        parts = _parts(name, score, text, likeness, both, ranking) if asked.rank_by.explain else None
-        yield _Hit(score, row, value, parts)
-
-
-def _has_phrases(asked: _Asked, codec: ItemCodec, row: ItemRow) -> bool:
-    assert asked.filer is not None  # noqa: S101 - there are words only where there is a filer
-    assert asked.words is not None  # noqa: S101
-    texts = asked.filer.texts(written_in(codec, row), row.paths)
-    return all(asked.filer.has_phrase(texts, phrase) for phrase in asked.words.phrases)
-
-
-def _with_rows(
-    view: Overlay, best: Iterator[tuple[int, float]], likely: int
-) -> Iterator[tuple[int, float, ItemRow]]:
-    """With their rows, fetched by pages; items that are gone meanwhile (expired) are left out."""
-    while page := list(islice(best, min(max(likely, 1), _PAGE))):
-        rows = view.rows([name for name, _ in page])
-        for name, score in page:
-            row = rows.get(name)
-            if row is not None:
-                yield name, score, row
-
-
-def _parts(
-    name: int,
-    score: float,
-    text: dict[int, float],
-    likeness: Likeness | None,
-    both: Fused | None,
-    ranking: Ranking | None,
-) -> dict[str, Any]:
-    """What `explain=True` tells of an item."""
-    parts: dict[str, Any] = {"score": score}
-    if ranking is not None:
-        parts["text"] = text.get(name)
-        parts["text_cut"] = ranking.cut
-    if likeness is not None:
-        parts["vector"] = likeness.exact_or_none(name)
-    if both is not None:
-        parts["text_share"], parts["vector_share"] = both.shares(name)
-    return parts
+    return Asked(query, words, filer, question, embedder, rank_by)

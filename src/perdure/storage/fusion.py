@@ -9,6 +9,7 @@ Here: the sum. Not here: either score, the order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -68,6 +69,14 @@ class Fused:
         rough[places[there]] += shares[there]
         return numpy.concatenate((names, having[~there])), numpy.concatenate((rough, shares[~there]))
 
+    def most(self) -> tuple[Sequence[int], Sequence[float]]:
+        """Items, and what each can have at most; the greatest first."""
+        import numpy
+
+        most = self.rough + self.near
+        order: Any = numpy.argsort(-most, kind="stable")
+        return self.names[order].tolist(), most[order].tolist()
+
     def shares(self, name: int) -> tuple[float, float]:
         """What words and meaning give to the item's score."""
         text = self._text.get(name, 0.0) / self._best * self._weights[0] if self._best else 0.0
@@ -76,10 +85,10 @@ class Fused:
             return text, 0.0
         return text, (alike - self._low) / self._spread * self._weights[1]
 
-    def exact(self, name: int, rough: float) -> float:
-        """The item's score."""
-        del rough
-        return sum(self.shares(name))
+    def exact_of(self, names: list[int]) -> list[float]:
+        """The items' scores."""
+        self._likeness.look_at(names)
+        return [sum(self.shares(name)) for name in names]
 
 
 def fused(text: dict[int, float], likeness: Likeness, weights: tuple[float, float]) -> Fused:

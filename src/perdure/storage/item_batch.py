@@ -6,17 +6,20 @@ Here: what each op asks, and every refusal. Not here: taking the snapshot, where
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 from perdure import clock
 from perdure.errors import QueryError
 from perdure.storage.contract import Namespace, Snapshot
+from perdure.storage.counts import counted
+from perdure.storage.drafts import Draft, Finish
 from perdure.storage.finding import Question, finding
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_rows import item_of
 from perdure.storage.lifetimes import micros_of
-from perdure.storage.listing import Answer, listing, refuse_order
+from perdure.storage.listing import listing, refuse_order
 from perdure.storage.namespace_match import check_conditions, matching
+from perdure.storage.rank_checks import refuse_unranked
 from perdure.storage.staging import ANY, Guard, Layer, Operation, read_item
 from perdure.store.base import (
     GetOp,
@@ -36,11 +39,12 @@ __all__ = ["Plan", "counted", "deletion", "guard_of", "operation_of"]
 class Plan:
     """A batch: its reads as functions of a snapshot, its writes as operations. Raises if one op cannot be right."""
 
-    __slots__ = ("questions", "reads", "refreshes", "size", "writes")
+    __slots__ = ("finishes", "questions", "reads", "refreshes", "size", "writes")
 
     def __init__(self, codec: ItemCodec, ops: list[Op]) -> None:
         self.size = len(ops)
-        self.reads: list[tuple[int, Callable[[Snapshot, Sequence[Layer]], Result]]] = []
+        self.reads: list[tuple[int, Callable[[Snapshot, Sequence[Layer]], Result | Draft]]] = []
+        self.finishes: list[tuple[int, Finish]] = []  # what makes an answer of a draft, after the reads
         self.questions: list[Question] = []  # to be embedded before the reads
         self.refreshes: list[int] = []  # places of reads that begin the time of items anew
         last: dict[tuple[Namespace, str], Operation] = {}
@@ -57,10 +61,7 @@ class Plan:
                     if op.refresh_ttl:
                         self.refreshes.append(place)
                 case SearchOp():
-                    answer, question = _searching(codec, op)
-                    self.reads.append((place, answer))
-                    if question is not None:
-                        self.questions.append(question)
+                    self._search(codec, op, place)
                     if op.refresh_ttl:
                         self.refreshes.append(place)
                 case ListNamespacesOp():
@@ -68,6 +69,32 @@ class Plan:
                 case _:
                     raise QueryError(f"{op!r} is no operation of a store.", part=type(op).__name__)
         self.writes = list(last.values())
+
+    def _search(self, codec: ItemCodec, op: SearchOp, place: int) -> None:
+        prefix = check_labels(op.namespace_prefix)
+        limit, offset = counted("limit", op.limit), counted("offset", op.offset)
+        neighbours = counted("neighbours", op.neighbours)
+        if not op.query:
+            refuse_unranked(op)
+            self.reads.append((place, listing(codec, op, prefix, limit, offset, neighbours)))
+            return
+        refuse_order(op)
+        found = finding(codec, op, prefix, limit, offset, neighbours)
+        self.reads.append((place, found.read))
+        if found.question is not None:
+            self.questions.append(found.question)
+        if found.finish is not None:
+            self.finishes.append((place, found.finish))
+
+    def finish(self, results: list[Any]) -> None:
+        """Drafts among the results become answers. Calls rerankers, so no snapshot may be open."""
+        for place, finish in self.finishes:
+            results[place] = finish.blocking(results[place])
+
+    async def afinish(self, results: list[Any]) -> None:
+        """As `finish`."""
+        for place, finish in self.finishes:
+            results[place] = await finish.awaited(results[place])
 
     def refreshing(self, results: list[Result]) -> list[Item]:
         """The items that were read by operations which begin their time anew."""
@@ -140,15 +167,6 @@ def _getting(codec: ItemCodec, op: GetOp) -> Callable[[Snapshot, Sequence[Layer]
     return answer
 
 
-def _searching(codec: ItemCodec, op: SearchOp) -> tuple[Answer, Question | None]:
-    prefix = check_labels(op.namespace_prefix)
-    limit, offset = counted("limit", op.limit), counted("offset", op.offset)
-    if op.query:
-        refuse_order(op)
-        return finding(codec, op, prefix, limit, offset)
-    return listing(codec, op, prefix, limit, offset), None
-
-
 def _listing(op: ListNamespacesOp) -> Callable[[Snapshot, Sequence[Layer]], list[Namespace]]:
     conditions = check_conditions(op.match_conditions or ())
     limit, offset = counted("limit", op.limit), counted("offset", op.offset)
@@ -158,10 +176,3 @@ def _listing(op: ListNamespacesOp) -> Callable[[Snapshot, Sequence[Layer]], list
         return matching(snapshot, layers, conditions, depth)[offset : offset + limit]
 
     return answer
-
-
-def counted(name: str, given: int, least: int = 0) -> int:
-    """The number, if it is one of at least `least`. Raises QueryError."""
-    if isinstance(given, bool) or not isinstance(given, int) or given < least:  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers come here, too
-        raise QueryError(f"{name}={given!r}: give an integer of at least {least}.", part=name)
-    return given

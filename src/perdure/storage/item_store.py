@@ -82,7 +82,8 @@ class ItemStore(ItemSearch, ItemBulk, ItemForget, ItemMoving, ItemContracts, Ite
         Raises:
             InvalidNamespaceError: no scope can have this prefix.
         """
-        from perdure.storage.scoped import ScopedStore, check_scope
+        from perdure.storage.scope import check_scope
+        from perdure.storage.scoped import ScopedStore
 
         return ScopedStore(self, check_scope(prefix))
 
@@ -109,6 +110,13 @@ class ItemStore(ItemSearch, ItemBulk, ItemForget, ItemMoving, ItemContracts, Ite
     def _here(self) -> ItemStore:
         """The store that answers in this context."""
         return self
+
+    _of_task = False
+
+    @property
+    def stages(self) -> bool:
+        """Whether what is written through it, here and now, waits for the step of a running task."""
+        return self._here()._of_task
 
     async def _aside(self, work: Callable[[], T]) -> T:
         """The result of something that reads or waits for the database."""
@@ -148,7 +156,12 @@ class ItemStore(ItemSearch, ItemBulk, ItemForget, ItemMoving, ItemContracts, Ite
         here = self._here()
         plan = Plan(here._codec, asked)
         await here._aask_model(plan)
-        results = await here._aside(lambda: here._answers(plan)) if plan.reads else here._answers(plan)
+        if plan.finishes:
+            results = await here._aside(lambda: here._reads(plan))
+            await plan.afinish(results)
+            await here._aside(lambda: here._was_read(plan.refreshing(results)))
+        else:
+            results = await here._aside(lambda: here._answers(plan)) if plan.reads else here._answers(plan)
         if plan.writes:
             await here._awrite(plan.writes)
         return results
@@ -173,14 +186,21 @@ class ItemStore(ItemSearch, ItemBulk, ItemForget, ItemMoving, ItemContracts, Ite
         found = {id(op): op for question in questions for op in staged_in(layers, question.prefix)}
         return self._codec.lacking(found.values())
 
-    def _answers(self, plan: Plan) -> list[Result]:
-        results: list[Result] = [None] * plan.size
+    def _answers(self, plan: Plan) -> list[Any]:
+        results = self._reads(plan)
+        if plan.reads:
+            plan.finish(results)
+            self._was_read(plan.refreshing(results))
+        return results
+
+    def _reads(self, plan: Plan) -> list[Any]:
+        """What one snapshot has: answers, and drafts of some that are finished when it is over."""
+        results: list[Any] = [None] * plan.size
         if plan.reads:
             layers = self._layers()
             with self._read() as snapshot:
                 for place, answer in plan.reads:
                     results[place] = answer(snapshot, layers)
-            self._was_read(plan.refreshing(results))
         return results
 
     def _refuse_ttl(self, ops: list[Op]) -> None:
@@ -196,15 +216,19 @@ class ItemStore(ItemSearch, ItemBulk, ItemForget, ItemMoving, ItemContracts, Ite
         return self._here()._get(check_labels(namespace), str(key), self._refresh(refresh_ttl))
 
     def _get(self, namespace: Namespace, key: str, refresh: bool = False) -> Item | None:
-        layers = self._layers()
-        with self._read() as snapshot:
-            row = read_item(snapshot, layers, namespace, key)
+        row = self._row(namespace, key)
         if row is None:
             return None
         item = self._item(row)
         if refresh and row.expires is not None:
             self._was_read([item])
         return item
+
+    def _row(self, namespace: Namespace, key: str) -> ItemRow | None:
+        """The item as this store sees it."""
+        layers = self._layers()
+        with self._read() as snapshot:
+            return read_item(snapshot, layers, namespace, key)
 
     async def aget(
         self, namespace: tuple[str, ...], key: str, *, refresh_ttl: bool | None = None

@@ -7,7 +7,7 @@ Not here: who stages and who asks (`engine`), our own stores, which are read wit
 Exact for `get`, for `search` without a query, and for `list_namespaces` of up to a million names. A search by words or
 meaning is the store's own answer, without what is staged: only the store knows how it ranks. A filter is the store's
 own, too, and its staged side is decided by ours (`filters.py`): an operator that only the store knows is refused there.
-An order or a cursor is the store's own and goes only with nothing staged below the prefix.
+An order, a cursor, or neighbours are the store's own and go only with nothing staged below the prefix.
 """
 
 from __future__ import annotations
@@ -111,12 +111,14 @@ def laid_over(ops: Sequence[Op], layers: Sequence[Layer]) -> Asking:
 def _plan(op: Op, layers: Sequence[Layer]) -> Op | None:
     """The wider question that is asked of the store; None: nothing staged concerns it, the question is asked as it is."""
     match op:
-        case SearchOp() if not op.query:
+        case SearchOp():
+            if op.query and not op.neighbours:
+                return None
             hidden = len(_touched(layers, tuple(op.namespace_prefix)))
-            if hidden and (op.order_by is not None or op.after is not None):
+            if hidden and (op.order_by is not None or op.after is not None or op.neighbours):
                 raise NotSupported(
-                    "order_by= and after=: this task wrote below the prefix, and where the staged items stand in the order "
-                    "of a store of somebody else's class is not known. Leave them out, or search before writing."
+                    "order_by=, after= and neighbours=: this task wrote below the prefix, and where the staged items stand among"
+                    " those of a store of somebody else's class is not known. Leave them out, or search before writing."
                 )
             return op._replace(limit=op.offset + op.limit + hidden, offset=0) if hidden else None
         case ListNamespacesOp():

@@ -20,20 +20,24 @@ from perdure.storage.filter_tree import parse_filter
 from perdure.storage.filters import Predicate, predicate_of
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_rows import search_item_of, value_of
+from perdure.storage.neighbours import beside, laid_out
 from perdure.storage.ordering import Ordering, Position, SortKey, parse_order
 from perdure.storage.path_ranges import PathRanges
 from perdure.storage.preselect import preselections
 from perdure.storage.staging import Layer, read_items, read_marked
-from perdure.store.base import SearchItem, SearchOp
+from perdure.store.base import RankBy, SearchItem, SearchOp
 
 __all__ = ["Answer", "listing", "refuse_order"]
 
 Answer: TypeAlias = Callable[[Snapshot, Sequence[Layer]], list[SearchItem]]
+_Found: TypeAlias = Callable[[Snapshot, Sequence[Layer]], list[tuple[ItemRow, SearchItem]]]
 
 _PAGE: Final = 500  # rows fetched at once where a filter may drop any of them
 
 
-def listing(codec: ItemCodec, op: SearchOp, prefix: Namespace, limit: int, offset: int) -> Answer:
+def listing(
+    codec: ItemCodec, op: SearchOp, prefix: Namespace, limit: int, offset: int, neighbours: int
+) -> Answer:
     """How a search without a query is answered.
 
     Raises:
@@ -47,10 +51,17 @@ def listing(codec: ItemCodec, op: SearchOp, prefix: Namespace, limit: int, offse
     order = parse_order(op.order_by)
     if order is None:
         mark = None if op.after is None else mark_of(op.after)
-        answer = _newest_first(codec, prefix, fits, wanted, mark, limit, offset)
+        found = _newest_first(codec, prefix, fits, wanted, mark, limit, offset)
     else:
         after = None if op.after is None else position_of(op.after, order)
-        answer = _ordered(codec, prefix, fits, wanted, order, after, limit, offset)
+        found = _ordered(codec, prefix, fits, wanted, order, after, limit, offset)
+    explain = isinstance(op.rank_by, RankBy) and op.rank_by.explain
+
+    def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> list[SearchItem]:
+        pairs = found(snapshot, layers)
+        near = beside(snapshot, layers, [row for row, _ in pairs], neighbours)
+        return laid_out(codec, [item for _, item in pairs], near, explain=explain)
+
     return answer if limit else lambda snapshot, layers: []
 
 
@@ -74,19 +85,19 @@ def _newest_first(
     mark: int | None,
     limit: int,
     offset: int,
-) -> Answer:
+) -> _Found:
     page = _PAGE if fits is not None else max(1, min(limit + offset, _PAGE))
 
-    def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> list[SearchItem]:
+    def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> list[tuple[ItemRow, SearchItem]]:
         found = read_marked(snapshot, layers, prefix, page, mark, wanted, limit + offset)
         if fits is None:
             return [
-                search_item_of(row, value_of(codec, row), cursor=mark_cursor(at))
+                (row, search_item_of(row, value_of(codec, row), cursor=mark_cursor(at)))
                 for at, row in islice(found, offset, offset + limit)
             ]
         meeting = ((at, row, value) for at, row in found if fits(value := value_of(codec, row)))
         return [
-            search_item_of(row, value, cursor=mark_cursor(at))
+            (row, search_item_of(row, value, cursor=mark_cursor(at)))
             for at, row, value in islice(meeting, offset, offset + limit)
         ]
 
@@ -102,7 +113,7 @@ def _ordered(
     after: Position | None,
     limit: int,
     offset: int,
-) -> Answer:
+) -> _Found:
     behind = None if after is None else order.sort_key(after)
     decodes = fits is not None or order.path is not None
 
@@ -115,11 +126,11 @@ def _ordered(
                 if behind is None or behind < at:
                     yield at, position, row
 
-    def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> list[SearchItem]:
+    def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> list[tuple[ItemRow, SearchItem]]:
         # The rows, not their values: what is skipped by `offset` is decoded for its place only.
         first = heapq.nsmallest(offset + limit, placed(snapshot, layers), key=lambda found: found[0])
         return [
-            search_item_of(row, value_of(codec, row), cursor=position_cursor(order, position))
+            (row, search_item_of(row, value_of(codec, row), cursor=position_cursor(order, position)))
             for _, position, row in first[offset:]
         ]
 

@@ -1,7 +1,7 @@
 """A subtree as one reader sees it: what is committed, and what a task has staged over it.
 
 Items are called by numbers: committed ones by their ref in the snapshot, staged ones by numbers below zero.
-Here: `Overlay`, which items there are, their rows, which is newer. Not here: what a query finds (`text/`, `vectors/`).
+Here: `Overlay`, which items there are, their rows and times, which is newer. Not here: what a query finds (`text/`, `vectors/`).
 """
 
 from __future__ import annotations
@@ -43,6 +43,12 @@ class Overlay:
         """The live items' rows."""
         found = self.now.rows([name for name in names if name >= 0])
         found.update({name: self._rows[name] for name in names if name < 0})
+        return found
+
+    def times(self, names: Sequence[int]) -> dict[int, int]:
+        """When each of the live items was written last (microseconds)."""
+        found = self.now.times([name for name in names if name >= 0])
+        found.update({name: self._rows[name].updated_at for name in names if name < 0})
         return found
 
     def newest_first(self, names: Iterable[int]) -> list[int]:

@@ -16,6 +16,7 @@ from perdure.storage.item_past import ItemPast
 from perdure.storage.item_store import Change, ItemStore
 from perdure.storage.path_ranges import PathRanges
 from perdure.storage.staging import Operation
+from perdure.storage.standing import Anchors, Near
 from perdure.store.base import Item, NotSupported, Op, Result, SearchOp
 
 __all__ = ["PastStore", "SnapshotAt", "as_of"]
@@ -64,6 +65,29 @@ class SnapshotAt:
             before = page[-1].version
         return found
 
+    def numbers(self, places: Sequence[tuple[Namespace, str]]) -> dict[tuple[Namespace, str], int]:
+        """What items are called, as always."""
+        return self._snapshot.numbers(places)
+
+    def around(self, anchors: Anchors, count: int) -> list[Near]:
+        """Items that stood nearest then. Raises Compacted."""
+        return self._snapshot.around_at(anchors, count, self._revision, self._at)
+
+    def text_totals(self, prefix: Namespace, index: str) -> NoReturn:
+        """Nothing: raises QueryError."""
+        del prefix, index
+        raise no_query()
+
+    def vector_spaces(self, prefix: Namespace, model: str) -> NoReturn:
+        """Nothing: raises QueryError."""
+        del prefix, model
+        raise no_query()
+
+    def refs(self, places: Sequence[tuple[Namespace, str]]) -> NoReturn:
+        """Nothing: raises QueryError."""
+        del places
+        raise no_query()
+
     def namespaces(self, prefix: Namespace) -> list[Namespace]:
         """Namespaces as they were then. Raises Compacted."""
         return self._snapshot.namespaces_at(prefix, self._revision, self._at)
@@ -75,6 +99,13 @@ def as_of(snapshot: Snapshot, revision: Revision, at: int | None = None) -> Snap
     What had expired by `at` (microseconds) is gone; None: by the time of that commit.
     """
     return cast("Snapshot", SnapshotAt(snapshot, revision, at))
+
+
+def no_query(asked: str = "") -> QueryError:
+    """The error for a query where the past is read."""
+    return QueryError(
+        f"{asked}text search reads the present; a view of the past is searched with filter=.", part="query"
+    )
 
 
 class PastStore(ItemStore):
@@ -126,10 +157,7 @@ class PastStore(ItemStore):
         asked = list(ops)
         for op in asked:
             if isinstance(op, SearchOp) and op.query:
-                raise QueryError(
-                    f"query={op.query!r}: text search reads the present; a view of the past is searched with filter=.",
-                    part="query",
-                )
+                raise no_query(f"query={op.query!r}: ")
         return asked
 
     def _write(self, operations: list[Operation]) -> NoReturn:

@@ -161,6 +161,10 @@ CREATE TABLE perdure_versions (
 -- For pruning: only versions that ended cost a row here.
 CREATE INDEX perdure_versions_by_end ON perdure_versions (ended, version) WHERE ended IS NOT NULL;
 
+-- For neighbours: live versions of a namespace in the order in which their items were made; those of one time (one commit's,
+-- say) in the order in which their keys were first written.
+CREATE INDEX perdure_versions_by_birth ON perdure_versions (item >> 32, coalesce(created, updated), item) WHERE ended IS NULL;
+
 -- What words find. idx: how an item was made to terms, and which (language, fields), by name; 0: it was not.
 CREATE TABLE perdure_indexes (
   no INTEGER PRIMARY KEY,

@@ -24,6 +24,7 @@ from perdure.storage.contract import (
     Backend,
     Commit,
     ItemIs,
+    ItemRow,
     Namespace,
     Outcome,
     PutItem,
@@ -205,6 +206,11 @@ class BackendStore(ItemStore):
         backend = self._backend()
         before_use(backend)
         return backend.read()
+
+    def _row(self, namespace: Namespace, key: str) -> ItemRow | None:
+        backend = self._backend()
+        before_use(backend)
+        return backend.item(namespace, key)  # nothing is staged outside of tasks
 
     def _was_read(self, items: Iterable[Item]) -> None:
         if self.supports_ttl:

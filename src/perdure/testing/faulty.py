@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Final, Literal, NamedTuple
 
 from perdure.errors import Conflict, StorageError, Unavailable
-from perdure.storage.contract import Backend, Commit, Outcome, Revision, Snapshot
+from perdure.storage.contract import Backend, Commit, ItemRow, Namespace, Outcome, Revision, Snapshot
 from perdure.storage.path_ranges import PathRanges
 
 __all__ = ["Faulty", "Killed", "Moment", "Way"]
@@ -158,6 +158,11 @@ class Faulty:
         """The backend's, while the process lives."""
         self._check_alive()
         return self._backend.read()
+
+    def item(self, namespace: Namespace, key: str, /) -> ItemRow | None:
+        """The backend's, while the process lives."""
+        self._check_alive()
+        return self._backend.item(namespace, key)
 
     def change_token(self) -> object:
         """The backend's, while the process lives."""

@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from perdure.errors import Compacted, QueryError
 from perdure.storage.item_store import ItemStore
+from perdure.testing.raised import raised
 
 __all__ = ["ASYNC_FORGET_CHECKS", "FORGET_CHECKS"]
-
-E = TypeVar("E", bound=BaseException)
 
 ADA: Final = ("users", "ada")
 
@@ -76,8 +75,8 @@ def older_views_say_that_something_is_missing(store: ItemStore) -> None:
 
     assert old.revision is not None
     past = store.at(old.revision)
-    _raises(Compacted, lambda: past.search(()))
-    _raises(Compacted, lambda: past.get(ADA, "a"))
+    raised(Compacted, lambda: past.search(()))
+    raised(Compacted, lambda: past.get(ADA, "a"))
     kept = past.get(("kept",), "k")
     assert kept is not None
     assert kept.value == {"n": 2}
@@ -90,8 +89,8 @@ def too_much_is_not_forgotten_by_mistake(store: ItemStore) -> None:
     store.put(ADA, "a", {})
     bad: Any
     for bad in ((), "users", ("a.b",)):
-        _raises(QueryError, lambda prefix=bad: store.forget(prefix))
-    _raises(QueryError, lambda: store.forget(ADA, threads="t"))
+        raised(QueryError, lambda prefix=bad: store.forget(prefix))
+    raised(QueryError, lambda: store.forget(ADA, threads="t"))
 
     assert store.count() == 1
 
@@ -117,11 +116,3 @@ async def forgetting_has_another_colour(store: ItemStore) -> None:
 ASYNC_FORGET_CHECKS: Final[tuple[Callable[[ItemStore], Awaitable[None]], ...]] = (
     forgetting_has_another_colour,
 )
-
-
-def _raises(kind: type[E], call: Callable[[], object]) -> E:
-    try:
-        call()
-    except kind as error:
-        return error
-    raise AssertionError(f"no {kind.__name__} was raised")

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from perdure.errors import QueryError
 from perdure.storage.item_store import ItemStore
 from perdure.store.base import NotSupported
 from perdure.store.past import Origin
 from perdure.testing.fake_clock import FakeClock
+from perdure.testing.raised import araised, raised
 
 __all__ = ["ASYNC_PAST_CHECKS", "PAST_CHECKS"]
-
-E = TypeVar("E", bound=BaseException)
 
 NOTES: Final = ("users", "ada", "notes")
 BEGIN: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,7 +45,7 @@ def a_history_tells_every_version(store: ItemStore) -> None:
     assert store.history(NOTES, "never") == []
     bad: Any
     for bad in (0, -1, True, "2"):
-        _raises(QueryError, lambda limit=bad: store.history(NOTES, "tea", limit=limit))
+        raised(QueryError, lambda limit=bad: store.history(NOTES, "tea", limit=limit))
 
 
 def a_view_shows_what_was(store: ItemStore) -> None:
@@ -106,9 +105,9 @@ def a_view_is_read_only(store: ItemStore) -> None:
         lambda: past.update(NOTES, "tea", called.append),
         lambda: past.revert(since="0.0"),
     ):
-        _raises(NotSupported, write)
-    error = _raises(QueryError, lambda: past.search(NOTES, query="tea"))
-    _raises(NotSupported, lambda: past.history(NOTES, "tea"))
+        raised(NotSupported, write)
+    error = raised(QueryError, lambda: past.search(NOTES, query="tea"))
+    raised(NotSupported, lambda: past.history(NOTES, "tea"))
 
     assert "reads the present" in str(error)
     assert called == []
@@ -137,8 +136,8 @@ def a_moment_is_a_revision_or_a_time(store: ItemStore) -> None:
     nowhere: dict[str, Any] = {}
     bad: Any
     for bad in (BEGIN.replace(tzinfo=None), "yesterday", "0.999999", "7.1", "0.-1", 5, None, nowhere):
-        _raises(QueryError, lambda moment=bad: store.at(moment))
-    _raises(QueryError, lambda: store.at({"configurable": {"thread_id": "t", "checkpoint_id": "no such"}}))
+        raised(QueryError, lambda moment=bad: store.at(moment))
+    raised(QueryError, lambda: store.at({"configurable": {"thread_id": "t", "checkpoint_id": "no such"}}))
 
 
 def a_diff_has_both_values(store: ItemStore) -> None:
@@ -233,7 +232,7 @@ def what_was_written_since_is_taken_back(store: ItemStore) -> None:
     assert (newest.origin.actor, newest.revision) == ("revert", report.revision)
     again = store.revert(since=moment, prefix=NOTES)
     assert (again.revision, again.items, again.conflicts) == (None, (), ())
-    _raises(QueryError, store.revert)
+    raised(QueryError, store.revert)
 
 
 PAST_CHECKS: Final[tuple[Callable[[ItemStore], None], ...]] = (
@@ -263,9 +262,9 @@ async def the_async_face_has_a_past_too(store: ItemStore) -> None:
     assert item.value == {"n": 1}
     assert [found.value for found in await past.asearch(NOTES, filter={"n": 1})] == [{"n": 1}]
     assert await past.alist_namespaces() == [NOTES]
-    await _araises(NotSupported, past.aput(NOTES, "tea", {}))
-    await _araises(NotSupported, past.aupdate(NOTES, "tea", lambda value: value))
-    await _araises(QueryError, past.asearch(NOTES, query="tea"))
+    await araised(NotSupported, past.aput(NOTES, "tea", {}))
+    await araised(NotSupported, past.aupdate(NOTES, "tea", lambda value: value))
+    await araised(QueryError, past.asearch(NOTES, query="tea"))
     assert await store.ahistory(NOTES, "tea") == store.history(NOTES, "tea")
     assert await store.adiff(moment) == store.diff(moment) != []
     assert await store.ablame(NOTES, "tea") == store.blame(NOTES, "tea")
@@ -303,19 +302,3 @@ def _newest(store: ItemStore) -> str:
     newest = store.search((), limit=1)[0].revision
     assert newest is not None
     return newest
-
-
-def _raises(kind: type[E], call: Callable[[], object]) -> E:
-    try:
-        call()
-    except kind as error:
-        return error
-    raise AssertionError(f"no {kind.__name__} was raised")
-
-
-async def _araises(kind: type[BaseException], call: Awaitable[object]) -> None:
-    try:
-        await call
-    except kind:
-        return
-    raise AssertionError(f"no {kind.__name__} was raised")

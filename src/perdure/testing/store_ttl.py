@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from perdure.errors import VersionConflict
 from perdure.storage.item_store import ItemStore
@@ -16,10 +16,9 @@ from perdure.store.base import Item, PutOp, SearchOp, TTLConfig
 from perdure.store.past import Origin
 from perdure.store.swept import SweptStore
 from perdure.testing.fake_clock import FakeClock
+from perdure.testing.raised import raised
 
 __all__ = ["ASYNC_TTL_CHECKS", "CONFIG", "TTL_CHECKS"]
-
-E = TypeVar("E", bound=BaseException)
 
 CONFIG: Final[TTLConfig] = {"default_ttl": 60}
 NOTES: Final = ("users", "ada", "notes")
@@ -69,8 +68,8 @@ def an_expired_item_is_nowhere(store: SweptStore) -> None:
         for asked in ways:
             assert [item.namespace for item in store.search((), **asked)] == [("users", "bob")], asked
         assert store.list_namespaces() == [("users", "bob")]
-        _raises(VersionConflict, lambda: store.put(NOTES, "tea", {}, if_version=old.version))
-        _raises(VersionConflict, lambda: store.delete(NOTES, "tea", if_version=old.version))
+        raised(VersionConflict, lambda: store.put(NOTES, "tea", {}, if_version=old.version))
+        raised(VersionConflict, lambda: store.delete(NOTES, "tea", if_version=old.version))
         seen: list[Any] = []
         assert store.update(NOTES, "tea", seen.append) is None
         assert seen == [None]
@@ -285,15 +284,15 @@ def a_sweeper_sweeps_until_it_is_stopped(store: SweptStore) -> None:
         assert again.done()
         bad: Any
         for bad in (0, -1, "5", True):
-            _raises(ValueError, lambda bad=bad: store.start_ttl_sweeper(bad))
+            raised(ValueError, lambda bad=bad: store.start_ttl_sweeper(bad))
 
 
 def a_time_that_cannot_be_right_is_an_error(store: SweptStore) -> None:
     """And nothing of the batch is written."""
     for ttl in BAD:
-        _raises(ValueError, lambda ttl=ttl: store.put(NOTES, "k", {}, ttl=ttl))
+        raised(ValueError, lambda ttl=ttl: store.put(NOTES, "k", {}, ttl=ttl))
         ops = [PutOp(NOTES, "fine", {}), PutOp(NOTES, "k", {}, ttl=ttl)]
-        _raises(ValueError, lambda ops=ops: store.batch(ops))
+        raised(ValueError, lambda ops=ops: store.batch(ops))
     store.put(NOTES, "longest", {}, ttl=5e9)
     store.put(NOTES, "shortest", {}, ttl=1e-12)
 
@@ -345,11 +344,3 @@ ASYNC_TTL_CHECKS: Final[tuple[Callable[[ItemStore], Awaitable[None]], ...]] = (t
 def _keys(store: ItemStore) -> set[str]:
     found: list[Item] = [*store.search((), limit=10_000, refresh_ttl=False)]
     return {item.key for item in found}
-
-
-def _raises(kind: type[E], call: Callable[[], object]) -> E:
-    try:
-        call()
-    except kind as error:
-        return error
-    raise AssertionError(f"no {kind.__name__} was raised")

@@ -41,7 +41,7 @@ from perdure.storage.contract.items import (
     SweepItem,
     check_items,
 )
-from perdure.storage.contract.marks import Chained, Namespace, Revision
+from perdure.storage.contract.marks import Chained, Namespace, Revision, Standing
 from perdure.storage.contract.past_answers import History, PastAnswers, compacted
 from perdure.storage.contract.removals import (
     ForgetItems,
@@ -113,6 +113,7 @@ __all__ = [
     "SegmentRow",
     "Snapshot",
     "StagedRow",
+    "Standing",
     "SubtreeIs",
     "SweepItem",
     "TextTotals",

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, runtime_checkable
 
 from perdure.storage.contract.commit import Commit, Outcome
-from perdure.storage.contract.marks import Revision
+from perdure.storage.contract.items import ItemRow
+from perdure.storage.contract.marks import Namespace, Revision
 from perdure.storage.contract.snapshot import Snapshot
 from perdure.storage.path_ranges import PathRanges
 
@@ -61,6 +62,10 @@ class Backend(Protocol):
 
     def change_token(self) -> object:
         """Differs after any commit by anybody that this backend could see; cheap. Caches compare it."""
+        ...
+
+    def item(self, namespace: Namespace, key: str, /) -> ItemRow | None:
+        """As `read().item`, for a single question: it costs no snapshot."""
         ...
 
     def declare_paths(self, paths: Sequence[PathRanges], /) -> None:

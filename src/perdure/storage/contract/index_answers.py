@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from perdure.storage.contract.items import ItemRow
-from perdure.storage.contract.marks import Namespace
+from perdure.storage.contract.marks import Namespace, Standing
 
 __all__ = ["IndexAnswers", "Posting", "TextTotals", "VectorSpace"]
 
@@ -68,6 +68,26 @@ class IndexAnswers(Protocol):
 
     def rows(self, refs: Sequence[int]) -> dict[int, ItemRow]:
         """The live items."""
+        ...
+
+    def times(self, refs: Sequence[int]) -> dict[int, int]:
+        """When each live item was written last (microseconds)."""
+        ...
+
+    def numbers(self, places: Sequence[tuple[Namespace, str]]) -> dict[tuple[Namespace, str], int]:
+        """The number of each item that lives, or whose deletion is kept. One seek each.
+
+        Of two in one namespace the one that was first written later has the greater. Says nothing outside of its snapshot.
+        """
+        ...
+
+    def around(
+        self, anchors: Sequence[tuple[Namespace, Standing]], count: int
+    ) -> list[list[tuple[Standing, ItemRow]]]:
+        """For each anchor the live items of its namespace that stand nearest: at most `count` on either side, in order.
+
+        What stands at the anchor itself is left out. One question for all; ranges of at most `count` rows for each.
+        """
         ...
 
     def text_lengths(self, refs: Sequence[int], index: str) -> dict[int, int]:

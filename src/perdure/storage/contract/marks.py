@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-__all__ = ["Chained", "Namespace", "Revision"]
+__all__ = ["Chained", "Namespace", "Revision", "Standing"]
 
 Namespace: TypeAlias = tuple[str, ...]
 Chained: TypeAlias = tuple[str, str, str]
 """A checkpoint in its chain: (thread, ns, id)."""
+Standing: TypeAlias = tuple[int, int]
+"""Where an item stands in its namespace: when it was made (microseconds), and its number (see `Snapshot.numbers`)."""
 
 
 class Revision(NamedTuple):

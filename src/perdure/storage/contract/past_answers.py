@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from perdure.errors import Compacted
 from perdure.storage.contract.items import ItemRow
-from perdure.storage.contract.marks import Namespace, Revision
+from perdure.storage.contract.marks import Namespace, Revision, Standing
 
 __all__ = ["History", "PastAnswers", "compacted"]
 
@@ -64,6 +65,19 @@ class PastAnswers(Protocol):
 
         Raises:
             Compacted: of any item of the subtree it is not kept what it was; `oldest` can still be read.
+        """
+        ...
+
+    def around_at(
+        self,
+        anchors: Sequence[tuple[Namespace, Standing]],
+        count: int,
+        revision: Revision,
+        at: int | None = None,
+    ) -> list[list[tuple[Standing, ItemRow]]]:
+        """As `around`, as it was when `revision` was the newest commit. Raises as `items_at`.
+
+        Costs a walk over what changed in the namespaces since, once a snapshot.
         """
         ...
 

@@ -12,10 +12,12 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
+from perdure import clock
 from perdure.errors import Conflict, StorageError
-from perdure.storage.contract import Backend, Commit, Outcome, Revision, Snapshot
+from perdure.storage.contract import Backend, Commit, ItemRow, Namespace, Outcome, Revision, Snapshot
+from perdure.storage.lifetimes import is_over
 from perdure.storage.memory.applying import applied
 from perdure.storage.memory.expecting import expect
 from perdure.storage.memory.snapshot import snapshot_of
@@ -25,6 +27,7 @@ from perdure.storage.path_ranges import PathRanges
 __all__ = ["MemoryBackend"]
 
 _names = count(1)
+_NO_ITEMS: Final[dict[str, ItemRow]] = {}
 # Another one in a child of `fork`: asked at every commit, it costs less than the process's id.
 _forks = object()
 
@@ -142,6 +145,13 @@ class MemoryBackend:
         with self._lock:
             self._check_open()
             yield snapshot_of(self._tables)
+
+    def item(self, namespace: Namespace, key: str, /) -> ItemRow | None:
+        """The live item."""
+        with self._lock:
+            self._check_open()
+            row = self._tables.items.get(namespace, _NO_ITEMS).get(key)
+        return None if row is None or is_over(row.expires, clock.micros()) else row
 
     def _check_open(self) -> None:
         if self._closed:

@@ -122,9 +122,11 @@ def _forget(tables: Tables, prefix: Namespace) -> None:
             tables.mortal.discard((space, key))
             embed(tables, (space, key), None, Revision(0, tables.seq))
             tables.texts.remove((space, key))
+            tables.texts.drop((space, key))
         del tables.items[space]
     for where in [where for where in tables.deleted if where[0][:size] == prefix]:
         del tables.deleted[where]
+        tables.texts.drop(where)
     tables.ended = [one for one in tables.ended if one[1] not in gone]
     for kept in tables.all_staged():
         for at in [at for at, row in kept.items() if row.namespace[:size] == prefix]:
@@ -154,5 +156,6 @@ def _drop_version(tables: Tables, version: int) -> None:
     if row is not None and tables.deleted.get((row.namespace, row.key)) is row:
         tables.floor = max(tables.floor, row.revision.seq)
         del tables.deleted[row.namespace, row.key]
+        tables.texts.drop((row.namespace, row.key))
     tables.before.pop(version, None)
     tables.history.pop(version, None)

@@ -36,6 +36,7 @@ from perdure.storage.memory.past import Past
 from perdure.storage.memory.removing import forgettable
 from perdure.storage.memory.tables import Chain, Tables, Thread
 from perdure.storage.path_ranges import PathRanges
+from perdure.storage.standing import Anchors, Near, all_near
 
 __all__ = ["snapshot_of"]
 
@@ -251,6 +252,23 @@ class _MemorySnapshot:
         places = self._tables.texts.places
         return {ref: row for ref in refs if ref in places and (row := self.item(*places[ref])) is not None}
 
+    # Where items stand: see the contract.
+
+    def times(self, refs: Sequence[int]) -> dict[int, int]:
+        return {ref: row.updated_at for ref, row in self.rows(refs).items()}
+
+    def numbers(self, places: Sequence[tuple[Namespace, str]]) -> dict[tuple[Namespace, str], int]:
+        texts = self._tables.texts
+        return {place: number for place in places if (number := texts.number(place)) is not None}
+
+    def around(self, anchors: Anchors, count: int) -> list[Near]:
+        items = self._tables.items
+
+        def rows_of(space: Namespace) -> list[ItemRow]:
+            return [row for row in items.get(space, {}).values() if not is_over(row.expires, self._now)]
+
+        return all_near(anchors, count, rows_of, self.numbers)
+
     def text_lengths(self, refs: Sequence[int], index: str) -> dict[int, int]:
         return self._tables.texts.lengths(list(self.rows(refs)), index)
 
@@ -313,6 +331,17 @@ class _MemorySnapshot:
     ) -> list[ItemRow]:
         at = self.time_of(revision) if at is None else at
         return self._then().items(prefix, revision, at, before, limit)
+
+    def around_at(
+        self, anchors: Anchors, count: int, revision: Revision, at: int | None = None
+    ) -> list[Near]:
+        then = self.time_of(revision) if at is None else at
+
+        def rows_of(space: Namespace) -> list[ItemRow]:
+            view = self._then().view(space, revision)
+            return [row for row in view if row.namespace == space and not is_over(row.expires, then)]
+
+        return all_near(anchors, count, rows_of, self.numbers)
 
     def namespaces_at(self, prefix: Namespace, revision: Revision, at: int | None = None) -> list[Namespace]:
         at = self.time_of(revision) if at is None else at

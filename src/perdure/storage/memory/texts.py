@@ -44,6 +44,11 @@ class Texts:
 
     def ref(self, where: Where) -> int | None:
         """The item's number, if it lives."""
+        ref = self._refs.get(where)
+        return ref if ref in self.places else None
+
+    def number(self, where: Where) -> int | None:
+        """The item's number, if it lives or was not dropped."""
         return self._refs.get(where)
 
     def file(self, where: Where, filed: Filed | None, *, to_find: bool) -> None:
@@ -51,17 +56,20 @@ class Texts:
         ref = self._refs.get(where)
         if ref is None:
             ref = next(self._next)
-            self.places[ref] = where
-            self._refs[where] = ref
+        self.places[ref] = where
+        self._refs[where] = ref
         self._refile(ref, where[0], filed if to_find else _HIDDEN)
 
     def remove(self, where: Where) -> None:
-        """The item is gone."""
+        """The item is gone; it keeps its number, for when it comes again."""
         ref = self._refs.get(where)
         if ref is not None:
             self._refile(ref, where[0], _HIDDEN)
             self.places.pop(ref, None)
-            self._refs.pop(where, None)
+
+    def drop(self, where: Where) -> None:
+        """Nothing is known of the item any more, which was removed before."""
+        self._refs.pop(where, None)
 
     def tear(self) -> None:
         """A signal came in the middle of the above: until `mend`, only what is filed is kept, not what follows from it."""

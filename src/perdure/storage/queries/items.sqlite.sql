@@ -163,6 +163,85 @@ SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v
  ORDER BY i.expires, i.version
  LIMIT ?4;
 
+-- name: item_times
+-- Rows of (item, now). When the live items were written last. One seek a row and table.
+WITH wanted (item, now) AS (VALUES
+    (?, ?) -- repeat
+)
+SELECT i.id, v.updated
+  FROM wanted
+ CROSS JOIN perdure_items i ON i.id = wanted.item
+  JOIN perdure_versions v ON v.version = i.version
+ WHERE i.alive = 1
+   AND (i.expires IS NULL OR i.expires > wanted.now);
+
+-- name: item_numbers
+-- Rows of (number, namespace, key). The items that live, or whose deletion is kept: number as given, id. One seek a row and
+-- table.
+WITH wanted (number, namespace, key) AS (VALUES
+    (?, ?, ?) -- repeat
+)
+SELECT wanted.number, i.id
+  FROM wanted
+  JOIN perdure_namespaces n ON n.name = wanted.namespace
+  JOIN perdure_items i ON i.id >> 32 = +n.no AND i.key = wanted.key;
+
+-- name: around
+-- Rows of (number, namespace, created, item, below: a version, now), then four times how many. The live items that stand nearest
+-- on either side, of versions below: up to twice so many, since those of the same time come from a range of their own. Four
+-- ranges of perdure_versions_by_birth a row, one seek a table for each item.
+WITH wanted (number, namespace, created, item, below, now) AS (VALUES
+    (?, ?, ?, ?, ?, ?) -- repeat
+)
+SELECT wanted.number, v.item, n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths, v.expires, v.ttl
+  FROM wanted
+ CROSS JOIN perdure_namespaces n ON n.name = wanted.namespace
+ CROSS JOIN perdure_versions v ON v.version IN (
+         SELECT version
+           FROM (SELECT o.version
+                   FROM perdure_versions o
+                  WHERE o.item >> 32 = +n.no
+                    AND o.ended IS NULL
+                    AND coalesce(o.created, o.updated) = wanted.created AND o.item < wanted.item
+                    AND o.version < wanted.below
+                    AND (o.expires IS NULL OR o.expires > wanted.now)
+                  ORDER BY o.item DESC
+                  LIMIT ?)
+          UNION ALL
+         SELECT version
+           FROM (SELECT o.version
+                   FROM perdure_versions o
+                  WHERE o.item >> 32 = +n.no
+                    AND o.ended IS NULL
+                    AND coalesce(o.created, o.updated) < wanted.created
+                    AND o.version < wanted.below
+                    AND (o.expires IS NULL OR o.expires > wanted.now)
+                  ORDER BY coalesce(o.created, o.updated) DESC, o.item DESC
+                  LIMIT ?)
+          UNION ALL
+         SELECT version
+           FROM (SELECT o.version
+                   FROM perdure_versions o
+                  WHERE o.item >> 32 = +n.no
+                    AND o.ended IS NULL
+                    AND coalesce(o.created, o.updated) = wanted.created AND o.item > wanted.item
+                    AND o.version < wanted.below
+                    AND (o.expires IS NULL OR o.expires > wanted.now)
+                  ORDER BY o.item
+                  LIMIT ?)
+          UNION ALL
+         SELECT version
+           FROM (SELECT o.version
+                   FROM perdure_versions o
+                  WHERE o.item >> 32 = +n.no
+                    AND o.ended IS NULL
+                    AND coalesce(o.created, o.updated) > wanted.created
+                    AND o.version < wanted.below
+                    AND (o.expires IS NULL OR o.expires > wanted.now)
+                  ORDER BY coalesce(o.created, o.updated), o.item
+                  LIMIT ?))
+  JOIN perdure_items i ON i.id = v.item;
+
 -- name: changes
 -- ?1 first version, ?2 end. All versions in between, deletions too, in order. One range.
 SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, NULL, v.expires, v.ttl

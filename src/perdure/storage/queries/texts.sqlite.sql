@@ -23,6 +23,13 @@ SELECT p.item, p.times, p.length
  WHERE n.name >= ?1
    AND n.name < ?2;
 
+-- name: postings_of_many
+-- The same, for a term that has fewer postings than the subtree has namespaces. One range, one seek a posting.
+SELECT p.item, p.times, p.length
+  FROM perdure_postings p
+ CROSS JOIN perdure_namespaces n ON n.no = p.item >> 32 AND n.name >= ?1 AND n.name < ?2
+ WHERE p.term = ?3;
+
 -- name: postings_of_all
 -- ?1 term. As `postings`, for the whole database. One range.
 SELECT item, times, length FROM perdure_postings WHERE term = ?1;
@@ -35,6 +42,15 @@ SELECT count(*)
          CROSS JOIN perdure_postings p ON p.term = ?3 AND p.item BETWEEN n.no << 32 AND (n.no << 32) | 4294967295
          WHERE n.name >= ?1
            AND n.name < ?2
+         LIMIT ?4);
+
+-- name: frequency_of_many
+-- As `frequency`, where `postings_of_many` would be asked.
+SELECT count(*)
+  FROM (SELECT 1
+          FROM perdure_postings p
+         CROSS JOIN perdure_namespaces n ON n.no = p.item >> 32 AND n.name >= ?1 AND n.name < ?2
+         WHERE p.term = ?3
          LIMIT ?4);
 
 -- name: frequency_of_all

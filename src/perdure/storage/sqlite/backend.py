@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any, Final
 
 from perdure.errors import PerdureError, StorageError
-from perdure.storage.contract import Backend, Commit, Outcome, Revision, Snapshot
+from perdure.storage.contract import Backend, Commit, ItemRow, Namespace, Outcome, Revision, Snapshot
 from perdure.storage.path_ranges import PathRanges
 from perdure.storage.sqlite import process
 from perdure.storage.sqlite.connections import (
@@ -32,7 +32,7 @@ from perdure.storage.sqlite.faults import closed, patiently
 from perdure.storage.sqlite.files import Identity, Place, SideLock, identity_of, needs_side_lock, resolved
 from perdure.storage.sqlite.group import GroupQueue
 from perdure.storage.sqlite.preselecting import declaration
-from perdure.storage.sqlite.readers import FileReading, MemoryReading, ReaderPool
+from perdure.storage.sqlite.readers import FileReading, MemoryReading, ReaderPool, item_in
 from perdure.storage.sqlite.rows import Prepared
 from perdure.storage.sqlite.transactions import Transactions
 
@@ -195,6 +195,14 @@ class SqliteBackend:
         if self._readers is None:
             return MemoryReading(self._work.turn, self._work.database)
         return FileReading(self._readers)
+
+    def item(self, namespace: Namespace, key: str, /) -> ItemRow | None:
+        """The live item: one statement, which is a snapshot by itself."""
+        self._check_alive()
+        if self._readers is None:
+            with MemoryReading(self._work.turn, self._work.database) as now:
+                return now.item(namespace, key)
+        return item_in(self._readers, namespace, key)
 
     @property
     def inline(self) -> bool:

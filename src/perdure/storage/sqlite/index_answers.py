@@ -7,21 +7,31 @@ from typing import Final
 
 from perdure.codec import bytes_to_text, encode_namespace, text_to_bytes
 from perdure.storage.contract import ItemRow, Namespace, Posting, TextTotals, VectorSpace
-from perdure.storage.sqlite import checking
+from perdure.storage.sqlite import checking, nearby
 from perdure.storage.sqlite.asking import LAST, Asking
+from perdure.storage.sqlite.connections import Connection
 from perdure.storage.sqlite.packing import range_of
 from perdure.storage.sqlite.rows import prefixed
 from perdure.storage.sqlite.statements import Q
 from perdure.storage.sqlite.values import items_of
+from perdure.storage.standing import Anchors, Near
 
 __all__ = ["IndexAnswers"]
 
 _NO_INDEX: Final = -1
+_SEVERAL: Final = 16  # namespaces: a seek in each is no matter
+_MANY_NAMESPACES: Final = 20_000  # counted up to here
 _INDEX_NUMBER = Q["index_number"]
 
 
 class IndexAnswers(Asking):
     """See the contract."""
+
+    def __init__(self, connection: Connection, seq: int, where: str, source: object) -> None:
+        super().__init__(connection, seq, where, source)
+        self._spaces: dict[
+            tuple[bytes, bytes], int
+        ] = {}  # how many namespaces, of ranges that were asked for
 
     def _index(self, name: str) -> int:
         """The index's number; one that nothing is filed under if there is none."""
@@ -39,7 +49,9 @@ class IndexAnswers(Asking):
             return []
         filed = prefixed(number, text_to_bytes(term))
         if prefix:
-            return self._ask(Q["postings"], (*range_of(prefix), filed))
+            inside = range_of(prefix)
+            way = "postings_of_many" if self._is_rare(inside, filed) else "postings"
+            return self._ask(Q[way], (*inside, filed))
         return self._ask(Q["postings_of_all"], (filed,))
 
     def frequency(self, prefix: Namespace, index: str, term: str, most: int) -> int:
@@ -49,8 +61,18 @@ class IndexAnswers(Asking):
             return 0
         filed, most = prefixed(number, text_to_bytes(term)), max(0, min(most, LAST))
         if prefix:
-            return self._ask(Q["frequency"], (*range_of(prefix), filed, most))[0][0]
+            inside = range_of(prefix)
+            way = "frequency_of_many" if self._is_rare(inside, filed) else "frequency"
+            return self._ask(Q[way], (*inside, filed, most))[0][0]
         return self._ask(Q["frequency_of_all"], (filed, most))[0][0]
+
+    def _is_rare(self, inside: tuple[bytes, bytes], filed: bytes) -> bool:
+        """Whether the term has fewer postings in the whole database than the subtree has namespaces, which are many."""
+        spaces = self._spaces.get(inside)
+        if spaces is None:
+            ((spaces,),) = self._ask(Q["count_namespaces"], (*inside, _MANY_NAMESPACES))
+            self._spaces[inside] = spaces
+        return spaces > _SEVERAL and self._ask(Q["frequency_of_all"], (filed, spaces))[0][0] < spaces
 
     def postings_in(self, refs: Sequence[int], index: str, term: str) -> list[Posting]:
         """As `postings`, of these items only."""
@@ -98,6 +120,14 @@ class IndexAnswers(Asking):
         """The live items."""
         found = self._ask_many("items_by_id", [(ref, self._now) for ref in refs])
         return dict(zip([row[0] for row in found], items_of([row[1:] for row in found]), strict=True))
+
+    def times(self, refs: Sequence[int]) -> dict[int, int]:
+        """When each live item was written last."""
+        return dict(self._ask_many("item_times", [(ref, self._now) for ref in refs]))
+
+    def around(self, anchors: Anchors, count: int) -> list[Near]:
+        """For each anchor the live items of its namespace that stand nearest on either side."""
+        return nearby.around(self._ask, items_of, anchors, count, LAST, self._now)
 
     def text_lengths(self, refs: Sequence[int], index: str) -> dict[int, int]:
         """How many terms each is filed with under this index."""

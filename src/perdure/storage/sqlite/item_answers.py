@@ -75,3 +75,11 @@ class ItemAnswers(Asking):
     def forgettable(self, prefix: Namespace) -> Forgettable:
         """What `ForgetItems` would take."""
         return forgetting.counted(self._ask_block, range_of(prefix))
+
+    def numbers(self, places: Sequence[tuple[Namespace, str]]) -> dict[tuple[Namespace, str], int]:
+        """The id of each item that lives, or whose deletion is kept."""
+        wanted = [
+            (number, encode_namespace(space), text_to_bytes(key))
+            for number, (space, key) in enumerate(places)
+        ]
+        return {places[number]: id for number, id in self._ask_many("item_numbers", wanted)}

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from perdure.codec import bytes_to_text, decode_namespace, encode_namespace, text_to_bytes
 from perdure.storage.contract import History, ItemRow, Namespace, Revision
+from perdure.storage.sqlite import nearby
 from perdure.storage.sqlite.asking import LAST, bounded
 from perdure.storage.sqlite.item_answers import ItemAnswers
 from perdure.storage.sqlite.packing import range_of
 from perdure.storage.sqlite.past import Past, first_after
 from perdure.storage.sqlite.statements import Q
 from perdure.storage.sqlite.values import item_of, items_of
+from perdure.storage.standing import Anchors, Near, all_near
 
 __all__ = ["PastAnswers"]
 
@@ -71,6 +73,24 @@ class PastAnswers(ItemAnswers):
         untouched = [row if row.paths is None else row._replace(paths=None) for row in living]
         both = sorted([*items_of(replaced), *untouched], key=lambda row: -row.version)
         return both[:limit]
+
+    def around_at(
+        self, anchors: Anchors, count: int, revision: Revision, at: int | None = None
+    ) -> list[Near]:
+        """As `around`, as it was then: what was not written since, and the versions that stood of what was."""
+        at = bounded(self.time_of(revision) if at is None else at)
+
+        def replaced(space: Namespace) -> list[ItemRow]:
+            rows = items_of(self._then().replaced(range_of(space), revision, at, LAST, LAST))
+            return [row for row in rows if row.namespace == space]
+
+        untouched = nearby.around(self._ask, items_of, anchors, count, first_after(revision), at)
+        return [
+            nearby.merged([*one, *other], where, count)
+            for one, other, (_, where) in zip(
+                untouched, all_near(anchors, count, replaced, self.numbers), anchors, strict=True
+            )
+        ]
 
     def namespaces_at(self, prefix: Namespace, revision: Revision, at: int | None = None) -> list[Namespace]:
         """Namespaces of the subtree that held a live item then."""

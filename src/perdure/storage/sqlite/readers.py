@@ -12,12 +12,15 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final
 
-from perdure.storage.contract import Snapshot
+from perdure import clock
+from perdure.codec import encode_namespace, text_to_bytes
+from perdure.storage.contract import ItemRow, Namespace, Snapshot
 from perdure.storage.sqlite.connections import C, Connection, connect
 from perdure.storage.sqlite.faults import closed, is_busy, patiently, translated
 from perdure.storage.sqlite.files import Place
 from perdure.storage.sqlite.snapshot import SqliteSnapshot
 from perdure.storage.sqlite.statements import Q
+from perdure.storage.sqlite.values import item_of
 
 _FORK_PATIENCE_SECONDS: Final = 10.0
 _POOL_PATIENCE_SECONDS: Final = 0.05
@@ -25,6 +28,7 @@ _POOL_PATIENCE_SECONDS: Final = 0.05
 _BEGIN = C["begin_read"]
 _END = C["commit"]
 _NEWEST_SEQ = Q["newest_seq"]
+_ITEM = Q["item"]
 
 
 class FileReading:
@@ -72,6 +76,27 @@ class FileReading:
             pass  # a fork closed it, or the disk failed: it is thrown away
         finally:
             self._pool.give(self._database, sound=sound)
+
+
+def item_in(pool: ReaderPool, namespace: Namespace, key: str) -> ItemRow | None:
+    """The live item, by one statement outside of any transaction."""
+    database = pool.take()
+    sound = False
+    try:
+        values = (encode_namespace(namespace), text_to_bytes(key), clock.micros())
+        try:
+            rows = database.execute(_ITEM, values).fetchall()
+        except sqlite3.Error as error:
+            if not is_busy(error):
+                raise translated(error, "read", pool.place.name) from error
+            seconds = pool.place.busy_timeout_seconds
+            rows = patiently(
+                lambda: database.execute(_ITEM, values).fetchall(), seconds, "read", pool.place.name
+            )
+        sound = True
+    finally:
+        pool.give(database, sound=sound)
+    return item_of(namespace, key, rows[0]) if rows else None
 
 
 class MemoryReading:

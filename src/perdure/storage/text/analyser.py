@@ -113,6 +113,18 @@ class Analyser:
                 length += times
         return Document(counts, length)
 
+    def terms(self, texts: Iterable[str]) -> list[str]:
+        """All terms of these texts, in order, each as often as it stands there."""
+        return [term for text in texts for term in self._sequence(text)]
+
+    def telling(self, texts: Iterable[str]) -> frozenset[str]:
+        """The terms of these texts that say something: without stop words, unless there is nothing else."""
+        words = [
+            word for text in texts for chunk in text.translate(LETTERS).split() for word in self._words(chunk)
+        ]
+        found = frozenset(word.term for word in words if not word.stop)
+        return found or frozenset(word.term for word in words)
+
     def query(self, text: str) -> TextQuery:
         """What this text asks for. Any text is a query; one without any word asks for nothing.
 

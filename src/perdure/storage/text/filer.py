@@ -49,6 +49,14 @@ class Filer:
         counts, length = self._analyser.document(self.texts(value, paths))
         return Filed(self.analysis, counts, length)
 
+    def terms(self, value: Mapping[str, Any], paths: Sequence[str] | None) -> list[str]:
+        """The terms of what is to be found, in order."""
+        return self._analyser.terms(self.texts(value, paths))
+
+    def telling(self, value: Mapping[str, Any], paths: Sequence[str] | None) -> frozenset[str]:
+        """The terms by which two values can be compared: those that say something."""
+        return self._analyser.telling(self.texts(value, paths))
+
     def query(self, text: str) -> TextQuery:
         """What a user asks for, in terms."""
         return self._analyser.query(text)

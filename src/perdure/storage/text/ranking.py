@@ -4,8 +4,9 @@ The statistics are those of the subtree as the reader sees it, so nobody's ranki
 have stored. Staged items, and items that are not filed as this store files, are read and analysed one by one, and count
 like all others.
 
-Exact while no term of the query stands in more than `EXACT` items of the subtree. Beyond, terms that are rarer give the
-candidates; frequent ones add candidates, up to `CUT` in all, only if they could change the answer.
+Words are read from the rarest on, until no item that has only the others can be among the best (Turtle & Flood 1995, MaxScore);
+of the others only the postings of items that still can are read. Exact while no term of the query stands in more than `EXACT`
+items of the subtree; more frequent terms add candidates up to `CUT` in all.
 Here: scores. Not here: postings (the backends), terms (`analyser.py`), the order of what is found, filters.
 """
 
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from heapq import nlargest
-from itertools import islice
 from typing import Final, NamedTuple
 
 from perdure.storage.contract import Filed, Posting
@@ -28,6 +28,11 @@ __all__ = ["CUT", "EXACT", "Ranking"]
 EXACT: Final = 20_000
 CUT: Final = 50_000
 _COMPLETIONS: Final = 64  # terms that a prefix stands for
+_LAPSED: Final = (
+    1000  # items that have expired and were not swept; where there are more, some may be missing in an answer
+)
+_ROUNDING: Final = 1e-9
+_SEEKS: Final = 3  # one costs as much as so many rows of a range
 
 
 class _Unit(NamedTuple):
@@ -36,7 +41,7 @@ class _Unit(NamedTuple):
     terms: tuple[str, ...]
     weight: float  # its idf
     frequency: int
-    postings: list[Posting] | None  # None: it is frequent, they are read where they can matter
+    postings: list[Posting] | None  # None: there are many, they are read where they can matter
 
 
 class Ranking:
@@ -99,7 +104,7 @@ class Ranking:
         small = self._items + len(self._hidden) <= EXACT
         for terms in dict.fromkeys(wanted):
             frequency = 0 if small else self._frequency(terms)
-            postings = self._read(terms) if frequency <= EXACT else None
+            postings = self._read(terms) if small else None
             if postings is not None:
                 frequency = len(postings)
             if frequency:
@@ -145,57 +150,53 @@ class Ranking:
     # -- scores ------------------------------------------------------------------------------------------------------
 
     def _scores(self, units: Sequence[_Unit], enough: int | None) -> dict[int, float]:
-        """The score of each candidate. Summed in the order of the query, so that every backend gets the same number."""
-        read = {place: unit.postings for place, unit in enumerate(units) if unit.postings is not None}
-        frequent = [place for place, unit in enumerate(units) if unit.postings is None]
-        if frequent:
-            frequent.sort(key=lambda place: units[place].frequency)
-            self.cut = True
-            self._add_frequent(units, frequent, read, enough)
-        return self._summed(units, read)
-
-    def _summed(self, units: Sequence[_Unit], read: dict[int, list[Posting]]) -> dict[int, float]:
+        """The score of each candidate. Summed from the rarest word on, so that every backend gets the same number."""
+        left = sorted(units, key=lambda unit: unit.frequency)
+        if enough is not None:
+            enough += len(self._now.lapsed(self._prefix, self._now.now(), _LAPSED))
         scores: dict[int, float] = {}
-        # `bm25.score`, written out: a term at a time.
-        flat, slope = SATURATION * (1 - LENGTH_WEIGHT), SATURATION * LENGTH_WEIGHT / max(self._average, 1e-9)
-        for place in sorted(read):
-            weight = units[place].weight
-            for name, times, length in read[place]:
-                scores[name] = scores.get(name, 0.0) + weight * (
-                    times / (times + flat + slope * length) + LEAST
-                )
+        least: float | None = None
+        bound = 0.0
+        while left:
+            bound = sum(most(unit.weight) for unit in left)
+            if enough is not None and left[0].postings is None and len(scores) >= enough:
+                least = nlargest(max(enough, 1), scores.values())[-1]
+                if least > bound:
+                    break
+            room = CUT - len(scores)
+            if left[0].frequency > EXACT and room <= 0:
+                self.cut = True
+                break
+            self._add(scores, left[0], self._new(scores, left[0], room))
+            del left[0]
+        if left and least is not None:
+            scores = {name: score for name, score in scores.items() if score + bound >= least - _ROUNDING}
+        for unit in left:
+            self._add(scores, unit, self._read_of(unit, scores))
         return scores
 
-    def _add_frequent(
-        self, units: Sequence[_Unit], frequent: list[int], read: dict[int, list[Posting]], enough: int | None
-    ) -> None:
-        """Reads of frequent words what can matter."""
-        candidates = {posting[0] for postings in read.values() for posting in postings}
-        while frequent and len(candidates) < CUT and not self._settled(units, frequent, read, enough):
-            place = frequent.pop(0)
-            postings = self._read(units[place].terms)
-            room = CUT - len(candidates)
-            fresh = islice((one[0] for one in postings if one[0] not in candidates), room)
-            candidates.update(list(fresh))
-            read[place] = [posting for posting in postings if posting[0] in candidates]
-        for place in frequent:
-            read[place] = self._read_of(units[place], candidates)
+    def _new(self, scores: dict[int, float], unit: _Unit, room: int) -> list[Posting]:
+        """All postings of the word; of a frequent one those of candidates, and of as many others as there is room for."""
+        postings = self._read(unit.terms) if unit.postings is None else unit.postings
+        if unit.frequency <= EXACT:
+            return postings
+        fresh = [posting for posting in postings if posting[0] not in scores]
+        if len(fresh) <= room:
+            return postings
+        self.cut = True
+        return [posting for posting in postings if posting[0] in scores] + fresh[:room]
 
-    def _settled(
-        self,
-        units: Sequence[_Unit],
-        frequent: Sequence[int],
-        read: dict[int, list[Posting]],
-        enough: int | None,
-    ) -> bool:
-        """Whether no item that has frequent words alone can be among the first `enough`."""
-        if enough is None:
-            return False
-        known = self._summed(units, read)
-        bound = sum(most(units[place].weight) for place in frequent)
-        return len(known) >= enough and nlargest(enough, known.values())[-1] > bound
+    def _add(self, scores: dict[int, float], unit: _Unit, postings: Sequence[Posting]) -> None:
+        """`bm25.score`, written out: a term at a time."""
+        flat, slope = SATURATION * (1 - LENGTH_WEIGHT), SATURATION * LENGTH_WEIGHT / max(self._average, 1e-9)
+        weight, get = unit.weight, scores.get
+        for name, times, length in postings:
+            scores[name] = get(name, 0.0) + weight * (times / (times + flat + slope * length) + LEAST)
 
-    def _read_of(self, unit: _Unit, candidates: set[int]) -> list[Posting]:
+    def _read_of(self, unit: _Unit, candidates: dict[int, float]) -> list[Posting]:
+        """The postings of these items."""
+        if unit.frequency < _SEEKS * len(candidates):
+            return [posting for posting in self._read(unit.terms) if posting[0] in candidates]
         committed = [name for name in candidates if name >= 0]
         merged: dict[int, Posting] = {}
         for term in unit.terms:

@@ -9,6 +9,7 @@ Here: scores. Not here: matrices (`spaces.py`), the order of what is found.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -70,7 +71,7 @@ class Likeness:
         self._hidden = view.hidden
         self._named: NDArray[np.int64] | None = None  # the items of all namespaces, one after the other
         self._ends: Any = None  # where each namespace ends in it
-        self._found: dict[int, list[Matrix]] = {}
+        self._exact: dict[int, float | None] = {}  # None: it has no vector
         lengths = (
             [float(abs(chunk).max()) for space in self._below for chunk in space.chunks]
             if not self._angles
@@ -82,18 +83,30 @@ class Likeness:
     def all(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Items that have vectors, and their scores in float32."""
         np = need_numpy()
-        names: list[Any] = [space.names() for space in self._below]
+        names: list[Any] = [self._committed()]
         scores: list[Any] = [self._best(space) for space in self._below]
         if self._staged:
             names.append(np.array(list(self._staged), dtype=np.int64))
             scores.append(np.array([self._of(rows).max() for rows in self._staged.values()], np.float32))
-        if not names:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
-        all_names, all_scores = np.concatenate(names), np.concatenate(scores)
+        all_names = names[0] if len(names) == 1 else np.concatenate(names)
+        all_scores = (
+            scores[0] if len(scores) == 1 else np.concatenate(scores) if scores else np.empty(0, np.float32)
+        )
         if self._hidden:
             stay = ~np.isin(all_names, np.fromiter(self._hidden, np.int64))
             all_names, all_scores = all_names[stay], all_scores[stay]
         return all_names, all_scores
+
+    def _committed(self) -> NDArray[np.int64]:
+        """The items of all namespaces, one after the other."""
+        if self._named is not None:
+            return self._named
+        np = need_numpy()
+        names = [space.names() for space in self._below]
+        self._ends = np.cumsum([len(one) for one in names])
+        found = names[0] if len(names) == 1 else np.concatenate(names) if names else np.empty(0, np.int64)
+        self._named = found
+        return found
 
     def _best(self, space: Space) -> Any:
         np = need_numpy()
@@ -110,7 +123,17 @@ class Likeness:
 
     def exact(self, name: int) -> float:
         """The item's score in float64. Raises KeyError if it has no vector."""
-        return max(self._exactly(row) for row in self.rows(name))
+        if name not in self._exact:
+            self.look_at([name])
+        score = self._exact[name]
+        if score is None:
+            raise KeyError(name)
+        return score
+
+    def exact_of(self, names: list[int]) -> list[float]:
+        """The scores of several that have vectors."""
+        self.look_at(names)
+        return [self.exact(name) for name in names]
 
     def exact_or_none(self, name: int) -> float | None:
         """As `exact`; None for an item without vectors."""
@@ -119,29 +142,53 @@ class Likeness:
         except KeyError:
             return None
 
-    def _exactly(self, row: Matrix) -> float:
+    def look_at(self, names: Iterable[int]) -> None:
+        """Works the scores of these out at once: for several, that takes little more than for one."""
         np = need_numpy()
-        one, other = row.astype(np.float64), self._question.astype(np.float64)
+        wanted = [name for name in names if name not in self._exact]
+        self._exact.update(dict.fromkeys(wanted))
+        committed = np.array([name for name in wanted if name >= 0], dtype=np.int64)
+        for name in wanted:
+            if name in self._staged:
+                self._exact[name] = float(self._exactly(self._staged[name]).max())
+        for space, some in self._located(committed) if len(committed) else ():
+            if space.starts is not None:
+                for name in some.tolist():
+                    rows = np.concatenate([row[None] for row in space.rows_of(name)])
+                    self._exact[name] = float(self._exactly(rows).max())
+                continue
+            scores = self._exactly(space.take(space.refs.searchsorted(some)))
+            self._exact.update(zip(some.tolist(), scores.tolist(), strict=True))
+
+    def _located(self, names: NDArray[np.int64]) -> Iterator[tuple[Space, NDArray[np.int64]]]:
+        """The namespaces of these, each with its own of them; looked for in all at once: there may be thousands."""
+        np = need_numpy()
+        if len(self._below) == 1 and self._below[0].starts is None:
+            refs = self._below[0].refs
+            places = np.minimum(refs.searchsorted(names), max(len(refs) - 1, 0))
+            there = refs[places] == names if len(refs) else np.zeros(len(names), bool)
+            if there.any():
+                yield self._below[0], names[there]
+            return
+        named = self._committed()
+        places = np.flatnonzero(np.isin(named, names))
+        owners = self._ends.searchsorted(places, "right")
+        for owner in dict.fromkeys(owners.tolist()):
+            yield self._below[owner], named[places[owners == owner]]
+
+    def _exactly(self, rows: Matrix) -> Any:
+        """Row by row, so that each gets the same number wherever it stands."""
+        np = need_numpy()
+        several, question = rows.astype(np.float64), self._question.astype(np.float64)
         if self._distance == "l2":
-            return -float(np.sqrt(((one - other) ** 2).sum()))
-        return float((one * other).sum())
+            return -np.sqrt(((several - question) ** 2).sum(axis=1))
+        return (several * question).sum(axis=1)
 
     def rows(self, name: int) -> list[Matrix]:
         """The item's vectors. Raises KeyError if it has none."""
         if name < 0:
             return list(self._staged[name])
-        if name not in self._found:
-            self._found[name] = self._find(name)
-        return self._found[name]
-
-    def _find(self, name: int) -> list[Matrix]:
-        """Looked for in all namespaces at once: there may be thousands."""
         np = need_numpy()
-        if self._named is None:
-            names = [space.names() for space in self._below]
-            self._named = np.concatenate(names) if names else np.empty(0, np.int64)
-            self._ends = np.cumsum([len(one) for one in names])
-        (places,) = np.nonzero(self._named == name)
-        if not len(places):
-            raise KeyError(name)
-        return self._below[int(np.searchsorted(self._ends, places[0], "right"))].rows_of(name)
+        for space, _ in self._located(np.array([name], dtype=np.int64)):
+            return space.rows_of(name)
+        raise KeyError(name)

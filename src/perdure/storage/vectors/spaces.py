@@ -66,6 +66,13 @@ class Space:
             place -= len(chunk)
         raise IndexError(place)
 
+    def take(self, places: NDArray[np.int64]) -> Matrix:
+        """Some rows."""
+        if len(self.chunks) == 1:
+            return self.chunks[0][places]
+        np = need_numpy()
+        return np.stack([self.row(place) for place in places.tolist()])
+
     def rows_of(self, ref: int) -> list[Matrix]:
         """The item's rows."""
         first = int(self.refs.searchsorted(ref, "left"))

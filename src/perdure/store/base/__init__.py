@@ -29,13 +29,13 @@ from perdure.store.base.ops import (
     NotSupported,
     Op,
     PutOp,
-    RankBy,
     Result,
     SearchOp,
     TTLConfig,
     validate_op_namespace,
 )
 from perdure.store.base.paths import get_text_at_path, tokenize_path
+from perdure.store.base.ranking import Importance, RankBy, Recency, Rerank, Reranked
 
 __all__ = [
     "NOT_PROVIDED",
@@ -46,6 +46,7 @@ __all__ = [
     "Embeddings",
     "EmbeddingsFunc",
     "GetOp",
+    "Importance",
     "IndexConfig",
     "InvalidNamespaceError",
     "Item",
@@ -59,6 +60,9 @@ __all__ = [
     "PutOp",
     "Putting",
     "RankBy",
+    "Recency",
+    "Rerank",
+    "Reranked",
     "Result",
     "SearchItem",
     "SearchOp",

@@ -14,7 +14,17 @@ from weakref import WeakKeyDictionary
 
 from perdure.store.base.interface import BaseStore
 from perdure.store.base.items import Item, SearchItem
-from perdure.store.base.ops import NOT_PROVIDED, NamespacePath, NotProvided, Op, PutOp, Result, check_labels
+from perdure.store.base.ops import (
+    NOT_PROVIDED,
+    NamespacePath,
+    NotProvided,
+    Op,
+    PutOp,
+    Result,
+    SearchOp,
+    check_labels,
+)
+from perdure.store.base.ranking import RankBy
 
 __all__ = ["AsyncBatchedBaseStore"]
 
@@ -55,9 +65,13 @@ class AsyncBatchedBaseStore(BaseStore):
         refresh_ttl: bool | None = None,
         order_by: str | None = None,
         after: str | None = None,
+        rank_by: RankBy | None = None,
+        neighbours: int = 0,
     ) -> list[SearchItem]:
         """As `search`."""
-        op = self._search_op(namespace_prefix, query, filter, limit, offset, refresh_ttl, order_by, after)
+        op = self._search_op(
+            namespace_prefix, query, filter, limit, offset, refresh_ttl, order_by, after, rank_by, neighbours
+        )
         return cast("list[SearchItem]", await self._ask(op))
 
     async def aput(
@@ -147,8 +161,9 @@ def _merged(calls: list[_Call]) -> list[list[_Call]]:
     groups: dict[object, list[_Call]] = {}
     for call in calls:
         op = call.op
-        # By text, because 1 == True == 1.0 and a filter tells them apart.
-        same = ("put", op.namespace, op.key) if isinstance(op, PutOp) else repr(op)
+        # By text, because 1 == True == 1.0 and a filter tells them apart; two rerankers may have one text.
+        judge = op.rank_by.rerank if isinstance(op, SearchOp) and op.rank_by is not None else None
+        same = ("put", op.namespace, op.key) if isinstance(op, PutOp) else (repr(op), id(judge))
         group = groups.pop(same, [])
         group.append(call)
         groups[same] = group

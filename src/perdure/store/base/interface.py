@@ -28,6 +28,7 @@ from perdure.store.base.ops import (
     check_labels,
     check_namespace,
 )
+from perdure.store.base.ranking import RankBy
 
 __all__ = ["BaseStore", "Change"]
 
@@ -45,10 +46,12 @@ class BaseStore(BulkMethods):
         supports_ttl: whether items can be put for a time only.
         ttl_config: how long items live unless their put says otherwise.
         supports_order: whether searches know `order_by` and `after`.
+        supports_ranking: whether searches know `rank_by` and `neighbours`.
     """
 
     supports_ttl: bool = False
     supports_order: bool = False
+    supports_ranking: bool = False
     ttl_config: TTLConfig | None = None
 
     @abstractmethod
@@ -87,6 +90,8 @@ class BaseStore(BulkMethods):
         refresh_ttl: bool | None = None,
         order_by: str | None = None,
         after: str | None = None,
+        rank_by: RankBy | None = None,
+        neighbours: int = 0,
     ) -> list[SearchItem]:
         """Items whose namespace begins with the prefix, most recently updated first unless told otherwise.
 
@@ -102,13 +107,18 @@ class BaseStore(BulkMethods):
                 left out unless it is one of the three; with `"-"` in front the greatest first. Not beside a query.
             after: the `cursor` of an item that a search in the same order returned; goes on behind it, whatever was
                 written or deleted since. Not beside a query.
+            rank_by: how a query ranks: by what, and what else counts; see `docs/reference/search.md`.
+            neighbours: with each item found come so many that were stored just before it in its namespace, and so many just
+                behind; marked by `neighbour_of`, not counted in `limit`.
 
         Raises:
             InvalidNamespaceError: no item can be filed there.
             ValueError: a filter, an order, a cursor or a number that cannot be right.
-            NotImplementedError: `order_by` or `after`, for a store that has none.
+            NotImplementedError: `order_by`, `after`, `rank_by` or `neighbours`, for a store that has none.
         """
-        op = self._search_op(namespace_prefix, query, filter, limit, offset, refresh_ttl, order_by, after)
+        op = self._search_op(
+            namespace_prefix, query, filter, limit, offset, refresh_ttl, order_by, after, rank_by, neighbours
+        )
         return cast("list[SearchItem]", self.batch([op])[0])
 
     def put(
@@ -234,9 +244,13 @@ class BaseStore(BulkMethods):
         refresh_ttl: bool | None = None,
         order_by: str | None = None,
         after: str | None = None,
+        rank_by: RankBy | None = None,
+        neighbours: int = 0,
     ) -> list[SearchItem]:
         """As `search`."""
-        op = self._search_op(namespace_prefix, query, filter, limit, offset, refresh_ttl, order_by, after)
+        op = self._search_op(
+            namespace_prefix, query, filter, limit, offset, refresh_ttl, order_by, after, rank_by, neighbours
+        )
         return cast("list[SearchItem]", (await self.abatch([op]))[0])
 
     async def aput(
@@ -305,6 +319,16 @@ class BaseStore(BulkMethods):
                 "`after` of a SearchOp says so by `supports_order = True`."
             )
 
+    def _refuse_ranking(self, rank_by: RankBy | None, neighbours: int) -> None:
+        """Raises NotSupported for a ranking or neighbours that nobody here would heed."""
+        if not self.supports_ranking and (rank_by is not None or neighbours):
+            asked = f"neighbours={neighbours!r}" if neighbours else f"rank_by={rank_by!r}"
+            raise NotSupported(
+                f"{asked}: {type(self).__name__} ranks in its own way and knows no neighbours. Leave it out, or take a store "
+                "that has them, such as InMemoryStore or SqliteStore. A class whose `batch` heeds `rank_by` and "
+                "`neighbours` of a SearchOp says so by `supports_ranking = True`."
+            )
+
     def _refresh(self, refresh_ttl: bool | None) -> bool:
         if refresh_ttl is not None:
             return refresh_ttl
@@ -323,10 +347,15 @@ class BaseStore(BulkMethods):
         refresh_ttl: bool | None,
         order_by: str | None = None,
         after: str | None = None,
+        rank_by: RankBy | None = None,
+        neighbours: int = 0,
     ) -> SearchOp:
         self._refuse_order(order_by, after)
+        self._refuse_ranking(rank_by, neighbours)
         refresh = self._refresh(refresh_ttl)
-        return SearchOp(check_labels(prefix), filter, limit, offset, query, refresh, order_by, after)
+        return SearchOp(
+            check_labels(prefix), filter, limit, offset, query, refresh, order_by, after, rank_by, neighbours
+        )
 
     def _put_op(
         self,

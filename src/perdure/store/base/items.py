@@ -101,9 +101,11 @@ class SearchItem(Item):
         cursor: opaque text for `search(..., after=)`, which goes on behind this item; None where the search was ranked,
             and from stores that have no cursors. A mark of the database, like `version`: not compared.
         explanation: with `explain=True`, where the score came from; not compared.
+        neighbour_of: with `neighbours=`, the key of the item found that this one came with, from the same namespace; None:
+            it was found itself. Not compared.
     """
 
-    __slots__ = ("cursor", "explanation", "score")
+    __slots__ = ("cursor", "explanation", "neighbour_of", "score")
 
     def __init__(
         self,
@@ -120,6 +122,7 @@ class SearchItem(Item):
         explanation: Mapping[str, Any] | None = None,
         expires_at: datetime | None = None,
         ttl: float | None = None,
+        neighbour_of: str | None = None,
     ) -> None:
         """As an `Item`, by position or by name."""
         super().__init__(
@@ -136,6 +139,7 @@ class SearchItem(Item):
         self.score = score
         self.cursor = cursor
         self.explanation = explanation
+        self.neighbour_of = neighbour_of
 
     def dict(self) -> dict[str, Any]:
         """The item as JSON has it, with its score."""

@@ -6,7 +6,6 @@ Here: operations, their results' type, namespace rules. Not here: who answers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -14,9 +13,9 @@ from typing_extensions import TypedDict
 
 from perdure.errors import PerdureError, QueryError
 from perdure.store.base.items import Item, SearchItem
+from perdure.store.base.ranking import RankBy
 
 __all__ = [
-    "MODES",
     "NOT_PROVIDED",
     "GetOp",
     "InvalidNamespaceError",
@@ -28,7 +27,6 @@ __all__ = [
     "NotSupported",
     "Op",
     "PutOp",
-    "RankBy",
     "Result",
     "SearchOp",
     "TTLConfig",
@@ -75,24 +73,6 @@ class GetOp(NamedTuple):
     refresh_ttl: bool = True
 
 
-MODES: Final = ("text", "vector", "hybrid")
-
-
-@dataclass(frozen=True, slots=True)
-class RankBy:
-    """How a search with a query ranks.
-
-    Attributes:
-        mode: by words (`"text"`), by meaning (`"vector"`), by both (`"hybrid"`); None: by what the store has.
-        weights: of words and of meaning, in `"hybrid"`.
-        explain: whether each item tells where its score came from.
-    """
-
-    mode: Literal["text", "vector", "hybrid"] | None = None
-    weights: tuple[float, float] = (0.5, 0.5)
-    explain: bool = False
-
-
 class SearchOp(NamedTuple):
     """Items of a subtree that fit."""
 
@@ -105,6 +85,7 @@ class SearchOp(NamedTuple):
     order_by: str | None = None
     after: str | None = None
     rank_by: RankBy | None = None
+    neighbours: int = 0  # how many items before and behind each one found come with it
 
 
 class PutOp(NamedTuple):

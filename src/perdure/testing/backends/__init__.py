@@ -87,6 +87,11 @@ from perdure.testing.backends.segments import (
     check_segments_are_a_range,
     check_segments_can_be_sealed_in_one_commit,
 )
+from perdure.testing.backends.standing import (
+    check_a_number_stays_as_long_as_anything_is_kept,
+    check_items_stand_as_they_were_made,
+    check_the_past_has_its_own_neighbours,
+)
 from perdure.testing.backends.texts import (
     check_items_that_are_filed_otherwise_are_told,
     check_terms_are_any_text,
@@ -146,6 +151,9 @@ CHECKS: Final[Sequence[Callable[[Make], None]]] = (
     check_a_view_is_what_was_read_then,
     check_a_view_over_many_namespaces_is_in_order,
     check_a_view_is_exact_or_compacted,
+    check_items_stand_as_they_were_made,
+    check_a_number_stays_as_long_as_anything_is_kept,
+    check_the_past_has_its_own_neighbours,
     check_a_deletion_that_was_pruned_in_the_middle_is_remembered,
     check_versions_of_an_item_are_pruned_by_number,
     check_what_is_missing_from_changes_is_known,
@@ -190,6 +198,7 @@ __all__ = [
     "check_a_head_and_what_a_commit_rests_on_are_of_a_revision",
     "check_a_history_is_newest_first",
     "check_a_moment_has_a_revision",
+    "check_a_number_stays_as_long_as_anything_is_kept",
     "check_a_prefix_is_a_subtree",
     "check_a_receipt_is_what_was_forgotten",
     "check_a_refresh_makes_no_version",
@@ -218,6 +227,7 @@ __all__ = [
     "check_ids_order_as_texts",
     "check_item_expectations_name_all_that_fail",
     "check_items_come_back_equal",
+    "check_items_stand_as_they_were_made",
     "check_lineage_ends_at_the_first_whole_one",
     "check_listings_are_newest_first",
     "check_many_threads_lose_nothing",
@@ -233,6 +243,7 @@ __all__ = [
     "check_segments_can_be_sealed_in_one_commit",
     "check_space_is_given_back",
     "check_staged_memory_waits",
+    "check_the_past_has_its_own_neighbours",
     "check_threads_are_paged",
     "check_versions_of_an_item_are_pruned_by_number",
     "check_views_older_than_forgetting_do_not_lie",

@@ -13,10 +13,10 @@ from perdure.testing.backends.kit import (
     checkpoint_of,
     commit_of,
     opened,
-    raised,
     without_revision,
     write_of,
 )
+from perdure.testing.raised import raised
 
 
 def check_rows_of_threads_come_back_equal(make: Make) -> None:

@@ -21,9 +21,9 @@ from perdure.testing.backends.kit import (
     commit_of,
     opened,
     put_of,
-    raised,
     write_of,
 )
+from perdure.testing.raised import raised
 
 
 def check_a_commit_is_all_or_nothing(make: Make) -> None:

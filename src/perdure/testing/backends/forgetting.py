@@ -14,7 +14,8 @@ from perdure.storage.contract import (
     StagedRow,
     SubtreeIs,
 )
-from perdure.testing.backends.kit import Make, checkpoint_of, commit_of, opened, put_of, raised
+from perdure.testing.backends.kit import Make, checkpoint_of, commit_of, opened, put_of
+from perdure.testing.raised import raised
 
 ADA = ("users", "ada")
 NOTES = (*ADA, "notes")

@@ -1,17 +1,16 @@
-"""The words of the checks: rows in short, a fresh backend, an error that must come."""
+"""The words of the checks: rows in short, a fresh backend."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from itertools import count
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 from perdure import clock
 from perdure.storage.contract import Backend, CheckpointRow, Commit, Namespace, Origin, PutItem, WriteRow
 
 Make: TypeAlias = Callable[[], Backend]
-E = TypeVar("E", bound=BaseException)
 
 NOTES: Final = ("users", "ada", "notes")
 _moments = count(1_700_000_000_000_000)
@@ -64,15 +63,6 @@ def opened(make: Make) -> Generator[Backend]:
         yield backend
     finally:
         backend.close()
-
-
-def raised(kind: type[E], act: Callable[[], object]) -> E:
-    """The error of this kind that `act` must raise."""
-    try:
-        act()
-    except kind as error:
-        return error
-    raise AssertionError(f"no {kind.__name__} was raised")
 
 
 def without_revision(row: CheckpointRow | None) -> CheckpointRow | None:

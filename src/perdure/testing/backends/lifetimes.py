@@ -16,9 +16,10 @@ from perdure.storage.contract import (
     Revision,
     SweepItem,
 )
-from perdure.testing.backends.kit import NOTES, Make, commit_of, opened, put_of, raised
+from perdure.testing.backends.kit import NOTES, Make, commit_of, opened, put_of
 from perdure.testing.backends.texts import filed_of
 from perdure.testing.fake_clock import FakeClock
+from perdure.testing.raised import raised
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 OTHER = ("other",)

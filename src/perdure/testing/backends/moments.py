@@ -6,7 +6,8 @@ import threading
 
 from perdure.errors import StorageError, VersionConflict
 from perdure.storage.contract import HeadIs, ItemIs, Outcome, PruneHistory, SegmentRow
-from perdure.testing.backends.kit import NOTES, Make, checkpoint_of, commit_of, opened, put_of, raised
+from perdure.testing.backends.kit import NOTES, Make, checkpoint_of, commit_of, opened, put_of
+from perdure.testing.raised import raised
 
 
 def check_a_snapshot_does_not_move(make: Make) -> None:

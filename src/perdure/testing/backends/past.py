@@ -13,7 +13,8 @@ from perdure.storage.contract import (
     Revision,
 )
 from perdure.testing import hostile
-from perdure.testing.backends.kit import NOTES, Make, commit_of, opened, put_of, raised
+from perdure.testing.backends.kit import NOTES, Make, commit_of, opened, put_of
+from perdure.testing.raised import raised
 
 NEVER = Revision(0, 0)
 

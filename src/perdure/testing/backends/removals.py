@@ -22,9 +22,9 @@ from perdure.testing.backends.kit import (
     commit_of,
     opened,
     put_of,
-    raised,
     write_of,
 )
+from perdure.testing.raised import raised
 
 
 def check_a_run_that_nobody_shows_can_be_removed(make: Make) -> None:

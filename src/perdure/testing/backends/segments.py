@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from perdure.errors import Conflict, StorageError
 from perdure.storage.contract import RemoveSegments, SegmentRow
-from perdure.testing.backends.kit import Make, commit_of, opened, put_of, raised
+from perdure.testing.backends.kit import Make, commit_of, opened, put_of
+from perdure.testing.raised import raised
 
 
 def check_segments_are_a_range(make: Make) -> None:

@@ -1,0 +1,189 @@
+"""The items that fit a query, in their order, and all that is known of each.
+
+Here: which scores are needed, and which order they give. Not here: scores (`text/ranking.py`, `vectors/likeness.py`),
+their sums (`fusion.py`, `blending.py`), refusals and filters (`finding.py`), what is done with the best of them
+(`drafts.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from perdure.storage.best_first import best_of_arrays, best_of_dict
+from perdure.storage.blending import Blend, Fitting, OfText
+from perdure.storage.contract import ItemRow, Namespace
+from perdure.storage.fusion import Fused, fused
+from perdure.storage.item_codec import ItemCodec
+from perdure.storage.item_rows import written_in
+from perdure.storage.overlay import Overlay
+from perdure.storage.text.analyser import TextQuery
+from perdure.storage.text.filer import Filer
+from perdure.storage.text.ranking import Ranking
+from perdure.storage.vectors.embedder import Embedder
+from perdure.storage.vectors.likeness import Likeness
+from perdure.store.base import RankBy
+
+if TYPE_CHECKING:
+    from perdure.storage.vectors.arrays import Matrix
+
+__all__ = ["Asked", "Hit", "Question", "Ranked"]
+
+_PAGE: Final = 64  # rows fetched at once
+_MEANING_ALONE: Final = (0.0, 1.0)
+
+
+class Question:
+    """What a search asks by meaning: its vector is fetched before the snapshot is taken.
+
+    Attributes:
+        text: the query.
+        prefix: where it is asked: what is staged there has to be embedded, too.
+        vector: set by whoever asks the model.
+    """
+
+    __slots__ = ("prefix", "text", "vector")
+
+    def __init__(self, text: str, prefix: Namespace) -> None:
+        self.text = text
+        self.prefix = prefix
+        self.vector = b""
+
+
+class Asked(NamedTuple):
+    """A query, as this store answers it."""
+
+    text: str
+    words: TextQuery | None
+    filer: Filer | None
+    question: Question | None
+    embedder: Embedder | None
+    rank_by: RankBy
+
+
+class Hit(NamedTuple):
+    """An item that fits. `name`: what its snapshot calls it."""
+
+    name: int
+    score: float
+    row: ItemRow
+    value: dict[str, Any]
+
+
+class Ranked:
+    """The answer to a query, within its snapshot's block.
+
+    Args:
+        view: the subtree.
+        codec: decodes values.
+        asked: the query.
+        enough: how many of the best will be asked for; None: not known, any may be dropped.
+        likely: how many will be asked for, most likely.
+    """
+
+    def __init__(
+        self, view: Overlay, codec: ItemCodec, asked: Asked, enough: int | None, likely: int
+    ) -> None:
+        self._view = view
+        self._codec = codec
+        self._asked = asked
+        self._likely = likely
+        self._ranking: Ranking | None = None
+        self._likeness: Likeness | None = None
+        self._text: dict[int, float] = {}
+        self._fitting: Fitting | None = None
+        rank_by = asked.rank_by
+        blends = rank_by.recency is not None or rank_by.importance is not None
+        if asked.words is not None and asked.filer is not None:
+            self._ranking = Ranking(view, asked.filer, codec)
+            # With more beside, an item of few words may still be among the best.
+            alone = asked.question is None and not blends
+            self._text = self._ranking.scores(asked.words, enough if alone else None)
+        if asked.question is not None and asked.embedder is not None:
+            self._likeness = Likeness(view, asked.embedder, asked.question.vector)
+        self._both = None
+        if self._likeness is not None and self._ranking is not None:
+            self._both = fused(self._text, self._likeness, rank_by.weights)
+        self._blend = Blend(view, codec, rank_by, self._fit()) if blends else None
+
+    def hits(self) -> Iterator[Hit]:
+        """The items, best first; what the query says of phrases is looked at, filters are not."""
+        words = self._asked.words
+        phrases = words.phrases if words is not None else ()
+        for name, score, row in self._with_rows():
+            if not phrases or self._has_phrases(phrases, row):
+                yield Hit(name, score, row, self._codec.decode(row.namespace, row.key, row.value or b""))
+
+    def relevance(self, hit: Hit) -> float:
+        """How good the hit is, from 0 to 1: its score, where that is such a sum; else what it would give to one."""
+        if self._blend is not None or self._both is not None:
+            return hit.score
+        return sum(self._fit().shares(hit.name))
+
+    def vectors(self, hit: Hit) -> list[Matrix]:
+        """The item's vectors; none where meaning was not asked for."""
+        if self._likeness is None:
+            return []
+        try:
+            return self._likeness.rows(hit.name)
+        except KeyError:
+            return []
+
+    def parts(self, hit: Hit) -> dict[str, Any]:
+        """What `explain=True` tells of an item."""
+        parts: dict[str, Any] = {"score": hit.score}
+        if self._ranking is not None:
+            parts["text"] = self._text.get(hit.name)
+            parts["text_cut"] = self._ranking.cut
+        if self._likeness is not None:
+            parts["vector"] = self._likeness.exact_or_none(hit.name)
+        if self._blend is not None:
+            shares = self._blend.shares(hit.name)
+            for share, part in (("text_share", self._ranking), ("vector_share", self._likeness)):
+                if part is None:
+                    del shares[share]
+            return {**parts, **self._blend.facts(hit.name), **shares}
+        if self._both is not None:
+            parts["text_share"], parts["vector_share"] = self._both.shares(hit.name)
+        return parts
+
+    # -- order -------------------------------------------------------------------------------------------------------
+
+    def _fit(self) -> Fitting:
+        """How well items fit, from 0 to 1."""
+        if self._fitting is None:
+            if self._likeness is None:
+                self._fitting = OfText(self._text)
+            else:
+                self._fitting = self._both or Fused({}, self._likeness, _MEANING_ALONE)
+        return self._fitting
+
+    def _best(self) -> Iterator[tuple[int, float]]:
+        newest_first, likely, likeness = self._view.newest_first, self._likely, self._likeness
+        if self._blend is not None:
+            return self._blend.best(likely)
+        if likeness is None:
+            return best_of_dict(self._text, likely, newest_first)
+        if self._both is None:
+            names, rough = likeness.all()
+            exact = likeness.exact_of
+            return best_of_arrays(names, rough.astype("f8"), exact, likeness.near, likely, newest_first)
+        both = self._both
+        return best_of_arrays(both.names, both.rough, both.exact_of, both.near, likely, newest_first)
+
+    def _with_rows(self) -> Iterator[tuple[int, float, ItemRow]]:
+        """With their rows, fetched by pages; items that are gone meanwhile (expired) are left out."""
+        best = self._best()
+        while page := list(islice(best, min(max(self._likely, 1), _PAGE))):
+            rows = self._view.rows([name for name, _ in page])
+            for name, score in page:
+                row = rows.get(name)
+                if row is not None:
+                    yield name, score, row
+
+    def _has_phrases(self, phrases: tuple[tuple[str, ...], ...], row: ItemRow) -> bool:
+        filer = self._asked.filer
+        assert filer is not None  # noqa: S101 - there are words only where there is a filer
+        texts = filer.texts(written_in(self._codec, row), row.paths)
+        return all(filer.has_phrase(texts, phrase) for phrase in phrases)

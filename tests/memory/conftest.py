@@ -1,0 +1,37 @@
+"""Every database and both colours by a fixture each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.kit import Colour
+from perdure import Database, connect
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Database]]:
+    """Opens an empty database, with what `connect` takes."""
+    with ExitStack() as stack:
+
+        def open_one(**options: Any) -> Database:
+            url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/test.db"
+            return stack.enter_context(connect(url, **options))
+
+        yield open_one
+
+
+@pytest.fixture
+def db(opened: Callable[..., Database]) -> Database:
+    """An empty database."""
+    return opened()
+
+
+@pytest.fixture(params=["blocking", "async"])
+def run(request: pytest.FixtureRequest) -> Colour:
+    """One of the two colours."""
+    return Colour(request.param)

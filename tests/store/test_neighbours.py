@@ -1,0 +1,339 @@
+"""Neighbours: the shipped checks, a model of where items stand, old files, stores of other classes, costs."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from perdure import connect
+from perdure.errors import QueryError
+from perdure.graph import START, StateGraph
+from perdure.storage.item_store import ItemStore
+from perdure.storage.sqlite import snapshot as snapshots
+from perdure.store.base import BaseStore, NotSupported, Op, RankBy, Result
+from perdure.store.base.batch import AsyncBatchedBaseStore
+from perdure.store.memory import InMemoryStore
+from perdure.store.sqlite import SqliteStore
+from perdure.store.swept import SweptStore
+from perdure.testing import FakeClock, nearby
+from perdure.testing.nearby import shown
+
+TALK = ("users", "ada", "talk")
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+Place = tuple[tuple[str, ...], str]
+
+
+def name(check: object) -> str:
+    return getattr(check, "__name__", "")
+
+
+@pytest.fixture(params=["memory", "sqlite-file", "sqlite-memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SweptStore]:
+    path = str(tmp_path / "near.db") if request.param == "sqlite-file" else ":memory:"
+    made: AbstractContextManager[SweptStore] = (
+        InMemoryStore(ttl={}) if request.param == "memory" else SqliteStore.from_conn_string(path, ttl={})
+    )
+    with made as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("check", nearby.NEARBY_CHECKS, ids=name)
+def test_neighbours_come_along(check: Callable[[ItemStore], None], store: SweptStore) -> None:
+    check(store)
+
+
+@pytest.mark.parametrize("check", nearby.ASYNC_NEARBY_CHECKS, ids=name)
+async def test_neighbours_come_along_in_the_other_colour(
+    check: Callable[[ItemStore], Awaitable[None]], store: SweptStore
+) -> None:
+    await check(store)
+
+
+# ---- a model of where items stand
+
+SPACES = (("a",), ("a", "b"), ("b",))
+one = st.sampled_from
+places = st.tuples(one(SPACES), one("klmn"))
+numbers = st.integers(0, 3)
+
+
+class ItemsStandAsTheyWereMade(RuleBasedStateMachine):
+    """Two stores and a dict of when each item was made and when its key was first written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = FakeClock(BEGIN).__enter__()
+        self.stores: list[SweptStore] = [
+            InMemoryStore(ttl={}),
+            SqliteStore.from_conn_string(":memory:", ttl={}).__enter__(),
+        ]
+        self.made: dict[Place, tuple[datetime, int]] = {}
+        self.values: dict[Place, int] = {}
+        self.first: dict[Place, int] = {}  # kept over deletions
+
+    def teardown(self) -> None:
+        for store in self.stores:
+            store.close()
+        self.clock.__exit__(None, None, None)
+
+    def put_in_model(self, place: Place, n: int) -> None:
+        self.first.setdefault(place, len(self.first) + 1)
+        self.made.setdefault(place, (self.clock.now(), self.first[place]))
+        self.values[place] = n
+
+    @rule(several=st.lists(st.tuples(places, numbers), max_size=4, unique_by=lambda one: one[0]))
+    def put(self, several: list[tuple[Place, int]]) -> None:
+        for store in self.stores:
+            store.put_many([(*place, {"n": n}) for place, n in several])
+        for place, n in several:
+            self.put_in_model(place, n)
+
+    @rule(place=places)
+    def delete(self, place: Place) -> None:
+        for store in self.stores:
+            store.delete(*place)
+        self.made.pop(place, None)
+        self.values.pop(place, None)
+
+    @rule(place=places, n=numbers)
+    def update(self, place: Place, n: int) -> None:
+        for store in self.stores:
+            store.update(*place, lambda value: {"n": n})
+        self.put_in_model(place, n)
+
+    @rule(seconds=one((0, 0, 1, 60, -30)))
+    def time_goes_on(self, seconds: int) -> None:
+        self.clock.advance(seconds=seconds)
+
+    @rule(prefix=one(((), ("a",), ("a", "b"))), n=numbers, count=st.integers(1, 3), past=st.booleans())
+    def look(self, prefix: tuple[str, ...], n: int, count: int, past: bool) -> None:
+        for store in self.stores:
+            asked: Any = store
+            if past and (newest := store.search((), limit=1)):
+                asked = store.at(newest[0].revision or "")
+            found = asked.search(prefix, filter={"n": n}, neighbours=count, limit=99)
+            hits = [(item.namespace, item.key) for item in found if item.neighbour_of is None]
+            if asked is store:
+                assert sorted(hits) == sorted(
+                    place
+                    for place in self.values
+                    if self.values[place] == n and place[0][: len(prefix)] == prefix
+                )
+                assert [(item.namespace, item.key, item.neighbour_of) for item in found] == self.expected(
+                    hits, count
+                )
+
+    def expected(self, hits: list[Place], count: int) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = []
+        shown = set(hits)
+        for space, key in hits:
+            line = sorted((where, place[1]) for place, where in self.made.items() if place[0] == space)
+            keys = [other for _, other in line]
+            at = keys.index(key)
+            for other in (*keys[max(0, at - count) : at], None, *keys[at + 1 : at + 1 + count]):
+                if other is None:
+                    found.append((space, key, None))
+                elif (space, other) not in shown:
+                    shown.add((space, other))
+                    found.append((space, other, key))
+        return found
+
+
+ItemsStandAsTheyWereMade.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestItemsStandAsTheyWereMade = ItemsStandAsTheyWereMade.TestCase
+
+
+# ---- tasks
+
+
+def run_once(db: Any, node: Callable[[Any, Any], None], **options: Any) -> Any:
+    graph = StateGraph(dict)
+    graph.add_node("node", node)
+    graph.add_edge(START, "node")
+    compiled = graph.compile(db)
+    compiled.invoke({}, {"configurable": {"thread_id": "t"}}, **options)
+    return compiled
+
+
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+def test_a_task_sees_its_own_items_among_the_others(url: str) -> None:
+    seen: list[list[str]] = []
+
+    def node(state: Any, store: Any) -> None:
+        del state
+
+        def look(word: str, count: int = 2) -> None:
+            seen.append(shown(store.search((), query=word, neighbours=count)))
+
+        look("word1", 1)
+        store.put(TALK, "new", {"text": "hello"})
+        store.put(TALK, "newer", {"text": "world"})
+        look("word2")
+        look("hello", 1)
+        store.put(TALK, "m1", {"text": "word1 changed"})
+        store.delete(TALK, "m0")
+        look("word2")
+        store.delete(TALK, "new")
+        store.put(TALK, "new", {"text": "hello again"})
+        look("hello")
+        seen.append(shown(store.direct.search((), query="word2", neighbours=9)))
+
+    with FakeClock(BEGIN) as clock, connect(url) as db:
+        for n in range(3):
+            db.store.put(TALK, f"m{n}", {"text": f"word{n}"})
+            clock.advance(minutes=1)
+        run_once(db, node)
+
+        assert seen == [
+            ["m0 of m1", "m1", "m2 of m1"],
+            ["m0 of m2", "m1 of m2", "m2", "new of m2", "newer of m2"],
+            ["m2 of new", "new", "newer of new"],
+            ["m1 of m2", "m2", "new of m2", "newer of m2"],
+            ["m1 of new", "m2 of new", "new", "newer of new"],
+            ["m0 of m2", "m1 of m2", "m2"],
+        ]
+        found = shown(db.store.search((), query="word2", neighbours=9))
+        assert found == ["m1 of m2", "m2", "new of m2", "newer of m2"]
+
+
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+def test_a_run_as_of_a_checkpoint_has_the_neighbours_of_then(url: str) -> None:
+    seen: list[Any] = []
+
+    def node(state: Any, store: Any) -> None:
+        del state
+        seen.append(shown(store.search((), filter={"n": 1}, neighbours=3)))
+        if len(seen) > 1:
+            store.put(TALK, "mine", {"text": "tea"})
+            seen.append(shown(store.search((), filter={"n": 1}, neighbours=3)))
+            with pytest.raises(QueryError, match="text search reads the present"):
+                store.search((), query="tea")
+
+    with FakeClock(BEGIN) as clock, connect(url) as db:
+        for n in range(3):
+            db.store.put(TALK, f"m{n}", {"text": f"word{n}", "n": n})
+            clock.advance(minutes=1)
+        compiled = run_once(db, node)
+        first = list(compiled.get_state_history({"configurable": {"thread_id": "t"}}))[-1]
+        db.store.delete(TALK, "m0")
+        db.store.put(TALK, "m3", {"text": "word3"})
+        compiled.invoke(None, first.config, memory="as_of")
+
+    assert seen == [*[["m0 of m1", "m1", "m2 of m1"]] * 2, ["m0 of m1", "m1", "m2 of m1", "mine of m1"]]
+
+
+# ---- stores that know nothing of it
+
+
+class Plain(BaseStore):
+    """The smallest store of somebody else's."""
+
+    def __init__(self) -> None:
+        self.inner = InMemoryStore()
+
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        return self.inner.batch(ops)
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        return await self.inner.abatch(ops)
+
+
+class Knowing(Plain, AsyncBatchedBaseStore):
+    supports_ranking = True
+
+
+async def test_a_store_that_knows_no_neighbours_says_so_and_one_that_does_has_them() -> None:
+    plain, knowing = Plain(), Knowing()
+    options: tuple[Any, ...] = ({"neighbours": 1}, {"rank_by": RankBy(diversity=0.5)})
+    for given in options:
+        with pytest.raises(NotSupported, match="supports_ranking"):
+            plain.search((), query="tea", **given)
+        with pytest.raises(NotSupported, match="supports_ranking"):
+            await plain.asearch((), query="tea", **given)
+    for key in "abc":
+        knowing.put(TALK, key, {"text": f"tea {key}"})
+
+    assert shown(knowing.search((), query="b", neighbours=1)) == ["a of b", "b", "c of b"]
+    assert shown(await knowing.asearch((), query="b", neighbours=1)) == ["a of b", "b", "c of b"]
+    ranking = RankBy(rerank=lambda query, items: items[::-1])
+    plainly = [item.key for item in knowing.search((), query="tea")]
+    assert [item.key for item in await knowing.asearch((), query="tea", rank_by=ranking)] == plainly[::-1]
+
+
+@pytest.mark.parametrize("kind", [Plain, Knowing])
+def test_in_a_task_a_store_of_somebody_elses_is_asked_only_for_what_it_knows(kind: type[Plain]) -> None:
+    said: list[Any] = []
+
+    def node(state: Any, store: Any) -> None:
+        del state
+        for write in (False, True):
+            if write:
+                store.put(TALK, "new", {"text": "tea"})
+            for query in (None, "b"):
+                try:
+                    said.append(shown(store.search((), query=query, filter={"n": 1}, neighbours=1)))
+                except NotSupported:
+                    said.append("refused")
+
+    store = kind()
+    for n, key in enumerate("abc"):
+        store.put(TALK, key, {"text": key, "n": n})
+    graph = StateGraph(dict)
+    graph.add_node("node", node)
+    graph.add_edge(START, "node")
+    graph.compile(store=store).invoke({})
+
+    known = ["a of b", "b", "c of b"]
+    assert said == ([known, known, "refused", "refused"] if kind is Knowing else ["refused"] * 4)
+
+
+# ---- costs, and files of before
+
+
+def test_an_answer_with_neighbours_asks_the_database_twice_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    ask = snapshots.SqliteSnapshot._ask
+
+    def counted(self: Any, text: str, values: Any = ()) -> list[Any]:
+        asked.append(text)
+        return ask(self, text, values)
+
+    with SqliteStore.from_conn_string(":memory:") as store:
+        store.put_many([(TALK, str(n), {"text": f"tea {n}"}) for n in range(200)])
+        monkeypatch.setattr(snapshots.SqliteSnapshot, "_ask", counted)
+        plain = store.search((), query="tea", limit=50)
+        without, asked[:] = len(asked), []
+
+        found = store.search((), query="tea", limit=50, neighbours=3)
+
+        assert len(asked) == without + 2
+        assert [item for item in found if item.neighbour_of is None] == plain
+
+
+def test_a_file_from_before_neighbours_has_them(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    with SqliteStore.from_conn_string(str(path)) as store:
+        for key in "abc":
+            store.put(TALK, key, {"text": key})
+        store.put(TALK, "a", {"text": "a again"})
+    file = sqlite3.connect(path, isolation_level=None)
+    file.execute("DROP INDEX perdure_versions_by_birth")
+    file.execute("DELETE FROM perdure_migrations WHERE number >= 6")
+    file.close()
+
+    with SqliteStore.from_conn_string(str(path)) as store:
+        assert shown(store.search((), query="b", neighbours=1)) == ["a of b", "b", "c of b"]
+    file = sqlite3.connect(path)
+    assert file.execute("SELECT 1 FROM sqlite_schema WHERE name = 'perdure_versions_by_birth'").fetchone()
+    file.close()
