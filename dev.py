@@ -102,7 +102,7 @@ def docs(_: list[str]) -> int:
 
 def demo(args: list[str]) -> int:
     """The main job on real input."""
-    return call([python([]), "-m", "perdure", "demo", *args], where=Path.cwd())
+    return call([python(["search"]), "-m", "perdure", "demo", *args], where=Path.cwd())
 
 
 def python(extras: list[str]) -> str:

@@ -709,7 +709,7 @@ def test_a_chat_turn_costs_few_bytes_beside_its_payload(tmp_path: Path) -> None:
             db.commit(Commit(uuid6().bytes, micros(), checkpoints=written, segments=[segment]))
     db.close()
 
-    overhead = (os.stat(path).st_size - payload - 31 * 4096) / turns  # every table and index has a first page
+    overhead = (os.stat(path).st_size - payload - 32 * 4096) / turns  # every table and index has a first page
 
     assert overhead < 400, f"{overhead:.0f} bytes a turn"
 

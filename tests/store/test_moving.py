@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ import perdure
 from perdure.errors import QueryError
 from perdure.storage.contract import Origin, PutItem, commit_now
 from perdure.store.face import BackendStore
+from perdure.store.swept import SweptStore
+from perdure.testing import store_moving, store_ttl
 from perdure.testing.fake_clock import FakeClock
 
 ODD = ("\ud800", "*", "\x01")
@@ -137,3 +140,15 @@ async def test_lines_stream_in_the_other_colour(store: BackendStore, other: Back
 
     assert (done.written, told) == (1, [1])
     assert text(other) == text(store)
+
+
+@pytest.mark.parametrize("to", ["memory://", "sqlite:///:memory:"])
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("check", store_moving.MOVING_CHECKS, ids=lambda check: check.__name__)
+def test_ends_are_moved(
+    check: Callable[[SweptStore, SweptStore], None], kind: str, to: str, tmp_path: Path
+) -> None:
+    url = "memory://" if kind == "memory" else f"sqlite:///{tmp_path / 'a.db'}"
+    lives = store_ttl.CONFIG
+    with perdure.connect(url, ttl=lives) as here, perdure.connect(to, ttl=lives) as there:
+        check(here.store, there.store)

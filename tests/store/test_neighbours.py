@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -188,6 +189,18 @@ def test_a_task_sees_its_own_items_among_the_others(url: str) -> None:
         store.put(TALK, "new", {"text": "hello again"})
         look("hello")
         seen.append(shown(store.direct.search((), query="word2", neighbours=9)))
+        store.delete(TALK, "m1")
+        look("word2", 1)
+        store.put(TALK, "m0", {"text": "made anew"})
+        store.delete(TALK, "a")
+        store.put(TALK, "b", {})
+        store.put(TALK, "a", {})
+        look("word2", 9)
+        (before, *_) = store.search((), query="word2", neighbours=2)
+        assert before.key == "m2"
+        store.put(TALK, "m2", {"text": "word2", "more": "staged"})
+        found = store.search((), query="newer world", neighbours=3, limit=1)
+        assert [item.value for item in found if item.key == "m2"] == [{"text": "word2", "more": "staged"}]
 
     with FakeClock(BEGIN) as clock, connect(url) as db:
         for n in range(3):
@@ -202,9 +215,11 @@ def test_a_task_sees_its_own_items_among_the_others(url: str) -> None:
             ["m1 of m2", "m2", "new of m2", "newer of m2"],
             ["m1 of new", "m2 of new", "new", "newer of new"],
             ["m0 of m2", "m1 of m2", "m2"],
+            ["m2", "new of m2"],
+            ["m2", "m0 of m2", "new of m2", "newer of m2", "b of m2", "a of m2"],
         ]
         found = shown(db.store.search((), query="word2", neighbours=9))
-        assert found == ["m1 of m2", "m2", "new of m2", "newer of m2"]
+        assert found == seen[-1]
 
 
 @pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
@@ -298,6 +313,64 @@ def test_in_a_task_a_store_of_somebody_elses_is_asked_only_for_what_it_knows(kin
     assert said == ([known, known, "refused", "refused"] if kind is Knowing else ["refused"] * 4)
 
 
+class Own(InMemoryStore):
+    """A store of ours with a search of its user's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Any] = []
+
+    def search(self, namespace_prefix: tuple[str, ...], /, **options: Any) -> Any:
+        self.asked.append(options)
+        return super().search(namespace_prefix, **options)
+
+
+def test_a_search_of_a_users_own_is_told_of_the_ranking_where_there_is_one() -> None:
+    ranking = RankBy(rerank=lambda query, items: items[::-1])
+    store, found = Own(), []
+
+    def node(state: Any, store: Any) -> None:
+        del state
+        found.append(shown(store.search((), query="tea", rank_by=ranking, neighbours=1, limit=1)))
+        found.append(shown(store.search((), query="tea")))
+
+    for key in "abc":
+        store.put(TALK, key, {"text": "tea"})
+    graph = StateGraph(dict)
+    graph.add_node("node", node)
+    graph.add_edge(START, "node")
+    graph.compile(store=store).invoke({})
+
+    assert found == [["a", "b of a"], ["c", "b", "a"]]
+    assert store.asked[0].items() >= {"rank_by": ranking, "neighbours": 1}.items()
+    assert not store.asked[1].keys() & {"rank_by", "neighbours"}
+
+
+class Judge:
+    """Two of these look the same."""
+
+    def __init__(self, turns: bool) -> None:
+        self.turns = turns
+
+    def __repr__(self) -> str:
+        return "<a judge>"
+
+    def __call__(self, query: str, items: list[Any]) -> list[Any]:
+        return items[::-1] if self.turns else items
+
+
+async def test_calls_of_one_tick_with_two_judges_are_two() -> None:
+    store = Knowing()
+    for key in "abc":
+        store.put(TALK, key, {"text": "tea"})
+
+    found = await asyncio.gather(
+        *(store.asearch((), query="tea", rank_by=RankBy(rerank=Judge(turns))) for turns in (True, False))
+    )
+
+    assert [shown(one) for one in found] == [["a", "b", "c"], ["c", "b", "a"]]
+
+
 # ---- costs, and files of before
 
 
@@ -329,7 +402,7 @@ def test_a_file_from_before_neighbours_has_them(tmp_path: Path) -> None:
         store.put(TALK, "a", {"text": "a again"})
     file = sqlite3.connect(path, isolation_level=None)
     file.execute("DROP INDEX perdure_versions_by_birth")
-    file.execute("DELETE FROM perdure_migrations WHERE number >= 6")
+    file.execute("DELETE FROM perdure_migrations WHERE number >= 7")
     file.close()
 
     with SqliteStore.from_conn_string(str(path)) as store:

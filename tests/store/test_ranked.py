@@ -299,6 +299,34 @@ def test_vectors_say_what_is_alike_where_meaning_was_asked_for() -> None:
             assert [(item.explanation or {})["similarity"] for item in by_words] == [0, 0]
 
 
+def test_what_is_the_opposite_costs_nothing() -> None:
+    def opposed(texts: Sequence[str]) -> list[list[float]]:
+        return [[1.0, 0.1] if "cat" in text else [-1.0, 0.1] for text in texts]
+
+    with InMemoryStore(index={"dims": 2, "embed": opposed, "fields": ["text"]}) as store:
+        for key in ("cat", "dog"):
+            store.put(ME, key, {"text": key})
+        found = store.search((), query="cat", rank_by=RankBy("vector", diversity=0.5, explain=True))
+
+    assert [(item.explanation or {})["diversity_penalty"] for item in found] == [0, 0]
+
+
+def test_what_matters_is_found_though_its_only_word_is_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perdure.storage.text.ranking.EXACT", 10)
+    with InMemoryStore() as store:
+        for n in range(30):
+            store.put(ME, f"tea {n}", {"text": "tea " * (1 + n % 3), "weight": 0})
+        store.put(ME, "both", {"text": "green tea", "weight": 0})
+        store.put(ME, "weighty", {"text": "tea with much else beside it", "weight": 1})
+        assert [item.key for item in store.search((), query="green tea", limit=1)] == ["both"]
+
+        found = store.search(
+            (), query="green tea", limit=1, rank_by=RankBy(importance=Importance("weight", 9))
+        )
+
+        assert [item.key for item in found] == ["weighty"]
+
+
 def test_of_very_many_only_the_best_hundred_are_set_apart() -> None:
     with InMemoryStore() as store:
         for n in range(130):

@@ -51,28 +51,53 @@ def _parser() -> argparse.ArgumentParser:
         "demo",
         help="listen to Hamlet: a scene is a thread, a character is a user",
         description="Listens to Hamlet, speech by speech: a scene is a thread, a character is a user, and before each "
-        "speech it recalls what that character said in earlier scenes. Run it again: all is done, nothing is doubled.",
+        "speech it recalls what that character said in earlier scenes that fits it. Run it again: all is done, nothing is "
+        "doubled.",
     )
     demo.add_argument("--db", type=Path, default=Path("hamlet.db"), metavar="FILE", help="default: hamlet.db")
     demo.add_argument("--scenes", type=_count, metavar="N", help="only the first N scenes")
     demo.add_argument(
         "--crash-at", type=_count, metavar="N", help="kill this process at its N-th commit (SIGKILL)"
     )
+    demo.add_argument(
+        "--ask", type=_question, metavar="QUESTION", help="then show what was said that fits this best"
+    )
     demo.add_argument("--quiet", action="store_true", help="no progress bar, and one line at the end")
-    demo.add_argument("--json", action="store_true", help="the summary as one JSON object")
+    demo.add_argument("--json", action="store_true", help="the summary, or the answers, as one JSON object")
     demo.set_defaults(run=_demo)
     memory.add_to(commands)
     return parser
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from perdure.demo import report, run
+    from perdure.demo import asking, report, run
 
     scenes: int | None = options.scenes
     with report.Progress(shown=not options.quiet and sys.stderr.isatty()) as progress:
-        summary = run.listen(options.db, scenes=scenes, crash_at=options.crash_at, on_speech=progress.update)
-    print(report.as_json(summary) if options.json else report.as_text(summary, short=options.quiet))
+        if options.ask is not None:
+            question: str = options.ask
+            answers = asking.ask(
+                options.db,
+                question,
+                scenes=scenes,
+                crash_at=options.crash_at,
+                on_speech=progress.update,
+            )
+            tell = report.answers_as_json if options.json else report.answers_as_text
+            said = tell(question, answers)
+        else:
+            summary = run.listen(
+                options.db, scenes=scenes, crash_at=options.crash_at, on_speech=progress.update
+            )
+            said = report.as_json(summary) if options.json else report.as_text(summary, short=options.quiet)
+    print(said)
     return 0
+
+
+def _question(text: str) -> str:
+    if not any(letter.isalnum() for letter in text):
+        raise argparse.ArgumentTypeError(f"{text!r} is an empty question: there is no word in it")
+    return text
 
 
 def _count(text: str) -> int:

@@ -1,6 +1,6 @@
 """`perdure memory ...`: looking at memory, moving it, forgetting it.
 
-Here: arguments, lines for people, JSON for programs. Not here: what is done (the store's methods).
+Here: arguments, lines for people, JSON for programs. Not here: what is done (the store's methods), watching (`watching.py`).
 All that is printed of memory is JSON text, so no control character in it reaches a terminal.
 """
 
@@ -15,6 +15,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from perdure.cli import watching
+from perdure.cli.words import labels_of, say, text_of
 from perdure.errors import PerdureError
 
 if TYPE_CHECKING:
@@ -72,6 +74,10 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     import_ = command("import", "read what `export` wrote; twice is once")
     import_.add_argument("file", type=Path, nargs="?", metavar="FILE", help="default: standard input")
 
+    watch = command("watch", "tell what is written below a prefix, until Ctrl-C")
+    _prefix(watch)
+    watching.arguments(watch)
+
     check = command("check", "compare the index of words with the items")
     check.add_argument("--repair", action="store_true", help="make the index anew where it disagrees")
 
@@ -97,7 +103,7 @@ def _prefix(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """The exit code: 0 done, 1 there is no such item; a failure is raised."""
+    """The exit code: 0 done, 1 there is no such item, 128 and more stopped by a signal; a failure is raised."""
     from perdure.database import connect
 
     if options.what == "forget" and not (options.yes or options.dry_run):
@@ -130,9 +136,9 @@ def _ls(store: BackendStore, options: argparse.Namespace) -> int:
             store.count(below) for below in _children(store, namespace, options.limit)
         )
         if options.json:
-            _say({"namespace": list(namespace), "items": items})
+            say({"namespace": list(namespace), "items": items})
         else:
-            print(f"{items:>9,}  {_labels(namespace)}")
+            print(f"{items:>9,}  {labels_of(namespace)}")
     return 0
 
 
@@ -145,11 +151,11 @@ def _show(store: BackendStore, options: argparse.Namespace) -> int:
     *namespace, key = options.place
     item = store.get(tuple(namespace), key)
     if item is None or not namespace:
-        print(f"perdure: there is no item {_text(key)} in {_labels(tuple(namespace))}", file=sys.stderr)
+        print(f"perdure: there is no item {text_of(key)} in {labels_of(tuple(namespace))}", file=sys.stderr)
         return 1
     blame = store.blame(item.namespace, key)
     origin = {} if blame is None else {k: v for k, v in blame.version.origin._asdict().items() if v}
-    _say(
+    say(
         {**item.dict(), "version": item.version, "revision": item.revision, "origin": origin},
         indent=None if options.json else 2,
     )
@@ -162,14 +168,14 @@ def _history(store: BackendStore, options: argparse.Namespace) -> int:
     for one in versions:
         origin = {name: part for name, part in one.origin._asdict().items() if part}
         if options.json:
-            _say({"version": one.version, "revision": one.revision, "updated_at": one.updated_at.isoformat(),
+            say({"version": one.version, "revision": one.revision, "updated_at": one.updated_at.isoformat(),
                   "value": one.value, "origin": origin})  # fmt: skip
         else:
-            by = f" by {_text(origin)}" if origin else ""
-            said = "deleted" if one.value is None else _text(one.value)
+            by = f" by {text_of(origin)}" if origin else ""
+            said = "deleted" if one.value is None else text_of(one.value)
             print(f"{one.updated_at:%Y-%m-%d %H:%M:%S} {one.revision}{by}: {said}")
     if not versions:
-        print(f"perdure: nothing is kept of {_text(key)} in {_labels(tuple(namespace))}", file=sys.stderr)
+        print(f"perdure: nothing is kept of {text_of(key)} in {labels_of(tuple(namespace))}", file=sys.stderr)
     return 0 if versions else 1
 
 
@@ -179,10 +185,10 @@ def _search(store: BackendStore, options: argparse.Namespace) -> int:
     )
     for item in found:
         if options.json:
-            _say({**item.dict(), "score": item.score})
+            say({**item.dict(), "score": item.score})
         else:
             score = "" if item.score is None else f"{item.score:7.3f}  "
-            print(f"{score}{_labels(item.namespace)} {_text(item.key)}: {_text(item.value)}")
+            print(f"{score}{labels_of(item.namespace)} {text_of(item.key)}: {text_of(item.value)}")
     return 0
 
 
@@ -205,7 +211,7 @@ def _import(store: BackendStore, options: argparse.Namespace) -> int:
             _lines(options.file), progress=lambda so_far: progress.update(so_far.written + so_far.unchanged)
         )
     if options.json:
-        _say({"written": done.written, "unchanged": done.unchanged})
+        say({"written": done.written, "unchanged": done.unchanged})
     else:
         print(f"{done.written:,} items written, {done.unchanged:,} stood there already")
     return 0
@@ -223,7 +229,7 @@ def _check(store: BackendStore, options: argparse.Namespace) -> int:
     found = store.check(repair=options.repair)
     for what, count in found:
         if options.json:
-            _say({"what": what, "count": count})
+            say({"what": what, "count": count})
         else:
             print(f"{count:,} {what}")
     if not options.json:
@@ -243,14 +249,14 @@ def _forget(store: BackendStore, options: argparse.Namespace) -> int:
         tuple(options.prefix), threads=threads, wait_seconds=options.wait, dry_run=options.dry_run
     )
     if options.json:
-        _say(_as_dict(receipt))
+        say(_as_dict(receipt))
         return 0
     said = ", ".join(f"{count:,} {table}" for table, count in receipt.counts.items())
-    print(f"{'would go' if options.dry_run else 'deleted'} below {_labels(receipt.prefix)}: {said}")
+    print(f"{'would go' if options.dry_run else 'deleted'} below {labels_of(receipt.prefix)}: {said}")
     for name in receipt.threads:
         goes = name in receipt.deleted_threads
         print(
-            f"thread {_text(name)} wrote there"
+            f"thread {text_of(name)} wrote there"
             + (": deleted as well" if goes else "; its state may hold copies")
         )
     if receipt.scrubbed:
@@ -276,6 +282,7 @@ _COMMANDS: Final[dict[str, Callable[[BackendStore, argparse.Namespace], int]]] =
     "search": _search,
     "export": _export,
     "import": _import,
+    "watch": watching.watch,
     "check": _check,
     "forget": _forget,
 }
@@ -305,20 +312,6 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         if self._drawn_at:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-
-def _say(found: dict[str, Any], indent: int | None = None) -> None:
-    print(json.dumps(found, indent=indent))
-
-
-def _text(part: object) -> str:
-    """JSON that the terminal can show."""
-    encoding = sys.stdout.encoding or "ascii"
-    return json.dumps(part, ensure_ascii=False).encode(encoding, "backslashreplace").decode(encoding)
-
-
-def _labels(namespace: tuple[str, ...]) -> str:
-    return " ".join(map(_text, namespace)) or "(everything)"
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -83,6 +83,12 @@ class Scene:
         return f"act-{self.act}-scene-{self.number}"
 
     @property
+    def place(self) -> str:
+        """As one would name it: `"Act III, Scene I. A room in the Castle"`."""
+        roman = next(name for name, number in _ROMAN.items() if number == self.act)
+        return f"Act {roman}, {self.title.rstrip('.')}"
+
+    @property
     def speeches(self) -> tuple[Speech, ...]:
         """The speeches in order; `speeches[n].index == n`."""
         return tuple(event for event in self.events if isinstance(event, Speech))

@@ -1,24 +1,32 @@
-"""What the demo shows: a bar while it works, a summary after.
+"""What the demo shows: a bar while it works, then a summary, or answers.
 
 Here: text for people, JSON for programs.
-Not here: what is counted (`run.py`).
+Not here: what is counted (`run.py`), what is answered (`asking.py`).
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from perdure.demo.excerpt import excerpt
+from perdure.demo.run import WORDS
+
 if TYPE_CHECKING:
+    from perdure.demo.asking import Answer
     from perdure.demo.run import Summary
 
-__all__ = ["Progress", "as_json", "as_text"]
+__all__ = ["Progress", "answers_as_json", "answers_as_text", "as_json", "as_text"]
 
 WIDTH = 30  # of the bar, in characters
+NARROW = 40  # columns: a narrower terminal breaks lines
+INDENT = "    "
 PAUSE_SECONDS = 0.05  # between two drawings: a terminal is slower than a commit
 
 
@@ -64,10 +72,36 @@ def as_text(summary: Summary, *, short: bool = False) -> str:
     rows = [
         ("threads", f"{heard} ({now})"),
         ("memory", f"{summary.memories:,} items of {summary.characters} characters"),
-        ("recalled", f"{summary.recalled:,} times something said in an earlier scene"),
+        ("recalled", f"{summary.recalled:,} times something fitting said in an earlier scene"),
+        ("search", _search(summary)),
         ("time", time),
         ("on disk", f"{summary.disk_bytes:,} bytes in {summary.database}"),
         ("digest", summary.digest),
     ]
     table = "\n".join(f"  {name:<9} {text}" for name, text in rows)
     return f"Hamlet, heard and remembered.\n\n{table}\n\nRun it again: nothing is done twice."
+
+
+def _search(summary: Summary) -> str:
+    """By what memories were found, and what is missing if spelling was not among it."""
+    found = " and by ".join(summary.recalled_by) or summary.searches_by
+    missing = " (this Python has no NumPy: pip install 'perdure[search]')"
+    return f"by {found}{missing if summary.searches_by == WORDS else ''}"
+
+
+def answers_as_json(question: str, answers: Sequence[Answer]) -> str:
+    """One JSON object; the speeches are whole."""
+    return json.dumps({"question": question, "answers": [asdict(answer) for answer in answers]}, indent=2)
+
+
+def answers_as_text(question: str, answers: Sequence[Answer]) -> str:
+    """Who, where, and of the speech what has to do with the question, as wide as the terminal."""
+    if not answers:
+        return f"Nothing that is remembered fits {json.dumps(question)}."
+    room = max(NARROW, shutil.get_terminal_size((100, 24)).columns) - len(INDENT)
+    lines = [
+        f"{answer.speaker}, {answer.place}\n{INDENT}{excerpt(answer.text, question, room)}"
+        for answer in answers
+    ]
+    encoding = sys.stdout.encoding or "ascii"
+    return "\n".join(lines).encode(encoding, "replace").decode(encoding)

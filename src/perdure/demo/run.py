@@ -1,7 +1,8 @@
 """The graph that listens to a play, and the loop that finds out what is still to be heard.
 
 Here: a scene as a thread, a character as a user, memory across scenes; going on after any kind of stop.
-Not here: the play (`play.py`), what is printed (`report.py`), arguments (`perdure.cli`).
+Not here: the play (`play.py`), what its search knows of spelling (`likeness.py`), questions about it (`asking.py`), what is
+printed (`report.py`), arguments (`perdure.cli`).
 Uses public names only; `perdure.testing` for the crash and for the digest.
 """
 
@@ -9,23 +10,32 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any, NotRequired, TypedDict, cast
 
 import perdure
+from perdure.demo.likeness import DIMS, Spelling
 from perdure.demo.play import Scene, Speech, hamlet
 from perdure.graph import END, START, StateGraph
 from perdure.graph.state import CompiledStateGraph
-from perdure.store.base import BaseStore
+from perdure.store.base import BaseStore, IndexConfig
 from perdure.testing import crash_at as crash_process_at
 from perdure.testing import digest
 
-__all__ = ["Summary", "builder", "listen"]
+__all__ = ["WORDS", "WORDS_AND_SPELLING", "Summary", "builder", "hear", "listen", "opened"]
 
 RECALLED = 3  # memories looked up before a speech, for each voice
+WORDS_AND_SPELLING = "words and spelling"
+WORDS = "words alone"
+
+
+def _either(some: set[str], others: set[str]) -> set[str]:
+    return some | others
 
 
 class Heard(TypedDict):
@@ -46,11 +56,16 @@ class Spoken(TypedDict):
 
 
 class Listening(TypedDict):
-    """What a scene's thread knows: the speech at hand, all speeches so far, the keys of all memories recalled."""
+    """What a scene's thread knows: the speech at hand, all speeches so far, the keys of all memories recalled.
+
+    `recalled_by`: how they were looked for; both ways if the scene was begun with NumPy and ended without it, or the other way
+    round.
+    """
 
     speech: Spoken
     heard: NotRequired[Annotated[list[Heard], operator.add]]
     recalled: NotRequired[Annotated[list[str], operator.add]]
+    recalled_by: NotRequired[Annotated[set[str], _either]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,8 @@ class Summary:
     characters: int
     memories: int
     recalled: int
+    recalled_by: tuple[str, ...]  # by all runs so far
+    searches_by: str  # as the next speech would be
     speeches_now: int  # heard by this run; the others were found done
     steps_now: int
     seconds: float
@@ -80,16 +97,31 @@ def memories_of(character: str) -> tuple[str, ...]:
     return ("characters", character, "speeches")
 
 
-def recall(state: Listening, *, store: BaseStore) -> dict[str, list[str]]:
-    """Before a speech: what did those who speak now say last, in *earlier* scenes?"""
-    speech = state["speech"]
-    earlier = {"scene": {"$lt": speech["scene"]}}
-    found = [
-        item.key
-        for voice in speech["voices"]
-        for item in store.search(memories_of(voice), filter=earlier, limit=RECALLED)
-    ]
-    return {"recalled": found}
+@contextmanager
+def opened(file: Path) -> Generator[tuple[perdure.Database, str]]:
+    """The database, made if it isn't there, and how it searches: by words and spelling, or by words alone without NumPy.
+
+    Memories of a run that had no NumPy get their vectors now. One that has none finds all by their words.
+
+    Raises:
+        PerdureError: the file can't be used; the message says why.
+    """
+    index: IndexConfig = {"fields": ["text"]}
+    by = WORDS
+    if _has_numpy():
+        index |= {"embed": Spelling(), "dims": DIMS}
+        by = WORDS_AND_SPELLING
+    with perdure.connect(f"sqlite:///{file}", index=index) as db:
+        db.store.reindex(("characters",))
+        yield db, by
+
+
+def _has_numpy() -> bool:
+    try:
+        import_module("numpy")
+    except ImportError:
+        return False
+    return True
 
 
 def remember(state: Listening, *, store: BaseStore) -> dict[str, list[Heard]]:
@@ -105,8 +137,20 @@ def remember(state: Listening, *, store: BaseStore) -> dict[str, list[Heard]]:
     return {"heard": [{"key": key, "speaker": " and ".join(speech["voices"]), "text": speech["text"]}]}
 
 
-def builder() -> StateGraph[Listening]:
-    """The graph, not yet bound to a database."""
+def builder(by: str = WORDS) -> StateGraph[Listening]:
+    """The graph, not yet bound to a database. `by`: how that one searches, to be remembered with what was found."""
+
+    def recall(state: Listening, *, store: BaseStore) -> dict[str, list[str] | set[str]]:
+        """Before a speech: what did those who speak now say in *earlier* scenes that fits it best?"""
+        speech = state["speech"]
+        earlier = {"scene": {"$lt": speech["scene"]}}
+        found = [
+            item.key
+            for voice in speech["voices"]
+            for item in store.search(memories_of(voice), query=speech["text"], filter=earlier, limit=RECALLED)
+        ]
+        return {"recalled": found, "recalled_by": {by}}
+
     graph = StateGraph(Listening)
     graph.add_node("recall", recall)
     graph.add_node("listen", remember)
@@ -135,44 +179,56 @@ def listen(
         PerdureError: the file can't be used; the message says why.
     """
     play = hamlet().scenes[:scenes]
-    total = sum(len(scene.speeches) for scene in play)
     began = perf_counter()
-    db = perdure.connect(f"sqlite:///{file}")
-    try:
-        if crash_at is not None:
-            crash_process_at(db, crash_at)
-        graph = builder().compile(db)
-        done = heard_now = steps_now = 0
-        for number, scene in enumerate(play, start=1):
-            before = _position(graph, scene)
-            for heard in _hear(graph, number, scene):
-                if on_speech:
-                    on_speech(done + heard, total)
-            after = _position(graph, scene)
-            done += after.heard
-            heard_now += after.heard - before.heard
-            steps_now += after.step - before.step
+    with opened(file) as (db, by):
+        graph = builder(by).compile(db)
+        speeches_now, steps_now = hear(db, graph, play, crash_at=crash_at, on_speech=on_speech)
         seconds = perf_counter() - began
-        recalled = sum(_position(graph, scene).recalled for scene in play)
+        positions = [_position(graph, scene) for scene in play]
         characters = db.store.list_namespaces(prefix=("characters",), max_depth=2, limit=10_000)
-        memories = len(db.store.search(("characters",), limit=1_000_000))
+        memories = db.store.count(("characters",))
         found = digest(db)
-        db.close()  # the write-ahead log goes into the file, and both shrink to what is needed
-        return Summary(
-            database=str(file),
-            scenes=len(play),
-            speeches=done,
-            characters=len(characters),
-            memories=memories,
-            recalled=recalled,
-            speeches_now=heard_now,
-            steps_now=steps_now,
-            seconds=seconds,
-            disk_bytes=_size_bytes(file),
-            digest=found,
-        )
-    finally:
-        db.close()
+    # It is closed: the write-ahead log went into the file, and both shrank to what is needed.
+    return Summary(
+        database=str(file),
+        scenes=len(play),
+        speeches=sum(position.heard for position in positions),
+        characters=len(characters),
+        memories=memories,
+        recalled=sum(position.recalled for position in positions),
+        recalled_by=tuple(sorted(set[str]().union(*(position.recalled_by for position in positions)))),
+        searches_by=by,
+        speeches_now=speeches_now,
+        steps_now=steps_now,
+        seconds=seconds,
+        disk_bytes=_size_bytes(file),
+        digest=found,
+    )
+
+
+def hear(
+    db: perdure.Database,
+    graph: CompiledStateGraph[Listening],
+    play: Sequence[Scene],
+    *,
+    crash_at: int | None = None,
+    on_speech: Callable[[int, int], None] | None = None,
+) -> tuple[int, int]:
+    """Hears all of the scenes that is not heard yet: how many speeches, and in how many steps. Arguments as of `listen`."""
+    if crash_at is not None:
+        crash_process_at(db, crash_at)
+    total = sum(len(scene.speeches) for scene in play)
+    done = heard_now = steps_now = 0
+    for number, scene in enumerate(play, start=1):
+        before = _position(graph, scene)
+        for heard in _hear(graph, number, scene):
+            if on_speech:
+                on_speech(done + heard, total)
+        after = _position(graph, scene)
+        done += after.heard
+        heard_now += after.heard - before.heard
+        steps_now += after.step - before.step
+    return heard_now, steps_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +237,7 @@ class _Position:
 
     heard: int
     recalled: int
+    recalled_by: frozenset[str]
     step: int
     unfinished: bool
 
@@ -194,7 +251,13 @@ def _position(graph: CompiledStateGraph[Listening], scene: Scene) -> _Position:
     found = graph.get_state(_thread(scene))
     values = cast(Listening, found.values)
     step = found.metadata.get("step", -2) if found.metadata else -2
-    return _Position(len(values.get("heard", [])), len(values.get("recalled", [])), step, bool(found.next))
+    return _Position(
+        len(values.get("heard", [])),
+        len(values.get("recalled", [])),
+        frozenset(values.get("recalled_by", ())),
+        step,
+        bool(found.next),
+    )
 
 
 def _hear(graph: CompiledStateGraph[Listening], number: int, scene: Scene) -> Iterator[int]:

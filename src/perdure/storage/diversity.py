@@ -11,7 +11,7 @@ Here: the order, likeness. Not here: relevance (`ranked.py`), which items (`draf
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,24 +21,24 @@ __all__ = ["Alike", "spread"]
 
 
 def spread(
-    relevance: Sequence[float], alike: Callable[[int], Sequence[float]], diversity: float
-) -> list[tuple[int, float]]:
+    relevance: Sequence[float], alike: Callable[[int, Sequence[int]], Sequence[float]], diversity: float
+) -> Iterator[tuple[int, float]]:
     """The items in their new order, each with its likeness to the most alike of those before it (the first one: 0).
+
+    Worked out as far as it is asked for.
 
     Args:
         relevance: of each item, from 0 to 1.
-        alike: how alike an item is to each, from 0 to 1.
+        alike: how alike an item is to each of some others, from 0 to 1.
         diversity: how much likeness costs, from 0 to 1.
     """
-    left = list(range(len(relevance)))
-    closest = [0.0] * len(relevance)
-    order: list[tuple[int, float]] = []
-    while left:
-        best = max(left, key=lambda item: (1 - diversity) * relevance[item] - diversity * closest[item])
-        left.remove(best)
-        order.append((best, closest[best]))
-        closest = [max(before, now) for before, now in zip(closest, alike(best), strict=True)]
-    return order
+    closest = dict.fromkeys(range(len(relevance)), 0.0)  # of those that are left, in order
+    while closest:
+        best = max(closest, key=lambda item: (1 - diversity) * relevance[item] - diversity * closest[item])
+        yield best, closest.pop(best)
+        left = list(closest)
+        for item, likeness in zip(left, alike(best, left) if left else (), strict=True):
+            closest[item] = max(closest[item], likeness)
 
 
 class Alike:
@@ -52,7 +52,6 @@ class Alike:
     def __init__(self, vectors: Sequence[Sequence[Matrix]], terms: Callable[[int], frozenset[str]]) -> None:
         self._terms_of = terms
         self._terms: dict[int, frozenset[str]] = {}
-        self._count = len(vectors)
         self._having = [item for item in range(len(vectors)) if vectors[item]]
         self._place = {item: place for place, item in enumerate(self._having)}
         self._rows: Any = None
@@ -68,17 +67,15 @@ class Alike:
             ends = numpy.cumsum([len(vectors[item]) for item in self._having])
             self._starts: list[int] = [0, *ends.tolist()]
 
-    def to(self, item: int) -> list[float]:
-        """Of each item, this one included."""
+    def to(self, item: int, others: Sequence[int]) -> list[float]:
+        """Of each of the others."""
         place = self._place.get(item)
-        if place is None:
-            return [self._overlap(item, other) for other in range(self._count)]
-        by_meaning = self._cosines(place)
-        return [
-            self._overlap(item, other) if at is None else max(0.0, by_meaning[at])
-            for other in range(self._count)
-            for at in [self._place.get(other)]
-        ]
+        by_meaning = [] if place is None else self._cosines(place)
+        found: list[float] = []
+        for other in others:
+            at = None if place is None else self._place.get(other)
+            found.append(self._overlap(item, other) if at is None else max(0.0, by_meaning[at]))
+        return found
 
     def _cosines(self, place: int) -> list[float]:
         """Of each item with vectors: the greatest of any two."""
@@ -90,8 +87,8 @@ class Alike:
 
     def _overlap(self, one: int, other: int) -> float:
         left, right = self._terms_in(one), self._terms_in(other)
-        either = len(left | right)
-        return len(left & right) / either if either else 0.0
+        both = len(left & right)
+        return both / (len(left) + len(right) - both) if both else 0.0
 
     def _terms_in(self, item: int) -> frozenset[str]:
         known = self._terms.get(item)

@@ -9,6 +9,7 @@ Here: `Draft`, `Finish`. Not here: scores (`ranked.py`), the reranker's call (`r
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from perdure.storage.diversity import Alike, spread
@@ -95,15 +96,15 @@ class Finish:
         return placed
 
     def _apart(self, placed: list[_Placed], alike: Alike) -> list[_Placed]:
-        """Set apart by diversity."""
+        """Set apart by diversity; as many as the page needs."""
         diversity = float(self._rank_by.diversity)
 
-        def likeness(number: int) -> Sequence[float]:
-            of_place = alike.to(placed[number].place)
-            return [of_place[one.place] for one in placed]
+        def likeness(number: int, others: Sequence[int]) -> Sequence[float]:
+            return alike.to(placed[number].place, [placed[other].place for other in others])
 
+        order = spread([one.relevance for one in placed], likeness, diversity)
         found: list[_Placed] = []
-        for number, closest in spread([one.relevance for one in placed], likeness, diversity):
+        for number, closest in islice(order, min(self._offset + self._limit, self.top)):
             one = placed[number]
             told = {
                 "relevance": one.relevance,

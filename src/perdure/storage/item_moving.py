@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from perdure.storage import outcome
-from perdure.storage.contract import Backend, Snapshot, UnfileItems, commit_now
+from perdure.storage.contract import Backend, Namespace, Snapshot, UnfileItems, commit_now
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.moving import Imported, Line, exported, imported
 from perdure.storage.reindexing import Reindexed, reindexed
@@ -40,6 +40,13 @@ class ItemMoving(ABC):
     async def _aside(self, work: Callable[[], T]) -> T:
         """The result of something that reads or waits for the database."""
 
+    def _settle(self) -> None:  # noqa: B027 - most stores owe nothing
+        """What reads have promised (an item that was read lives longer) stands in the database from now on."""
+
+    def _pages(self, inside: Namespace, history: bool) -> Iterator[list[Line]]:
+        self._settle()
+        yield from exported(self._codec, self._committed, inside, history=history)
+
     def _whole(self, what: str) -> Backend:
         """The database, for work in many commits."""
         raise NotSupported(
@@ -63,7 +70,7 @@ class ItemMoving(ABC):
         """
         here = self._here()
         inside = check_labels(prefix)
-        return here._lines(exported(here._codec, here._committed, inside, history=history))
+        return here._lines(here._pages(inside, history))
 
     @staticmethod
     def _lines(pages: Iterator[list[Line]]) -> Iterator[Line]:
@@ -73,7 +80,7 @@ class ItemMoving(ABC):
     async def aexport(self, prefix: tuple[str, ...] = (), *, history: bool = False) -> AsyncIterator[Line]:
         """As `export`."""
         here = self._here()
-        pages = exported(here._codec, here._committed, check_labels(prefix), history=history)
+        pages = here._pages(check_labels(prefix), history)
         while (page := await here._aside(lambda: next(pages, None))) is not None:
             for line in page:
                 yield line
@@ -84,9 +91,10 @@ class ItemMoving(ABC):
         *,
         progress: Callable[[Imported], object] | None = None,
     ) -> Imported:
-        """How much was written: the items of an export stand here as there, times and origins included.
+        """How much was written: the items of an export stand here as there, times, ends and origins included.
 
-        In commits of a few hundred items each. An item that stands so already is left alone, so importing twice writes
+        In commits of a few hundred items each. Items end when they would have ended there, also in a store without `ttl=`;
+        one whose time is over by now is not seen. An item that stands so already is left alone, so importing twice writes
         nothing; another value at its place is replaced, by a version of now at the earliest. History comes with items that
         are not there yet.
 

@@ -1,7 +1,9 @@
 """Memory as lines of JSON and back, exactly: what an export says of an item, and the commits of an import.
 
 A line is a dict that `json.dumps` takes as it is (with `ensure_ascii`, its default, any text survives): first a header,
-then one for each item, last the count, by which an export that was cut off is told from a whole one.
+then one for each item, last the count, by which an export that was cut off is told from a whole one. When a value ends
+stands in `expires_at` (null: never), how long it lives anew when it is read in `ttl_microseconds`; lines of exports that
+were made before these two say nothing about it.
 Here: lines, pages, batches. Not here: arguments and colours (`item_moving.py`).
 """
 
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol, TypeAlias, cast
 
+from perdure import clock
 from perdure.errors import ContractError, QueryError, VersionConflict
 from perdure.storage import outcome
 from perdure.storage.contract import (
@@ -30,6 +33,7 @@ from perdure.storage.contract import (
 )
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_rows import moment_of
+from perdure.storage.lifetimes import FOR_EVER, Life, is_over
 from perdure.store.base.ops import check_labels
 
 __all__ = ["FORMAT", "Imported", "Line", "exported", "imported"]
@@ -75,23 +79,26 @@ def exported(codec: ItemCodec, read: Reads, prefix: Namespace, *, history: bool)
     Raises:
         Compacted: items were replaced meanwhile and what they were was pruned.
     """
+    at = clock.micros()
     with read() as snapshot:
         then = snapshot.revision()
         places = snapshot.touched(prefix, Revision(then.epoch, 0), None) if history else []
     yield [{"perdure": "memory", "format": FORMAT, "prefix": list(prefix), "revision": str(then)}]
     count = 0
-    pages = _with_past(codec, read, places, then) if history else _living(codec, read, prefix, then)
+    pages = _with_past(codec, read, places, then) if history else _living(codec, read, prefix, then, at)
     for page in pages:
         count += len(page)
         yield page
     yield [{"items": count}]
 
 
-def _living(codec: ItemCodec, read: Reads, prefix: Namespace, then: Revision) -> Generator[list[Line]]:
+def _living(
+    codec: ItemCodec, read: Reads, prefix: Namespace, then: Revision, at: int
+) -> Generator[list[Line]]:
     before: int | None = None
     while True:
         with read() as snapshot:
-            rows = snapshot.items_at(prefix, then, before, _PAGE)
+            rows = snapshot.items_at(prefix, then, before, _PAGE, at)
             live = [snapshot.item(row.namespace, row.key) for row in rows]
         if not rows:
             return
@@ -131,7 +138,15 @@ def _version(codec: ItemCodec, row: ItemRow) -> Line:
         "updated_at": moment_of(row.updated_at).isoformat(),
         **({"origin": origin} if origin else {}),
         **({"contract": contract} if contract else {}),
+        **({} if row.value is None else _end(row)),
     }
+
+
+def _end(row: ItemRow) -> Line:
+    if row.expires is None:
+        return {"expires_at": None}
+    ttl: Line = {} if row.ttl is None else {"ttl_microseconds": row.ttl}
+    return {"expires_at": moment_of(row.expires).isoformat(), **ttl}
 
 
 # ---- in
@@ -179,6 +194,7 @@ def _written(codec: ItemCodec, backend: Backend, batch: list[list[PutItem]], so_
     if not batch:
         return so_far
     written = 0
+    now = clock.micros()
     for attempt in range(_TRIES):
         puts: list[PutItem] = []
         expected: list[ItemIs] = []
@@ -188,7 +204,7 @@ def _written(codec: ItemCodec, backend: Backend, batch: list[list[PutItem]], so_
                 last = versions[-1]
                 live = snapshot.item(last.namespace, last.key)
                 past = live is not None or bool(snapshot.history(last.namespace, last.key, 1).versions)
-                if _stands(codec, live, last, past=past):
+                if _stands(codec, live, last, now, past=past):
                     continue
                 written += 1
                 expected.append(ItemIs(last.namespace, last.key, None if live is None else live.version))
@@ -204,15 +220,24 @@ def _written(codec: ItemCodec, backend: Backend, batch: list[list[PutItem]], so_
     return Imported(so_far.written + written, so_far.unchanged + len(batch) - written)
 
 
-def _stands(codec: ItemCodec, live: ItemRow | None, put: PutItem, *, past: bool) -> bool:
+def _stands(codec: ItemCodec, live: ItemRow | None, put: PutItem, now: int, *, past: bool) -> bool:
     """Whether the item is what the export says, so that there is nothing to write."""
     if live is None or live.value is None:
-        return put.value is None and past
+        return past and (put.value is None or is_over(put.expires, now))
     if put.value is None or put.times is None or put.paths != live.paths or live.updated_at < put.times[1]:
+        return False
+    if not (put.keeps or _lives(live, put)):
         return False
     stored, under = codec.written(live.namespace, live.key, live.value)
     given, wanted = codec.written(put.namespace, put.key, put.value)
     return under == wanted and json.dumps(stored, sort_keys=True) == json.dumps(given, sort_keys=True)
+
+
+def _lives(live: ItemRow, put: PutItem) -> bool:
+    """Whether it ends as the export says, or later because it was read here."""
+    if live.expires is None or put.expires is None:
+        return live.expires == put.expires
+    return live.ttl == put.ttl and live.expires >= put.expires
 
 
 def _read_line(line: object, number: int) -> Mapping[str, Any]:
@@ -270,7 +295,22 @@ def _put(
     if last and codec.contracts is not None:
         codec.contracts.check_as(namespace, key, value, version)
     filed = codec.filed(value, paths) if last else None
-    return PutItem(namespace, key, stored, origin, filed, paths, times=times)
+    expires, ttl = _life(given)
+    keeps = "expires_at" not in given  # made before ends were exported: who has the item knows better
+    return PutItem(
+        namespace, key, stored, origin, filed, paths, ttl=ttl, expires=expires, keeps=keeps, times=times
+    )
+
+
+def _life(given: Mapping[str, Any]) -> Life:
+    expires, ttl = given.get("expires_at"), given.get("ttl_microseconds")
+    if expires is None:
+        if ttl is not None:
+            raise ValueError("ttl_microseconds without expires_at")
+        return FOR_EVER
+    if ttl is not None and (not isinstance(ttl, int) or isinstance(ttl, bool) or ttl < 1):
+        raise ValueError(f"ttl_microseconds is {ttl!r}")
+    return Life(_micros(expires), ttl)
 
 
 def _micros(text: str) -> int:

@@ -284,6 +284,9 @@ class BackendStore(ItemStore):
             self._codec.embedder.forget()  # vectors of texts that it remembers
         return receipt
 
+    def _settle(self) -> None:
+        pay(self._backend())
+
     def _whole(self, what: str) -> Backend:
         del what
         return self._backend()

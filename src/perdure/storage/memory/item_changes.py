@@ -36,8 +36,10 @@ def seen(tables: Tables, item: PutItem, at: int, revision: Revision) -> Change:
     live = tables.items.get(namespace, {}).get(key)
     over = None
     version = tables.versions + 1
-    if live is not None and is_over(live.expires, at):
-        over = _deletion(tables, live, at, version, revision)
+    # What comes from elsewhere with times of its own was written then: what lived at that time was replaced, and had not
+    # expired.
+    if live is not None and is_over(live.expires, written):
+        over = _deletion(tables, live, written, version, revision)
         version += 1
     stands = None if over else live
     if stands is None and value is None:

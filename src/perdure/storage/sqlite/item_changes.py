@@ -50,12 +50,14 @@ def change_items(group: Gathering, member: Prepared, seq: int) -> None:
 
 def _put(group: Gathering, put: Put, version: int, at: int) -> int:
     """Adds one version of an item; the next free version."""
-    version = _sweep(group, put.item, version, at)
+    written = at if put.times is None else put.times[1]
+    # What comes from elsewhere with times of its own was written then: what lived at that time was replaced, and had not
+    # expired.
+    version = _sweep(group, put.item, version, written)
     state = group.known.items.get(put.item)
     alive = state is not None and state.alive
     if put.value is None and not alive:
         return version  # deleting what isn't there changes nothing
-    written = at if put.times is None else put.times[1]
     updated = written if state is None else max(written, state.updated)
     created = put.times[0] if put.times else state.created if state and alive else updated
     deleted = put.value is None

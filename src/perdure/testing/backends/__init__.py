@@ -91,6 +91,7 @@ from perdure.testing.backends.standing import (
     check_a_number_stays_as_long_as_anything_is_kept,
     check_items_stand_as_they_were_made,
     check_the_past_has_its_own_neighbours,
+    check_what_has_expired_stands_nowhere,
 )
 from perdure.testing.backends.texts import (
     check_items_that_are_filed_otherwise_are_told,
@@ -154,6 +155,7 @@ CHECKS: Final[Sequence[Callable[[Make], None]]] = (
     check_items_stand_as_they_were_made,
     check_a_number_stays_as_long_as_anything_is_kept,
     check_the_past_has_its_own_neighbours,
+    check_what_has_expired_stands_nowhere,
     check_a_deletion_that_was_pruned_in_the_middle_is_remembered,
     check_versions_of_an_item_are_pruned_by_number,
     check_what_is_missing_from_changes_is_known,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from perdure.storage.contract import Namespace, PruneHistory, PutItem, Revision, Snapshot, Standing
 from perdure.testing.backends.kit import NOTES, Make, commit_of, opened
+from perdure.testing.fake_clock import FakeClock
 
 
 def _standing(now: Snapshot, key: str, space: Namespace = NOTES) -> Standing:
@@ -68,6 +71,22 @@ def check_a_number_stays_as_long_as_anything_is_kept(make: Make) -> None:
         db.commit(commit_of(items=[_made("b", 20)]))
         with db.read() as now:
             assert _near(now, "a", 9) == ["c", "b"]
+
+
+def check_what_has_expired_stands_nowhere(make: Make) -> None:
+    """Neither beside what was made with it, nor before, nor behind; not in the past after its time."""
+    mortal = [
+        _made(key, n)._replace(expires=50) for n, key in ((5, "before"), (20, "b"), (20, "d"), (30, "behind"))
+    ]
+    with FakeClock(datetime(1970, 1, 1, tzinfo=UTC)) as clock, opened(make) as db:
+        puts = [mortal[0], *(_made(key, 20) for key in "a"), mortal[1], _made("c", 20), mortal[2], mortal[3]]
+        revision = db.commit(commit_of(items=puts))
+        for micros, expected in ((49, ["before", "a", "b", "d", "behind"]), (50, ["a"])):
+            clock.set(datetime(1970, 1, 1, microsecond=micros, tzinfo=UTC))
+            with db.read() as now:
+                assert _near(now, "c", 9) == expected
+                (near,) = now.around_at([(NOTES, _standing(now, "c"))], 9, revision, micros)
+                assert [row.key for _, row in near] == expected
 
 
 def check_the_past_has_its_own_neighbours(make: Make) -> None:
