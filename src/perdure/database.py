@@ -37,6 +37,7 @@ def connect(
     ttl: TTLConfig | None = None,
     indexes: Sequence[str] = (),
     contracts: Sequence[Contract] | None = None,
+    plaintext: Sequence[str] | None = None,
 ) -> Database:
     """The database at `url`, opened or made: pass it to `compile`, and threads and memory commit together.
 
@@ -58,6 +59,9 @@ def connect(
             of which may be left out; `{}`: for ever unless a put says otherwise. None: for ever, and `put(ttl=)` is refused.
         contracts: what items of some namespaces look like (`perdure.Contract`), looked at when they are put; older ones are
             brought up to date when they are read. None: items look as they like.
+        plaintext: of an encrypted database: paths of values whose words (and vectors, with a model) are kept readable, so that
+            `search(query=)` finds by them, e.g. `["title", "tags[*]"]`. What that tells a reader of the file:
+            `docs/how-to/encrypt.md`. None: nothing is found by words.
 
     Raises:
         ValueError: the URL or `keep_history` cannot be right.
@@ -71,6 +75,10 @@ def connect(
     kept, lives = checked(keep_history), checked_config(ttl)
     agreed = contracts_of(contracts)
     cipher = _cipher(encryption)
+    if plaintext is not None:
+        from perdure.store.encoding import checked_plaintext
+
+        plaintext = checked_plaintext(plaintext, encrypted=cipher is not None)
     declared = declared_paths(indexes)
     if declared and cipher is not None:
         raise PerdureError(
@@ -84,7 +92,16 @@ def connect(
     except BaseException:
         backend.close()
         raise
-    return Database(url, backend, cipher=cipher, keep_history=kept, index=index, ttl=lives, contracts=agreed)
+    return Database(
+        url,
+        backend,
+        cipher=cipher,
+        keep_history=kept,
+        index=index,
+        ttl=lives,
+        contracts=agreed,
+        plaintext=plaintext,
+    )
 
 
 def _cipher(encryption: Cipher | bytes | str | None) -> Cipher | None:
@@ -156,6 +173,7 @@ class Database:
         index: IndexConfig | None = None,
         ttl: TTLConfig | None = None,
         contracts: Contracts | None = None,
+        plaintext: Sequence[str] | None = None,
     ) -> None:
         """Over an open backend, which `close` closes."""
         self.url = url
@@ -166,6 +184,7 @@ class Database:
         self._index = index
         self._ttl = ttl
         self._contracts = contracts
+        self._plaintext = plaintext
         self._closed = False
         self._saver: BackendSaver | None = None
         self._store: SweptStore | None = None
@@ -196,10 +215,10 @@ class Database:
     def store(self) -> SweptStore:
         """The store: memory across threads."""
         if self._store is None:
-            from perdure.store.face import codec_of
+            from perdure.store.encoding import codec_of
             from perdure.store.swept import SweptStore
 
-            codec = codec_of(self._index, self._cipher, contracts=self._contracts)
+            codec = codec_of(self._index, self._cipher, contracts=self._contracts, plaintext=self._plaintext)
             self._store = SweptStore(self.backend, codec, ttl=self._ttl)
         return self._store
 

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from perdure import clock
 from perdure.errors import Compacted, StorageError
 from perdure.storage.contract import (
+    OWED,
     Backend,
     CheckpointRow,
     Commit,
@@ -112,7 +113,7 @@ filed = st.builds(
     st.dictionaries(one(WORDS), st.integers(1, 3), max_size=3),
 )
 MODELS = ("m", "n")
-embedded = st.builds(Embedded, one(MODELS), one((b"", b"1234", b"12345678")))
+embedded = st.builds(Embedded, one(MODELS), one((b"", b"1234", b"12345678"))) | st.just(OWED)
 puts = st.builds(
     PutItem,
     one(SPACES),
@@ -310,6 +311,18 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
                 assert len(now.embedded(number, model)) == items
                 found.append((items, changed, sorted((*named[ref][:2], data) for ref, data in rows)))
             return found
+
+        self.both(answer)
+
+    @rule(after=st.integers(0, 9), limit=st.integers(1, 9))
+    def find_what_is_owed(self, after: int, limit: int) -> None:
+        def answer(now: Snapshot) -> Any:
+            every = now.owed(0, 99)
+            assert every == sorted(every, key=lambda row: row.version)
+            behind = every[after - 1].version if 0 < after <= len(every) else 0
+            found = now.owed(behind, limit)
+            assert found == [row for row in every if row.version > behind][:limit]
+            return [row[:3] for row in found]
 
         self.both(answer)
 

@@ -28,7 +28,7 @@ from perdure.memory import (
     remember,
 )
 from perdure.runtime import Runtime
-from perdure.store.base import BaseStore, Item, Op
+from perdure.store.base import BaseStore, Contract, Item, Op
 from perdure.store.base import Result as OpResult
 from perdure.types import Command, RetryPolicy, Send, StreamWriter
 
@@ -380,3 +380,17 @@ def prompted(store: BaseStore, found: list[Recalled]) -> str:
     )
     text += format_memories(store.search(("users",)), template=lambda memory: str(memory), cut=True)
     return text + format_memories(["tea"], budget=1.5)  # pyright: ignore[reportArgumentType]
+
+
+# ---- memory contracts
+
+
+def newer(value: dict[str, Any], version: int) -> dict[str, Any]:
+    return {**value, "name": value.get("name", str(version))}
+
+
+def contracts() -> list[Contract]:
+    old = Contract(("users", "*"), Secret)
+    assert_type(old.version, int)
+    Contract(("users",), "User")  # pyright: ignore[reportArgumentType]
+    return [old, Contract(("users", "*", "profile"), User, version=2, migrate=newer)]

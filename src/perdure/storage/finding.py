@@ -99,7 +99,11 @@ def _asked(codec: ItemCodec, op: SearchOp, prefix: Namespace) -> Asked:
     rank_by = check_ranking(op.rank_by)
     mode, filer, embedder = rank_by.mode, codec.filer, codec.embedder
     if filer is None and embedder is None:
-        why = "is encrypted" if codec.cipher is not None else "was opened without a text index"
+        why = (
+            "is encrypted, and was opened without plaintext="
+            if codec.cipher is not None
+            else "was opened without a text index"
+        )
         raise QueryError(
             f"query={query[:80]!r}: this store {why}, so there are no words to search by. Use filter=.",
             part="query",

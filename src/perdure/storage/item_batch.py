@@ -112,6 +112,8 @@ def operation_of(codec: ItemCodec, op: PutOp, guard: Guard) -> Operation:
     namespace, key = tuple(op.namespace), str(op.key)
     ttl = micros_of(op.ttl)
     paths = _paths(op.index)
+    if paths:
+        codec.check_paths(paths)
     if op.value is None:
         return Operation(namespace, key, None, clock.micros(), guard)
     value = codec.encode(namespace, key, op.value)

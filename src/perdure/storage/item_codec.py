@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from perdure.codec import Cipher, bytes_to_text, encode_namespace
-from perdure.errors import EmbeddingError, EncodingError
+from perdure.errors import EmbeddingError, EncodingError, QueryError
 from perdure.storage.contract import OWED, Embedded, Filed, Namespace
 from perdure.storage.contracts.marks import marked, taken_apart
 from perdure.storage.item_json import json_of
@@ -41,9 +41,10 @@ class ItemCodec:
         filer: how values are filed, for searches by words; None: they are not.
         embedder: what makes vectors of them, for searches by meaning; None: nothing does.
         contracts: what values must look like, and how older ones are brought up to date; None: as they like.
+        shown: with a cipher: the only paths whose texts may be filed and embedded.
     """
 
-    __slots__ = ("_loads", "cipher", "contracts", "embedder", "filer")
+    __slots__ = ("_loads", "_shown", "cipher", "contracts", "embedder", "filer")
 
     def __init__(
         self,
@@ -53,8 +54,10 @@ class ItemCodec:
         filer: Filer | None = None,
         embedder: Embedder | None = None,
         contracts: Contracts | None = None,
+        shown: Sequence[str] | None = None,
     ) -> None:
         """With a cipher, or without."""
+        self._shown = None if shown is None else frozenset(shown)
         self.cipher = cipher
         self.contracts = contracts
         self.embedder = embedder
@@ -153,6 +156,20 @@ class ItemCodec:
             raise EncodingError(f"{key!r} in {namespace!r} is damaged: it is no JSON object.", path="value")
         return cast("dict[str, Any]", value)
 
+    def check_paths(self, paths: tuple[str, ...]) -> None:
+        """Passes what a put may say is to be found.
+
+        Raises:
+            QueryError: it is none of the paths of an encrypted database that may be found.
+        """
+        for path in paths:
+            if self._shown is not None and path not in self._shown:
+                raise QueryError(
+                    f"index={list(paths)!r}: the database is encrypted, and only {sorted(self._shown)!r} may be found. Nothing"
+                    f" was written. Leave {path!r} out, or open the database with plaintext=[...] that names it.",
+                    part="index",
+                )
+
     def filed(self, value: Mapping[str, Any], paths: tuple[str, ...] | None) -> Filed | None:
         """The value as searches by words find it; None: they do not."""
         return None if self.filer is None or paths == () else self.filer.filed(value, paths)
@@ -169,6 +186,8 @@ class ItemCodec:
         if self.embedder is None:
             return None
         fields = self.embedder.fields if paths is None else paths
+        if self._shown is not None:
+            fields = [path for path in fields if path in self._shown]
         return tuple(text for path in fields for text in get_text_at_path(value, path))
 
     def lacking(self, operations: Iterable[Operation]) -> list[Operation]:

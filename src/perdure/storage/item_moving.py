@@ -139,7 +139,7 @@ class ItemMoving(ABC):
             progress: called after each commit with what was done so far.
 
         Raises:
-            QueryError: this store files nothing by words.
+            QueryError: this store files nothing by words. (An encrypted one takes away what was readable of its items.)
             NotSupported: in a task.
         """
         here = self._here()

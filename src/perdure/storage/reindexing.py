@@ -12,7 +12,7 @@ from typing import Final
 
 from perdure.errors import QueryError
 from perdure.storage import outcome
-from perdure.storage.contract import Backend, FileItem, ItemRow, Namespace, chunks, commit_now
+from perdure.storage.contract import Backend, Embedded, FileItem, ItemRow, Namespace, chunks, commit_now
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_rows import written_in
 from perdure.storage.text.filer import Filer
@@ -21,6 +21,7 @@ from perdure.storage.vectors.reembedding import reembedded
 __all__ = ["Reindexed", "reindexed"]
 
 _BATCH: Final = 500
+_NO_VECTORS: Final = Embedded("none", b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,13 @@ def reindexed(codec: ItemCodec, backend: Backend, prefix: Namespace) -> Iterator
         EmbeddingError: the model failed; what was done before stays.
     """
     if codec.filer is None and codec.embedder is None:
-        raise QueryError(
-            "reindex: this store files nothing by words (it is encrypted, or index= has text=False). Nothing was written.",
-            part="index",
-        )
+        if codec.cipher is None:
+            raise QueryError(
+                "reindex: this store files nothing by words (index= has text=False). Nothing was written.",
+                part="index",
+            )
+        yield from _unfiled(backend, prefix)
+        return
     done = Reindexed(0, 0, 0)
     if codec.filer is not None:
         for done in _refiled(codec, codec.filer, backend, prefix):
@@ -58,6 +62,25 @@ def reindexed(codec: ItemCodec, backend: Backend, prefix: Namespace) -> Iterator
         for filed, changed in reembedded(codec, backend, prefix):
             done = Reindexed(done.filed + filed, done.changed + changed, 0)
             yield done
+
+
+def _unfiled(backend: Backend, prefix: Namespace) -> Iterator[Reindexed]:
+    """Nothing of an encrypted subtree is found by words or meaning: what was readable of it is taken away."""
+    done = Reindexed(0, 0, 0)
+    with backend.read() as snapshot:
+        holds = snapshot.forgettable(prefix)
+    before: int | None = None
+    while holds.postings or holds.vectors:
+        with backend.read() as snapshot:
+            rows = snapshot.items(prefix, before, _BATCH)
+        filings = [FileItem(row.namespace, row.key, row.version, None, _NO_VECTORS) for row in rows]
+        outcome.commit(backend, commit_now(filings=filings))
+        done = Reindexed(done.filed + len(rows), 0, 0)
+        yield done
+        if len(rows) < _BATCH:
+            return
+        before = rows[-1].version
+    yield done
 
 
 def _refiled(codec: ItemCodec, filer: Filer, backend: Backend, prefix: Namespace) -> Iterator[Reindexed]:
@@ -86,8 +109,10 @@ def _refiled(codec: ItemCodec, filer: Filer, backend: Backend, prefix: Namespace
 
 def _file(codec: ItemCodec, backend: Backend, rows: Sequence[ItemRow]) -> int:
     """How many of them still stood as they were read, and so are filed."""
+    # Where nobody makes vectors any more, those of an earlier setting would stay readable.
+    vectors = _NO_VECTORS if codec.cipher is not None and codec.embedder is None else None
     filings = [
-        FileItem(row.namespace, row.key, row.version, codec.filed(written_in(codec, row), row.paths))
+        FileItem(row.namespace, row.key, row.version, codec.filed(written_in(codec, row), row.paths), vectors)
         for row in rows
     ]
     outcome.commit(backend, commit_now(filings=filings))

@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 from perdure import clock
 from perdure.current import CURRENT
-from perdure.errors import QueryError, StorageError, VersionConflict
+from perdure.errors import StorageError, VersionConflict
 from perdure.storage import forgetting, outcome
 from perdure.storage.aside import aside
 from perdure.storage.contract import (
@@ -32,7 +32,6 @@ from perdure.storage.contract import (
     Snapshot,
     commit_now,
 )
-from perdure.storage.contracts.book import Contracts, contracts_of
 from perdure.storage.forgetting import Forgetting, Forgotten
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_store import Change, FaceHandle, ItemStore
@@ -41,16 +40,12 @@ from perdure.storage.refreshing import before_use, pay, was_read
 from perdure.storage.reverting import Reverted, Reverting, undoing
 from perdure.storage.scoped import ScopedStore
 from perdure.storage.staging import ANY, Operation, read_item
-from perdure.storage.text.settings import filer_of
 from perdure.storage.upkeep import KeepHistory, keep, wrote
 from perdure.storage.vectors.catching_up import CatchingUp
-from perdure.storage.vectors.settings import embedder_of
 from perdure.storage.watching import Watch, Watching
-from perdure.store.base import Contract, Item, TTLConfig
+from perdure.store.base import Item, TTLConfig
+from perdure.store.encoding import codec_of
 from perdure.store.runs import runs_in
-
-if TYPE_CHECKING:
-    from perdure.codec import Cipher
 
 __all__ = ["BackendStore", "Opening", "codec_of"]
 
@@ -358,55 +353,6 @@ class _Direct(BackendStore):
 
     def close(self) -> None:
         """Nothing: it is the store's to close."""
-
-
-_KNOWN: Final = (
-    "dims",
-    "embed",
-    "base_url",
-    "fields",
-    "distance",
-    "distance_type",
-    "model",
-    "on_embed_error",
-    "catch_up",
-    "batch_size",
-    "max_concurrency",
-    "cache_bytes",
-    "language",
-    "text",
-)
-
-
-def codec_of(
-    index: Mapping[str, Any] | None,
-    cipher: Cipher | None = None,
-    loads: Callable[[bytes], dict[str, Any]] | None = None,
-    contracts: Iterable[Contract] | Contracts | None = None,
-) -> ItemCodec:
-    """The encoding of a store with this `index=` and these `contracts=`.
-
-    Raises:
-        PerdureError: an unknown setting, or one that cannot be right.
-    """
-    if index is not None:
-        unknown = [name for name in index if name not in _KNOWN]
-        if unknown:
-            raise QueryError(
-                f"index has the unknown setting {unknown[0]!r}. Known are {', '.join(_KNOWN)}.",
-                part=unknown[0],
-            )
-    embedder = embedder_of(index)
-    if cipher is not None:
-        if embedder is not None:
-            raise QueryError(
-                "index= has an embedding model, but the database is encrypted: vectors and words would tell what is in it."
-                " Leave embed out.",
-                part="embed",
-            )
-        return ItemCodec(cipher, loads=loads, contracts=contracts_of(contracts))
-    agreed = contracts_of(contracts)
-    return ItemCodec(loads=loads, filer=filer_of(index), embedder=embedder, contracts=agreed)
 
 
 def _commit(operations: list[Operation]) -> Commit:

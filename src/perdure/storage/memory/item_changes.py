@@ -128,7 +128,7 @@ def refile(tables: Tables, filing: FileItem, revision: Revision) -> None:
         where = filing.namespace, filing.key
         tables.texts.file(where, filing.filed, to_find=live.paths != ())
         if filing.embedded is not None and live.paths != ():
-            embed(tables, where, filing.embedded, revision)
+            embed(tables, where, filing.embedded if filing.embedded.data else None, revision)
 
 
 def refresh(tables: Tables, life: RefreshItem) -> None:

@@ -22,19 +22,26 @@ class Filer:
         analysis: names what it does with a value, for good: terms of another name never meet these.
     """
 
-    __slots__ = ("_analyser", "_fields", "analysis")
+    __slots__ = ("_analyser", "_fields", "_shown", "analysis")
 
-    def __init__(self, analyser: Analyser, fields: Sequence[str] | None = None) -> None:
-        """With the paths whose texts are filed; None: all strings of the value."""
+    def __init__(
+        self, analyser: Analyser, fields: Sequence[str] | None = None, shown: Sequence[str] | None = None
+    ) -> None:
+        """With the paths whose texts are filed; None: all strings of the value. `shown`: no others, whatever an item says."""
         self._analyser = analyser
         self._fields = None if fields is None else tuple(fields)
+        self._shown = None if shown is None else frozenset(shown)
         self.analysis = analyser.name + ("" if fields is None else f" of {'|'.join(fields)}")
+        if shown is not None:
+            self.analysis += f" within {'|'.join(sorted(shown))}"
 
     def __repr__(self) -> str:
         return f"<Filer {self.analysis}>"
 
     def texts(self, value: Mapping[str, Any], paths: Sequence[str] | None) -> list[str]:
         """What of the value is to be found; `paths` are the item's own, None if it has none."""
+        if paths is not None and self._shown is not None:
+            paths = [path for path in paths if path in self._shown]
         return list(texts_of(value, self._fields if paths is None else paths))
 
     def filed(self, value: Mapping[str, Any], paths: Sequence[str] | None) -> Filed:

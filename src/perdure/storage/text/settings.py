@@ -5,7 +5,7 @@ Here: `filer_of`, the setting to what files. Not here: vectors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from perdure.errors import QueryError
@@ -15,8 +15,8 @@ from perdure.storage.text.filer import Filer
 __all__ = ["fields_of", "filer_of"]
 
 
-def filer_of(index: Mapping[str, Any] | None) -> Filer | None:
-    """How a store with this setting files by words; None: it does not.
+def filer_of(index: Mapping[str, Any] | None, shown: Sequence[str] | None = None) -> Filer | None:
+    """How a store with this setting files by words; None: it does not. `shown`: no other paths, whatever an item says.
 
     Raises:
         QueryError: an unknown language, or fields that are no paths.
@@ -26,7 +26,7 @@ def filer_of(index: Mapping[str, Any] | None) -> Filer | None:
     if not isinstance(text, bool):
         raise QueryError(f"index text={text!r}: give True or False.", part="text")
     fields = fields_of(given)
-    return Filer(analyser(given.get("language", "english")), fields) if text else None
+    return Filer(analyser(given.get("language", "english")), fields, shown) if text else None
 
 
 def fields_of(index: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -159,7 +159,7 @@ class CatchingUp:
             return
         self.in_flight = len(rows)
         try:
-            embed_rows(self._codec, self._backend, rows, owed=True, unless=self._over)
+            embed_rows(self._codec, self._backend, rows, clear=True, unless=self._over)
         finally:
             self.in_flight = 0
 

@@ -34,7 +34,7 @@ def reembedded(codec: ItemCodec, backend: Backend, prefix: Namespace) -> Iterato
                 rows = snapshot.items(space, before, _BATCH)
                 lacking = _lacking(codec, snapshot, space, rows)
             if lacking:
-                yield embed_rows(codec, backend, lacking)
+                yield embed_rows(codec, backend, lacking, clear=codec.cipher is not None)
             if len(rows) < _BATCH:
                 break
             before = rows[-1].version
@@ -59,12 +59,12 @@ def embed_rows(
     backend: Backend,
     rows: Sequence[ItemRow],
     *,
-    owed: bool = False,
+    clear: bool = False,
     unless: Callable[[], bool] = lambda: False,
 ) -> tuple[int, int]:
     """How many of the items were embedded, by one commit, and how many were written by others meanwhile.
 
-    `owed`: these are owed vectors; those without texts are owed none from now on. `unless`: asked when the model has
+    `clear`: those without texts have no vectors from now on, of whatever model, and are owed none. `unless`: asked when the model has
     answered; if so, nothing is written.
 
     Raises:
@@ -77,7 +77,7 @@ def embed_rows(
             row.namespace, row.key, row.version, codec.filed(written_in(codec, row), row.paths), op.embedded
         )
         for row, op in zip(rows, made, strict=True)
-        if op.embedded is not None and (op.embedded.data or owed)
+        if op.embedded is not None and (op.embedded.data or clear)
     ]
     if not filings or unless():
         return 0, 0
@@ -85,5 +85,6 @@ def embed_rows(
     with backend.read() as snapshot:
         places = snapshot.refs([(filing.namespace, filing.key) for filing in filings])
         versions = {places[ref]: version for ref, version in snapshot.versions(list(places)).items()}
-    stood = sum(versions.get((filing.namespace, filing.key)) == filing.version for filing in filings)
-    return stood, len(filings) - stood
+    found = [filing for filing in filings if filing.embedded is not None and filing.embedded.data]
+    stood = sum(versions.get((filing.namespace, filing.key)) == filing.version for filing in found)
+    return stood, len(found) - stood

@@ -163,6 +163,8 @@ def check_vectors_that_are_owed_are_remembered(make: Make) -> None:
         file("b", Embedded(MODEL, b""))
         with db.read() as now:
             assert kept(now, ()) == {}
+        file("d", OWED)
+        assert owed() == ["had", "e", "f", "g"]
         db.commit(
             commit_of(
                 items=[
