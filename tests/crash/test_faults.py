@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from crash.kit import kept
 from crash.program import State, checked_chains, drawn, go_on, memory_of, thread
 from perdure import Database, connect
 from perdure.engine.headcache import HEADS
@@ -34,20 +35,6 @@ class Left(NamedTuple):
     history: list[str]
     groups: list[set[str]]  # memory writes, commit by commit
     pending: int  # records and staged memory
-
-
-@contextmanager
-def kept(kind: str, directory: Path) -> Iterator[Backend]:
-    """A backend that outlives the objects over it."""
-    backend: Backend = (
-        MemoryBackend() if kind == "memory" else SqliteBackend(directory / "a.db", synchronous="OFF")
-    )
-    try:
-        yield backend
-    finally:
-        backend.close()
-        for path in directory.glob("a.db*"):
-            path.unlink()
 
 
 def over(backend: Backend) -> Database:
