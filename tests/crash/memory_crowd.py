@@ -41,7 +41,9 @@ def turn(store: SweptStore, name: str, chance: random.Random) -> None:
             store.put_many([(each, key, text) for each in SPACES])
         case 6:
             found = store.get(space, key)
-            store.put(space, key, text, **({"if_absent": True} if found is None else {"if_version": found.version}))
+            store.put(
+                space, key, text, **({"if_absent": True} if found is None else {"if_version": found.version})
+            )
         case 7:
             store.sweep_ttl()
         case 8:

@@ -6,8 +6,7 @@ of steps; then the run goes on, and ends as if nothing had happened.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +19,6 @@ from perdure.engine.headcache import HEADS
 from perdure.errors import StorageError
 from perdure.graph import START, StateGraph
 from perdure.storage.contract import Backend
-from perdure.storage.memory import MemoryBackend
-from perdure.storage.sqlite import SqliteBackend
 from perdure.testing.digests import canonical, digest
 from perdure.testing.faulty import Faulty, Killed, Moment, Way
 from perdure.types import Command, interrupt

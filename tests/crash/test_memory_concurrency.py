@@ -25,9 +25,7 @@ def crowd(file: Path, name: str, turns: int) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize(
-    "turns", [25, pytest.param(400, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
-)
+@pytest.mark.parametrize("turns", [25, pytest.param(400, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
 def test_a_crowd_of_processes_and_threads_leaves_memory_that_agrees(turns: int, tmp_path: Path) -> None:
     file = tmp_path / "a.db"
     with connect(f"sqlite:///{file}", index=SECOND, ttl={}, keep_history="all") as db:
