@@ -137,3 +137,52 @@ async def test_lines_stream_in_the_other_colour(store: BackendStore, other: Back
 
     assert (done.written, told) == (1, [1])
     assert text(other) == text(store)
+
+
+@pytest.mark.parametrize("history", [False, True])
+@pytest.mark.parametrize("source", ["memory://", "sqlite:///:memory:"])
+def test_what_expires_there_expires_here(source: str, other: BackendStore, history: bool) -> None:
+    with FakeClock() as clock, perdure.connect(source, ttl={}) as db:
+        db.store.put(("a",), "short", {"n": 0})
+        db.store.put(("a",), "short", {"n": 1}, ttl=5)
+        db.store.put(("a",), "long", {"n": 2}, ttl=1000.5)
+        db.store.put(("a",), "ever", {"n": 3})
+        lines = [json.dumps(line) for line in db.store.export(history=history)]
+        clock.advance(minutes=4)
+
+        assert other.import_(lines).written == 3
+        assert other.import_(lines).written == 0
+
+        here, there = other.get(("a",), "short"), db.store.get(("a",), "short", refresh_ttl=False)
+        assert here is not None
+        assert there is not None
+        assert (here.expires_at, here.ttl) == (there.expires_at, there.ttl) != (None, None)
+        assert text(other, history=history) == text(db.store, history=history)
+        clock.advance(minutes=2)
+        assert sorted(item.key for item in other.search(())) == ["ever", "long"]
+        assert other.import_(lines).written == 0  # what is over is not written again
+        assert sorted(item.key for item in other.search(())) == ["ever", "long"]
+        assert other.check() == []
+
+
+def test_what_is_over_when_it_is_imported_is_not_there(other: BackendStore) -> None:
+    with FakeClock() as clock, perdure.connect("memory://", ttl={}) as db:
+        db.store.put(("a",), "short", {"n": 1}, ttl=5)
+        lines = list(db.store.export())
+        clock.advance(minutes=6)
+
+        other.import_(lines)
+
+        assert other.get(("a",), "short") is None
+        assert other.import_(lines).written == 0
+
+
+@pytest.mark.parametrize("bad", [{"ttl": -1}, {"ttl": "x"}, {"expires_at": "soon"}, {"expires_at": 7}])
+def test_an_end_that_is_none_is_a_bad_line(bad: dict[str, Any], other: BackendStore) -> None:
+    with perdure.connect("memory://") as db:
+        db.store.put(("a",), "k", {"n": 1})
+        head, line, tail = db.store.export()
+
+    with pytest.raises(QueryError, match="line 2 cannot be imported"):
+        other.import_([head, {**line, **bad}, tail])
+    assert other.count() == 0

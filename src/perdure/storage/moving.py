@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol, TypeAlias, cast
 
+from perdure import clock
 from perdure.errors import QueryError, VersionConflict
 from perdure.storage import outcome
 from perdure.storage.contract import (
@@ -30,6 +31,7 @@ from perdure.storage.contract import (
 )
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_rows import moment_of, value_of
+from perdure.storage.lifetimes import MINUTE, is_over, micros_of
 from perdure.store.base.ops import check_labels
 
 __all__ = ["FORMAT", "Imported", "Line", "exported", "imported"]
@@ -119,7 +121,12 @@ def _with_past(
 def _line(codec: ItemCodec, row: ItemRow, live: ItemRow | None) -> Line:
     paths = None if live is None else live.paths
     index = None if paths is None else list(paths) or False
-    return {"namespace": list(row.namespace), "key": row.key, "index": index, **_version(codec, row)}
+    line = {"namespace": list(row.namespace), "key": row.key, "index": index, **_version(codec, row)}
+    if row.value is not None and row.expires is not None:
+        line["expires_at"] = moment_of(row.expires).isoformat()
+        if row.ttl is not None:
+            line["ttl"] = row.ttl / MINUTE
+    return line
 
 
 def _version(codec: ItemCodec, row: ItemRow) -> Line:
@@ -204,7 +211,11 @@ def _written(codec: ItemCodec, backend: Backend, batch: list[list[PutItem]], so_
 def _stands(codec: ItemCodec, live: ItemRow | None, put: PutItem, *, past: bool) -> bool:
     """Whether the item is what the export says, so that there is nothing to write."""
     if live is None or live.value is None:
-        return put.value is None and past
+        return past and (put.value is None or is_over(put.expires, clock.micros()))
+    if (live.ttl, live.expires is None) != (put.ttl, put.expires is None):
+        return False
+    if live.expires is not None and put.expires is not None and live.expires < put.expires:
+        return False
     if put.value is None or put.times is None or put.paths != live.paths or live.updated_at < put.times[1]:
         return False
     stored = codec.decode(live.namespace, live.key, live.value)
@@ -258,8 +269,21 @@ def _put(
     origin = Origin(**given.get("origin", {}))
     if value is None:
         return PutItem(namespace, key, None, origin, times=times)
-    filed = codec.filed(value, paths) if last else None
-    return PutItem(namespace, key, codec.encode(namespace, key, value), origin, filed, paths, times=times)
+    stored = codec.encode(namespace, key, value)
+    if not last:
+        return PutItem(namespace, key, stored, origin, None, paths, times=times)
+    ends = given.get("expires_at")
+    return PutItem(
+        namespace,
+        key,
+        stored,
+        origin,
+        codec.filed(value, paths),
+        paths,
+        ttl=micros_of(given.get("ttl")),
+        expires=None if ends is None else _micros(ends),
+        times=times,
+    )
 
 
 def _micros(text: str) -> int:
