@@ -83,7 +83,7 @@ class ItemMoving(ABC):
         *,
         progress: Callable[[Imported], object] | None = None,
     ) -> Imported:
-        """How much was written: the items of an export stand here as there, times and origins included.
+        """How much was written: the items of an export stand here as there, times, ends and origins included.
 
         In commits of a few hundred items each. An item that stands so already is left alone, so importing twice writes
         nothing; another value at its place is replaced, by a version of now at the earliest. History comes with items that
