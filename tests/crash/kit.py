@@ -6,10 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from perdure.storage.contract import Backend
+from perdure.storage.memory import MemoryBackend
+from perdure.storage.sqlite import SqliteBackend
 
 SOURCE = Path(__file__).parents[2] / "src"
 TESTS = Path(__file__).parents[1]
@@ -31,6 +37,20 @@ class Run:
     def result(self) -> dict[str, Any]:
         assert self.code == 0, f"ended with {self.code}:\n{self.out}"
         return json.loads(self.out)
+
+
+@contextmanager
+def kept(kind: str, directory: Path) -> Iterator[Backend]:
+    """A backend that outlives the objects over it."""
+    backend: Backend = (
+        MemoryBackend() if kind == "memory" else SqliteBackend(directory / "a.db", synchronous="OFF")
+    )
+    try:
+        yield backend
+    finally:
+        backend.close()
+        for path in directory.glob("a.db*"):
+            path.unlink()
 
 
 class Nursery:

@@ -6,21 +6,19 @@ of steps; then the run goes on, and ends as if nothing had happened.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from crash.kit import kept
 from crash.program import State, checked_chains, drawn, go_on, memory_of, thread
 from perdure import Database, connect
 from perdure.engine.headcache import HEADS
 from perdure.errors import StorageError
 from perdure.graph import START, StateGraph
 from perdure.storage.contract import Backend
-from perdure.storage.memory import MemoryBackend
-from perdure.storage.sqlite import SqliteBackend
 from perdure.testing.digests import canonical, digest
 from perdure.testing.faulty import Faulty, Killed, Moment, Way
 from perdure.types import Command, interrupt
@@ -34,20 +32,6 @@ class Left(NamedTuple):
     history: list[str]
     groups: list[set[str]]  # memory writes, commit by commit
     pending: int  # records and staged memory
-
-
-@contextmanager
-def kept(kind: str, directory: Path) -> Iterator[Backend]:
-    """A backend that outlives the objects over it."""
-    backend: Backend = (
-        MemoryBackend() if kind == "memory" else SqliteBackend(directory / "a.db", synchronous="OFF")
-    )
-    try:
-        yield backend
-    finally:
-        backend.close()
-        for path in directory.glob("a.db*"):
-            path.unlink()
 
 
 def over(backend: Backend) -> Database:

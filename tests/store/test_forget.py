@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from struct import unpack
 from typing import Any
 
 import pytest
@@ -58,6 +59,7 @@ def found_in_files(path: Path) -> set[str]:
         """,
         path,
         *NEEDLES,
+        "zyxvectr",
     )
     return set(said.split())
 
@@ -263,6 +265,58 @@ def test_a_process_that_dies_anywhere_in_forgetting_leaves_it_whole_or_gone(tmp_
             assert db.store.forget(ADA).scrubbed
             assert db.store.count() == 240
             assert found_in_files(path) == set()
+
+
+def spelt(texts: Sequence[str]) -> list[list[float]]:
+    """Vectors whose bytes in a file can be read: "zyxv", then "ectr" of whoever is forgotten."""
+    words = [b"zyxvectr" if "zyx" in text else b"neighbor" for text in texts]
+    return [list(unpack("<2f", word)) for word in words]
+
+
+@pytest.mark.parametrize(
+    ("statement", "times"),
+    [
+        ("COMMIT", 1),
+        ("VACUUM", 1),
+        *(pytest.param("PRAGMA wal_checkpoint", n, marks=pytest.mark.slow) for n in (1, 2, 3)),
+    ],
+)
+def test_killed_while_it_scrubs_forgetting_again_scrubs(statement: str, times: int, tmp_path: Path) -> None:
+    path, url = tmp_path / "a.db", f"sqlite:///{tmp_path / 'a.db'}"
+    index: Any = {"dims": 2, "embed": spelt, "fields": ["t", "text"]}
+    with perdure.connect(url, index=index) as db:
+        fill(db.store)
+    assert found_in_files(path) == {*NEEDLES, "zyxvectr"}
+    child.run(
+        """
+        from perdure.store.face import BackendStore
+        backend = open_backend(sys.argv[1])
+        store, left = BackendStore(backend), [int(sys.argv[3])]
+        def trace(text):
+            left[0] -= text.startswith(sys.argv[2])
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        backend._work.database().set_trace_callback(trace)
+        store.forget((sys.argv[4], sys.argv[5]))
+        """,
+        path,
+        statement,
+        times,
+        *ADA,
+        code=-9,
+    )
+
+    with perdure.connect(url, index=index) as db:
+        assert db.store.count(ADA) == (480 if statement == "COMMIT" else 0)
+        assert db.store.check() == []
+        assert len(db.store.search((), query="neighbour", mode="vector", limit=999)) == 720 - 480 * (
+            statement != "COMMIT"
+        )
+
+        assert db.store.forget(ADA).scrubbed
+        assert db.store.check() == []
+        assert len(db.store.search((), query="neighbour", mode="vector", limit=999)) == 240
+        assert found_in_files(path) == set()
 
 
 def test_forgetting_takes_no_part_in_what_others_write_meanwhile(db: perdure.Database) -> None:

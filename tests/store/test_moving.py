@@ -152,3 +152,41 @@ def test_ends_are_moved(
     lives = store_ttl.CONFIG
     with perdure.connect(url, ttl=lives) as here, perdure.connect(to, ttl=lives) as there:
         check(here.store, there.store)
+
+
+@pytest.mark.parametrize("history", [False, True])
+@pytest.mark.parametrize("source", ["memory://", "sqlite:///:memory:"])
+def test_what_expires_there_expires_here(source: str, other: BackendStore, history: bool) -> None:
+    with FakeClock() as clock, perdure.connect(source, ttl={}) as db:
+        db.store.put(("a",), "short", {"n": 0})
+        db.store.put(("a",), "short", {"n": 1}, ttl=5)
+        db.store.put(("a",), "long", {"n": 2}, ttl=1000.5)
+        db.store.put(("a",), "ever", {"n": 3})
+        lines = [json.dumps(line) for line in db.store.export(history=history)]
+        clock.advance(minutes=4)
+
+        assert other.import_(lines).written == 3
+        assert other.import_(lines).written == 0
+
+        here, there = other.get(("a",), "short"), db.store.get(("a",), "short", refresh_ttl=False)
+        assert here is not None
+        assert there is not None
+        assert (here.expires_at, here.ttl) == (there.expires_at, there.ttl) != (None, None)
+        assert text(other, history=history) == text(db.store, history=history)
+        clock.advance(minutes=2)
+        assert sorted(item.key for item in other.search(())) == ["ever", "long"]
+        assert other.import_(lines).written == 0  # what is over is not written again
+        assert sorted(item.key for item in other.search(())) == ["ever", "long"]
+        assert other.check() == []
+
+
+def test_what_is_over_when_it_is_imported_is_not_there(other: BackendStore) -> None:
+    with FakeClock() as clock, perdure.connect("memory://", ttl={}) as db:
+        db.store.put(("a",), "short", {"n": 1}, ttl=5)
+        lines = list(db.store.export())
+        clock.advance(minutes=6)
+
+        other.import_(lines)
+
+        assert other.get(("a",), "short") is None
+        assert other.import_(lines).written == 0

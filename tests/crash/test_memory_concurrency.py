@@ -1,0 +1,53 @@
+"""Two processes with eight threads each at the same few items: nothing fails, all agrees, and every watch saw it all once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from crash.kit import SOURCE, TESTS
+from crash.memory_program import AFTER, BEFORE, SECOND, verify
+from perdure import connect
+
+
+def crowd(file: Path, name: str, turns: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "crash.memory_crowd", str(file), name, str(turns)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (SOURCE, TESTS)))},
+    )
+
+
+@pytest.mark.parametrize("turns", [25, pytest.param(400, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+def test_a_crowd_of_processes_and_threads_leaves_memory_that_agrees(turns: int, tmp_path: Path) -> None:
+    file = tmp_path / "a.db"
+    with connect(f"sqlite:///{file}", index=SECOND, ttl={}, keep_history="all") as db:
+        # As after all steps of the program: all is filed as SECOND says, and `verify` holds it to that.
+        db.store.put(("progress",), "at", {"step": len(BEFORE) + len(AFTER)}, index=False)
+        crowds = [crowd(file, name, turns) for name in ("left", "right")]
+        try:
+            for each in crowds:
+                assert each.stdout is not None
+                assert each.stdout.readline() == "done\n"
+            db.store.put(("end",), "k", {"text": "the end"})
+            told = [json.loads(each.communicate(timeout=60)[0]) for each in crowds]
+        finally:
+            for each in crowds:
+                each.kill()
+                each.wait()
+
+        assert [found["failures"] for found in told] == [[], []]
+        with db.backend.read() as now:
+            rows = now.changes(None, 1 << 30)
+        written = [row.version for row in rows]  # in the order of commits
+        assert len(rows) > turns * 8
+        for found in told:
+            assert found["seen"] == written
+        verify(db.backend)
