@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 BENCH = Path(__file__).parents[2] / "bench"
@@ -21,7 +22,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     import retrieval
 
     yield retrieval
-    for name in ("retrieval", "hamlet_set", "text_index"):
+    for name in ("retrieval", "hamlet_set", "text_index", "meanings"):
         sys.modules.pop(name, None)
 
 
@@ -42,6 +43,30 @@ def test_a_perfect_retriever_scores_one_and_a_blind_one_nothing(bench: Any) -> N
     assert bench.judged(lambda query, k: right[query][:k], some) == (1.0, 1.0)
     assert bench.judged(lambda query, k: [], some) == (0.0, 0.0)
     assert bench.judged(lambda query, k: [-1, *right[query]], some)[1] == 0.5
+
+
+def test_of_what_came_along_only_what_was_asked_for_counts(bench: Any) -> None:
+    query = bench.Query("asked", frozenset({7}))
+    found = [*range(100, 115), 7]
+
+    assert bench.judged(lambda text, k: found, [query]) == (0.0, 0.0)
+    assert bench.judged(lambda text, k: found, [query], 30) == (1.0, 1 / 16)
+
+
+@pytest.mark.parametrize("kind", ["Latent", "Grams"])
+def test_vectors_made_here_are_the_same_again_and_know_their_own_texts(bench: Any, kind: str) -> None:
+    texts = [document.text for document in bench.documents()[:300]]
+    model, again = (getattr(bench, kind)(texts) for _ in range(2))
+
+    rows = np.array(model(texts))
+
+    assert rows.shape == (300, bench.DIMS)
+    assert np.allclose(abs(rows), abs(np.array(again(texts))), atol=1e-6)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    told = lengths[:, 0] > 0  # a speech of one very frequent word says nothing
+    alike = (rows / np.where(lengths, lengths, 1)) @ (rows / np.where(lengths, lengths, 1)).T
+    assert (alike.argmax(axis=1)[told] == np.arange(300)[told]).mean() > 0.95
+    assert not np.any(model(["zyzzyva", ""])) or kind == "Grams"
 
 
 def test_what_ships_finds_what_it_found(bench: Any) -> None:

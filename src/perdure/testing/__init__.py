@@ -1,6 +1,6 @@
 """What Perdure is tested with, shipped for those who write savers, stores, backends or programs of their own.
 
-stores bulk listings savers backends    conformance: functions `check_*` that raise AssertionError, free of pytest
+stores bulk listings found ranked reranked nearby savers backends    conformance: functions `check_*` that raise AssertionError, free of pytest
 faulty                    a backend that fails before or after the n-th commit
 crash                     killing a real process at the n-th commit
 fake_clock                a clock that stands still until the test moves it
