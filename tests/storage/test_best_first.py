@@ -58,7 +58,7 @@ def test_bounds_that_are_loose_lead_to_the_same_order(
 def test_arrays_and_a_dict_give_the_same_order(given: list[float], likely: int, near: float) -> None:
     rough = np.array([score + (near if n % 2 else -near) for n, score in enumerate(given)])
     arrays = best_of_arrays(
-        np.arange(len(given)), rough, lambda name, _: given[name], near, likely, newest_first
+        np.arange(len(given)), rough, lambda some: [given[name] for name in some], near, likely, newest_first
     )
 
     assert list(arrays) == in_order(given)
