@@ -4,7 +4,9 @@ after closing."""
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -23,6 +25,7 @@ from perdure.storage.memory import MemoryBackend
 from perdure.storage.sqlite import SqliteBackend
 from perdure.storage.vectors import catching_up
 from perdure.storage.vectors.catching_up import CatchingUp
+from perdure.storage.vectors.embedder import Embedder
 from perdure.store.face import BackendStore, codec_of
 from perdure.store.memory import InMemoryStore
 from perdure.store.sqlite import AsyncSqliteStore, SqliteStore
@@ -265,7 +268,7 @@ def test_what_is_written_again_meanwhile_keeps_its_newer_vectors(backend: Backen
         return [[1.0, -5.0] for _ in texts]
 
     held = model.hold()
-    model.wait_until(lambda: any("old tea" in texts for texts in model.asked))
+    model.wait_until(lambda: bool(model.asked))
     other = BackendStore(backend, codec_of(index(newer, catch_up=False)))
     other.put(ME, "a", {"text": "new"})
     other.delete(ME, "b")
@@ -420,3 +423,53 @@ def test_the_store_past_a_task_begins_no_second_thread(model: Model) -> None:
         model.fails = False
         assert settled(store)
         assert found(store) == ["a"]
+
+
+def test_what_a_decoder_of_the_user_s_cannot_read_stands_in_nobody_s_way(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: Model
+) -> None:
+    warned = threading.Semaphore(0)
+    path = tmp_path / "a.db"
+    with SqliteStore.from_conn_string(str(path), index=index(model, catch_up=False)) as store:
+        store.put(ME, "odd", {"text": "odd"})
+        store.put(ME, "good", {"text": "tea"})
+    model.fails = False
+
+    def loads(stored: bytes) -> dict[str, Any]:
+        if b"odd" in stored:
+            raise RuntimeError("a decoder of the user's")
+        return json.loads(stored)
+
+    monkeypatch.setattr(catching_up.log, "warning", lambda *_: warned.release())
+    connection = sqlite3.connect(path, check_same_thread=False)
+    with SqliteStore(connection, deserializer=loads, index=index(model)) as store:
+        for _ in range(3):  # both together, the odd one alone, and, when the other is done, the odd one again
+            assert warned.acquire(timeout=LONG)
+        assert found(store) == ["good"]
+    connection.close()
+
+
+def test_a_second_stop_does_not_wait_again(model: Model) -> None:
+    with InMemoryStore(index=index(model)) as store:
+        store.put(ME, "a", {"text": "tea"})
+        held = model.hold()
+        model.wait_until(lambda: bool(model.asked))
+        one: Any = store._catching_up
+        assert one.stop(0.01) is False
+        assert one.stop(LONG**6) is False  # or this never ends
+        held.set()
+
+
+async def test_the_store_past_a_task_closes_nothing(monkeypatch: pytest.MonkeyPatch, model: Model) -> None:
+    closed: list[Embedder] = []
+
+    async def aclose(self: Embedder) -> None:
+        closed.append(self)
+
+    monkeypatch.setattr(Embedder, "aclose", aclose)
+    async with InMemoryStore(index=index(model)) as store:
+        async with store.direct:
+            pass
+        assert closed == []
+        store.direct.put(ME, "a", {"text": "tea"})
+    assert len(closed) == 1

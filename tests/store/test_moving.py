@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import perdure
-from perdure.errors import QueryError
+from perdure.errors import PerdureError, QueryError
 from perdure.storage.contract import Origin, PutItem, commit_now
 from perdure.store.face import BackendStore
 from perdure.store.swept import SweptStore
@@ -190,3 +190,28 @@ def test_what_is_over_when_it_is_imported_is_not_there(other: BackendStore) -> N
 
         assert other.get(("a",), "short") is None
         assert other.import_(lines).written == 0
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"origin": {"thread": 5}},
+        {"origin": {"nobody": "x"}},
+        {"origin": 5},
+        {"value": [1]},
+        {"value": "x"},
+        {"value": {"n": float("nan")}},
+        {"index": "abc"},
+        {"index": [1]},
+        {"expires_at": "2030-01-01T00:00:00+00:00", "ttl_microseconds": 10**30},
+    ],
+    ids=repr,
+)
+def test_a_line_that_cannot_be_right_is_named(bad: dict[str, Any], other: BackendStore) -> None:
+    with perdure.connect("memory://") as db:
+        db.store.put(("a",), "k", {"n": 1})
+        head, line, tail = db.store.export()
+
+    with pytest.raises(PerdureError, match="line 2 cannot be imported"):
+        other.import_([head, {**line, **bad}, tail])
+    assert other.count() == 0

@@ -148,6 +148,25 @@ def test_equality_narrows_more_than_a_range_and_what_cannot_narrow_is_left_out()
     assert paths({"$and": [{"a": 1}, {"b": 1}]}) == ["a", "b"]
 
 
+def test_a_filter_of_very_many_conditions_is_answered() -> None:
+    value = {f"k{n}": 1 for n in range(1500)}
+    many: dict[str, Any] = {
+        "$and": [{"k0": {"$gte": -n}} for n in range(3000)],
+        "k1": {"$in": list(range(5000))},
+    }
+    for opening in (
+        SqliteStore.from_conn_string(":memory:"),
+        SqliteStore.from_conn_string(":memory:", indexes=["k0"]),
+    ):
+        with opening as store:
+            store.put(ME, "k", value)
+            store.put(ME, "l", {**value, "k1499": 2})
+            for filter in ({**value}, {**many, "k1499": 1}):
+                assert keys(store, ME, filter=filter) == ["k"]
+                assert store.count(ME, filter=filter) == 1
+                assert store.count((), filter=filter) == 1
+
+
 # ---- declared indexes
 
 

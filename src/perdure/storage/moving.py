@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 from perdure import clock
-from perdure.errors import ContractError, QueryError, VersionConflict
+from perdure.errors import ContractError, EncodingError, QueryError, VersionConflict
 from perdure.storage import outcome
 from perdure.storage.contract import (
     Backend,
@@ -264,11 +264,10 @@ def _puts(codec: ItemCodec, given: Mapping[str, Any], number: int) -> list[PutIt
         raise _bad(number, "it has no namespace, or no key")
     try:
         namespace, key = check_labels(tuple(given["namespace"])), given["key"]
-        index, older = given.get("index"), list(given.get("history", ()))
-        paths = None if index is None else tuple(map(str, index or ()))
+        paths, older = _paths(given.get("index")), list(given.get("history", ()))
         found = [_put(codec, namespace, key, version, None) for version in older]
         return [*found, _put(codec, namespace, key, given, paths, last=True)]
-    except ContractError as error:
+    except (ContractError, EncodingError) as error:
         why = str(error).removesuffix(" Nothing was written.")
         error.args = (f"line {number} cannot be imported: {why} Lines before it may be imported already.",)
         raise
@@ -288,6 +287,8 @@ def _put(
     value = given["value"]
     times = _micros(given["created_at"]), _micros(given["updated_at"])
     origin = Origin(**given.get("origin", {}))
+    if any(part is not None and not isinstance(part, str) for part in origin):  # pyright: ignore[reportUnnecessaryIsInstance] - it was read
+        raise ValueError(f"its origin is {given['origin']!r}")
     if value is None:
         return PutItem(namespace, key, None, origin, times=times)
     version = int(given.get("contract", 0))
@@ -302,13 +303,24 @@ def _put(
     )
 
 
+def _paths(index: object) -> tuple[str, ...] | None:
+    if index is None:
+        return None
+    if index is False:
+        return ()
+    paths = cast("list[object]", index)
+    if not isinstance(index, list | tuple) or not all(isinstance(path, str) for path in paths):
+        raise ValueError(f"its index is {index!r}")
+    return cast("tuple[str, ...]", tuple(paths))
+
+
 def _life(given: Mapping[str, Any]) -> Life:
     expires, ttl = given.get("expires_at"), given.get("ttl_microseconds")
     if expires is None:
         if ttl is not None:
             raise ValueError("ttl_microseconds without expires_at")
         return FOR_EVER
-    if ttl is not None and (not isinstance(ttl, int) or isinstance(ttl, bool) or ttl < 1):
+    if ttl is not None and (not isinstance(ttl, int) or isinstance(ttl, bool) or not 1 <= ttl < _ALL):
         raise ValueError(f"ttl_microseconds is {ttl!r}")
     return Life(_micros(expires), ttl)
 

@@ -23,6 +23,9 @@ __all__ = ["declared_path", "declared_paths", "preselections"]
 
 _STEPS: Final = 8
 _RANGES: Final = 64
+_CONDITIONS: Final = (
+    8  # more narrow little, each costs something a row, and a statement can hold so many only
+)
 _EXACT: Final = 1 << 53  # integers below are the same in every reader
 _MARGIN: Final = 1e-12
 _LARGE: Final = 1.7e308
@@ -33,7 +36,7 @@ _UNSAFE: Final = frozenset({'"', "\\", *map(chr, range(32)), "\x7f"})
 
 
 def preselections(node: Node) -> list[PathRanges]:
-    """What every value that meets the filter has, those that narrow most first; may be empty."""
+    """What every value that meets the filter has: a few of its conditions, those that narrow most first; may be empty."""
     found: list[PathRanges] = []
     for part in node.parts if isinstance(node, AllOf) else (node,):
         if isinstance(part, At) and (ways := _ways(part.path)):
@@ -41,7 +44,7 @@ def preselections(node: Node) -> list[PathRanges]:
                 ranges = _ranges(test) if isinstance(test, Test) else None
                 if ranges is not None:
                     found.append(PathRanges(part.path.text, ways, ranges))
-    return sorted(found, key=lambda one: (not one.exact, len(one.ranges)))
+    return sorted(found, key=lambda one: (not one.exact, len(one.ranges)))[:_CONDITIONS]
 
 
 def declared_paths(given: object) -> tuple[PathRanges, ...]:

@@ -354,6 +354,9 @@ class _Direct(BackendStore):
     def close(self) -> None:
         """Nothing: it is the store's to close."""
 
+    async def aclose(self) -> None:
+        """Nothing, as `close`."""
+
 
 def _commit(operations: list[Operation]) -> Commit:
     return commit_now(

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from typing import Final
 from weakref import WeakSet
 
-from perdure.errors import PerdureError
 from perdure.storage.contract import Backend, ItemRow
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.owing import stop_telling, tell
@@ -81,13 +80,15 @@ class CatchingUp:
             self._start(at_once=True)
 
     def stop(self, timeout: float = CLOSING) -> bool:
-        """Whether nothing of it runs any more; waits so many seconds at most. Nothing is written from now on."""
+        """Whether nothing of it runs any more; waits so many seconds at most, the first time. Nothing is written from now on."""
         stop_telling(self._backend, self._told)
+        again = self._stop.is_set()
         self._stop.set()
         thread = self._thread
         if thread is None or thread is threading.current_thread():
             return True
-        thread.join(timeout)
+        if not again:
+            thread.join(timeout)
         return not thread.is_alive()
 
     def _told(self) -> None:
@@ -122,7 +123,7 @@ class CatchingUp:
                 with self._backend.read() as snapshot:
                     rows = snapshot.owed(after, size)
                 self._embed(rows)
-            except PerdureError as error:
+            except Exception as error:  # noqa: BLE001 - a decoder or a model of the user's may raise anything
                 if self._over():
                     return
                 failures += 1
