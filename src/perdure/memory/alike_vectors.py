@@ -21,6 +21,7 @@ __all__ = ["groups_by_vectors"]
 
 _BLOCK: Final = 256  # rows that are compared with all at once
 _NEAR: Final = 1e-9  # what rounding may take from a cosine
+_NOTHING: Final = 1e-5  # a sum of directions as short as this is what rounding left of opposites
 
 
 def groups_by_vectors(
@@ -70,8 +71,14 @@ def groups_by_vectors(
 
 def _one(data: bytes, dims: int) -> Any:  # noqa: ANN401 - a row of NumPy's
     """What stands for the item: of length 1, or 0."""
+    np = need_numpy()
     rows = unit(matrix_of(data, dims))
-    return rows[0] if len(rows) == 1 else unit(rows.sum(axis=0, keepdims=True))[0]
+    if len(rows) == 1:
+        return rows[0]
+    total = rows.sum(axis=0, keepdims=True)
+    if float(np.linalg.norm(total)) < _NOTHING * len(rows):
+        return np.zeros_like(rows[0])
+    return unit(total)[0]
 
 
 def _cosine(one: Any, other: Any) -> float:  # noqa: ANN401 - rows of NumPy's
