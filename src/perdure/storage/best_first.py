@@ -41,27 +41,29 @@ def best_of_dict(
 def best_of_arrays(
     names: NDArray[np.int64],
     rough: NDArray[np.float64],
-    exact: Callable[[list[int]], list[float]],
+    exact: Callable[[NDArray[np.intp]], list[float]],
     near: float,
     likely: int,
     newest_first: NewestFirst,
 ) -> Iterator[tuple[int, float]]:
-    """(item, exact score), from scores that are at most `near` off; `exact` gets items and gives their scores."""
+    """(item, exact score), from scores that are at most `near` off; `exact` gets places in the arrays and gives the scores there."""
     np = need_numpy()
     size = max(likely, 1)
+    places: NDArray[np.intp] = np.arange(len(names))
     waiting: list[tuple[int, float]] = []
-    while len(names) > size:
-        least = float(np.partition(rough, -size)[-size])
+    while len(places) > size:
+        ordered = rough.copy()
+        ordered.partition(-size)
+        least = float(ordered[-size])
         taken = rough >= least - 2 * near
-        some = names[taken].tolist()
-        waiting += zip(some, exact(some), strict=True)
+        some = places[taken]
+        waiting += zip(names[some].tolist(), exact(some), strict=True)
         below = least - near  # whoever was not taken is there, whatever its exact score
         yield from _in_order([one for one in waiting if one[1] > below], newest_first)
         waiting = [one for one in waiting if one[1] <= below]
-        names, rough = names[~taken], rough[~taken]
+        places, rough = places[~taken], rough[~taken]
         size *= 8
-    some = names.tolist()
-    waiting += zip(some, exact(some), strict=True)
+    waiting += zip(names[places].tolist(), exact(places), strict=True)
     yield from _in_order(waiting, newest_first)
 
 

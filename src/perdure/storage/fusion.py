@@ -85,8 +85,9 @@ class Fused:
             return text, 0.0
         return text, (alike - self._low) / self._spread * self._weights[1]
 
-    def exact_of(self, names: list[int]) -> list[float]:
-        """The items' scores."""
+    def exact_at(self, places: NDArray[np.intp]) -> list[float]:
+        """The scores of the items at these places of `names`."""
+        names: list[int] = self.names[places].tolist()
         self._likeness.look_at(names)
         return [sum(self.shares(name)) for name in names]
 

@@ -171,10 +171,10 @@ class Ranked:
             return best_of_dict(self._text, likely, newest_first)
         if self._both is None:
             names, rough = likeness.all()
-            exact = likeness.exact_of
+            exact = likeness.exact_at
             return best_of_arrays(names, rough.astype("f8"), exact, likeness.near, likely, newest_first)
         both = self._both
-        return best_of_arrays(both.names, both.rough, both.exact_of, both.near, likely, newest_first)
+        return best_of_arrays(both.names, both.rough, both.exact_at, both.near, likely, newest_first)
 
     def _has_phrases(self, phrases: tuple[tuple[str, ...], ...], row: ItemRow) -> bool:
         filer = self._asked.filer

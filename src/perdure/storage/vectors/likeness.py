@@ -36,7 +36,9 @@ _spaces: WeakKeyDictionary[Any, dict[tuple[str, bool], Spaces]] = WeakKeyDiction
 def _spaces_of(source: object, embedder: Embedder) -> Spaces:
     angles = embedder.distance == "cosine"
     with _lock:
-        of_source = _spaces.setdefault(source, {})
+        of_source = _spaces.get(source)
+        if of_source is None:
+            of_source = _spaces[source] = {}
         found = of_source.get((embedder.name, angles))
         if found is None:
             found = Spaces(embedder.name, embedder.dims, angles=angles, limit=embedder.cache_bytes)
@@ -70,6 +72,7 @@ class Likeness:
                 rows = matrix_of(embedded.data, embedder.dims)
                 self._staged[name] = unit(rows) if self._angles else rows
         self._hidden = view.hidden
+        self._all: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None
         self._named: NDArray[np.int64] | None = None  # the items of all namespaces, one after the other
         self._ends: Any = None  # where each namespace ends in it
         self._exact: dict[int, float | None] = {}  # None: it has no vector
@@ -81,6 +84,11 @@ class Likeness:
 
     def all(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Items that have vectors, and their scores in float32."""
+        if self._all is None:
+            self._all = self._scored()
+        return self._all
+
+    def _scored(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         np = need_numpy()
         names: list[Any] = [self._committed()]
         scores: list[Any] = [self._best(space) for space in self._below]
@@ -131,8 +139,11 @@ class Likeness:
             raise KeyError(name)
         return score
 
-    def exact_of(self, names: list[int]) -> list[float]:
-        """The scores of several that have vectors."""
+    def exact_at(self, places: NDArray[np.intp]) -> list[float]:
+        """The scores of the items at these places of what `all` gives."""
+        if len(self._below) == 1 and self._below[0].starts is None and not self._staged and not self._hidden:
+            return self._exactly(self._below[0].take(places)).tolist()
+        names: list[int] = self.all()[0][places].tolist()
         self.look_at(names)
         return [self.exact(name) for name in names]
 

@@ -69,7 +69,7 @@ class Space:
     def take(self, places: NDArray[np.int64]) -> Matrix:
         """Some rows."""
         if len(self.chunks) == 1:
-            return self.chunks[0][places]
+            return self.chunks[0].take(places, 0)
         np = need_numpy()
         return np.stack([self.row(place) for place in places.tolist()])
 
