@@ -21,6 +21,7 @@ __all__ = ["IndexAnswers"]
 _NO_INDEX: Final = -1
 _SEVERAL: Final = 16  # namespaces: a seek in each is no matter
 _MANY_NAMESPACES: Final = 20_000  # counted up to here
+_VECTOR_SPACES = Q["vector_spaces"]
 _INDEX_NUMBER = Q["index_number"]
 
 
@@ -119,7 +120,7 @@ class IndexAnswers(Asking):
     def rows(self, refs: Sequence[int]) -> dict[int, ItemRow]:
         """The live items."""
         found = self._ask_many("items_by_id", [(ref, self._now) for ref in refs])
-        return dict(zip([row[0] for row in found], items_of([row[1:] for row in found]), strict=True))
+        return dict(zip([row[0] for row in found], items_of(found, 1), strict=True))
 
     def times(self, refs: Sequence[int]) -> dict[int, int]:
         """When each live item was written last."""
@@ -140,7 +141,7 @@ class IndexAnswers(Asking):
 
     def vector_spaces(self, prefix: Namespace, model: str) -> list[VectorSpace]:
         """Namespaces of the subtree with vectors of this model."""
-        rows = self._ask(Q["vector_spaces"], (*range_of(prefix), self._index(model)))
+        rows = self._ask(_VECTOR_SPACES, (*range_of(prefix), text_to_bytes(model)))
         return list(map(VectorSpace._make, rows))
 
     def vectors(self, space: int, model: str, after: int, start: int, limit: int) -> list[tuple[int, bytes]]:
