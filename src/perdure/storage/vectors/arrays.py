@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from perdure.errors import EmbeddingError, StorageError
@@ -79,9 +78,6 @@ def matrix_of(data: bytes, dims: int) -> Matrix:
 def unit(rows: Matrix) -> Matrix:
     """The rows with length 1, where they have any; computed a row at a time, so that it is the same wherever a row stands."""
     np = need_numpy()
-    if len(rows) == 1:  # a question, mostly
-        length = sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64)[0]) or 1.0
-        return np.divide(rows, length, dtype=np.float64).astype(np.float32)
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     lengths[lengths == 0] = 1.0
     return (rows / lengths[:, None]).astype(np.float32)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from math import sqrt
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -61,8 +62,10 @@ class Likeness:
     def __init__(self, view: Overlay, embedder: Embedder, question: bytes) -> None:
         self._distance = embedder.distance
         self._angles = embedder.distance == "cosine"
-        row = matrix_of(question, embedder.dims)
-        self._question = (unit(row) if self._angles else row)[0]
+        asked = matrix_of(question, embedder.dims)[0].astype("f8")
+        if self._angles:
+            asked /= sqrt(asked.dot(asked)) or 1.0
+        self._question = asked.astype("f4")
         self._question_exact = self._question.astype("f8")
         self._below = _spaces_of(view.now.source, embedder).below(view.now, view.prefix)
         self._staged: dict[int, Matrix] = {}
