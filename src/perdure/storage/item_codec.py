@@ -31,7 +31,7 @@ __all__ = ["ItemCodec"]
 
 _SEALED: Final = b"\x01"  # no JSON text begins with it
 _decode = json.JSONDecoder().decode
-_scan = make_scanner(json.JSONDecoder())
+_scan = make_scanner(json.JSONDecoder())  # pyright: ignore[reportArgumentType] - it reads a decoder's settings
 
 
 class ItemCodec:

@@ -114,11 +114,12 @@ class Likeness:
         np = need_numpy()
         names = [space.names() for space in self._below]
         if len(names) == 1:
-            self._named = names[0]
+            found = names[0]
         else:
             self._ends = np.cumsum([len(one) for one in names])
-            self._named = np.concatenate(names) if names else np.empty(0, np.int64)
-        return self._named
+            found = np.concatenate(names) if names else np.empty(0, np.int64)
+        self._named = found
+        return found
 
     def _best(self, space: Space) -> Any:
         np = need_numpy()

@@ -108,9 +108,7 @@ class Spaces:
                 if kept is not None:
                     self._kept.move_to_end(space.space)
         return [
-            kept
-            if kept is not None and kept.changed == space.changed
-            else self._space(snapshot, space, kept)
+            kept if kept is not None and kept.changed == space.changed else self._space(snapshot, space, kept)
             for space, kept in zip(wanted, known, strict=True)
         ]
 
