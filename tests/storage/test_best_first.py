@@ -57,11 +57,12 @@ def test_bounds_that_are_loose_lead_to_the_same_order(
 @given(given=scores, likely=st.integers(0, 30), near=st.sampled_from([0.0, 0.001, 0.2]))
 def test_arrays_and_a_dict_give_the_same_order(given: list[float], likely: int, near: float) -> None:
     rough = np.array([score + (near if n % 2 else -near) for n, score in enumerate(given)])
+    names = 3 * np.arange(len(given)) + 7
     arrays = best_of_arrays(
-        np.arange(len(given)), rough, lambda some: [given[name] for name in some], near, likely, newest_first
+        names, rough, lambda places: [given[place] for place in places], near, likely, newest_first
     )
 
-    assert list(arrays) == in_order(given)
+    assert list(arrays) == [(3 * place + 7, score) for place, score in in_order(given)]
     assert list(best_of_dict(dict(enumerate(given)), likely, newest_first)) == in_order(given)
 
 

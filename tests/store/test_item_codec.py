@@ -38,6 +38,14 @@ def test_any_json_object_comes_back_equal(value: dict[str, Any]) -> None:
     assert repr(back) == repr(value)  # 1 is not 1.0 is not True
 
 
+def test_json_of_another_hand_is_read_and_what_is_none_is_an_error() -> None:
+    assert PLAIN.decode(ME, "k", b' \n{"a": [1, 2]}\t ') == {"a": [1, 2]}
+
+    for damaged in (b"", b" ", b'{"a":1}}', b'{"a":1} x', b'{"a":', b'{"a":"\n"}', b"[1]", b'{"a":1}\xff'):
+        with pytest.raises(EncodingError, match="damaged"):
+            PLAIN.decode(ME, "k", damaged)
+
+
 def test_kinds_of_the_json_types_are_saved_as_these() -> None:
     class Colour(StrEnum):
         RED = "red"

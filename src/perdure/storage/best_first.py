@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import nlargest
+from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, TypeAlias
+
+from perdure.storage.vectors.arrays import need_numpy
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +21,7 @@ __all__ = ["best_of_arrays", "best_of_bounds", "best_of_dict"]
 
 NewestFirst: TypeAlias = Callable[[Iterable[int]], list[int]]
 
+_SCORE: Final = itemgetter(1)
 _LEAST_PAGE: Final = 64
 _LARGEST_PAGE: Final = 4096
 
@@ -37,35 +41,30 @@ def best_of_dict(
 def best_of_arrays(
     names: NDArray[np.int64],
     rough: NDArray[np.float64],
-    exact: Callable[[list[int]], list[float]],
+    exact: Callable[[NDArray[np.intp]], list[float]],
     near: float,
     likely: int,
     newest_first: NewestFirst,
 ) -> Iterator[tuple[int, float]]:
-    """(item, exact score), from scores that are at most `near` off; `exact` gets items and gives their scores."""
-    import numpy
-
+    """(item, exact score), from scores that are at most `near` off; `exact` gets places in the arrays and gives the scores there."""
+    np = need_numpy()
     size = max(likely, 1)
-    waiting: dict[int, float] = {}
-    while len(names):
-        if len(names) > size:
-            least = float(numpy.partition(rough, len(rough) - size)[len(rough) - size])
-            taken = rough >= least - 2 * near
-            some, stay = names[taken].tolist(), ~taken
-            names, rough = names[stay], rough[stay]
-        else:
-            least, some = -numpy.inf, names.tolist()
-            names = names[:0]
-        waiting.update(zip(some, exact(some), strict=True))
-        # Whoever was not taken is below this, whatever its exact score.
-        sure = (
-            {name: score for name, score in waiting.items() if score > least - near}
-            if len(names)
-            else waiting
-        )
-        yield from _in_order(list(sure.items()), newest_first)
-        waiting = {name: score for name, score in waiting.items() if name not in sure}
+    places: NDArray[np.intp] = np.arange(len(names))
+    waiting: list[tuple[int, float]] = []
+    while len(places) > size:
+        ordered = rough.copy()
+        ordered.partition(-size)
+        least = float(ordered[-size])
+        taken = rough >= least - 2 * near
+        some = places[taken]
+        waiting += zip(names[some].tolist(), exact(some), strict=True)
+        below = least - near  # whoever was not taken is there, whatever its exact score
+        yield from _in_order([one for one in waiting if one[1] > below], newest_first)
+        waiting = [one for one in waiting if one[1] <= below]
+        places, rough = places[~taken], rough[~taken]
         size *= 8
+    waiting += zip(names[places].tolist(), exact(places), strict=True)
+    yield from _in_order(waiting, newest_first)
 
 
 def best_of_bounds(
@@ -100,13 +99,17 @@ def best_of_bounds(
     yield from _in_order(list(waiting.items()), newest_first)
 
 
-def _in_order(scores: Iterable[tuple[int, float]], newest_first: NewestFirst) -> Iterator[tuple[int, float]]:
-    equal: list[int] = []
-    last = 0.0
-    for name, score in sorted(scores, key=itemgetter(1), reverse=True):
-        if score != last and equal:
-            yield from [(one, last) for one in (newest_first(equal) if len(equal) > 1 else equal)]
-            equal = []
-        equal.append(name)
-        last = score
-    yield from [(one, last) for one in (newest_first(equal) if len(equal) > 1 else equal)]
+def _in_order(scores: Iterable[tuple[int, float]], newest_first: NewestFirst) -> Iterable[tuple[int, float]]:
+    ordered = sorted(scores, key=_SCORE, reverse=True)
+    if len({score for _, score in ordered}) == len(ordered):
+        return ordered
+    return _ties_resolved(ordered, newest_first)
+
+
+def _ties_resolved(
+    ordered: list[tuple[int, float]], newest_first: NewestFirst
+) -> Iterator[tuple[int, float]]:
+    for score, equal in groupby(ordered, key=_SCORE):
+        names = [name for name, _ in equal]
+        for name in newest_first(names) if len(names) > 1 else names:
+            yield name, score

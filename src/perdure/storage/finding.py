@@ -64,16 +64,17 @@ def finding(
         if limit == 0:
             return []
         ranked = Ranked(Overlay(snapshot, layers, prefix), codec, asked, None if drops else end, end)
-        fitting = (hit for hit in ranked.hits() if fits is None or fits(hit.value))
-        hits = list(islice(fitting, first, end))
-        near = beside(snapshot, layers, [hit.row for hit in hits], neighbours)
-        items = [_item(ranked, hit, explain=asked.rank_by.explain) for hit in hits]
+        hits = ranked.hits()
+        fitting = hits if fits is None else (hit for hit in hits if fits(hit.value))
+        best = list(islice(fitting, first, end))
+        near = beside(snapshot, layers, [hit.row for hit in best], neighbours)
+        items = [_item(ranked, hit, explain=asked.rank_by.explain) for hit in best]
         if finish is None:
             return laid_out(codec, items, near, explain=asked.rank_by.explain)
         if not asked.rank_by.diversity:
             return Draft(items, [], None, near)
-        best = hits[: finish.top]
-        return Draft(items, [ranked.relevance(hit) for hit in best], _alike(asked, ranked, best), near)
+        top = best[: finish.top]
+        return Draft(items, [ranked.relevance(hit) for hit in top], _alike(asked, ranked, top), near)
 
     return Finding(read, asked.question, finish)
 

@@ -37,8 +37,9 @@ class Fused:
         self._weights = weights[0] / total, weights[1] / total
         self._best = max(text.values(), default=0.0)
         names, alike = likeness.all()
-        self._low = likeness.exact(int(names[alike.argmin()])) if len(alike) else 0.0
-        high = likeness.exact(int(names[alike.argmax()])) if len(alike) else 0.0
+        ends: list[int] = names[[alike.argmin(), alike.argmax()]].tolist() if len(alike) else []
+        likeness.look_at(ends)
+        self._low, high = map(likeness.exact, ends) if ends else (0.0, 0.0)
         self._spread = high - self._low
         if self._spread <= _SAME * max(1.0, abs(high)):
             self._spread = 0.0  # all are equally alike: what is left is rounding
@@ -85,8 +86,9 @@ class Fused:
             return text, 0.0
         return text, (alike - self._low) / self._spread * self._weights[1]
 
-    def exact_of(self, names: list[int]) -> list[float]:
-        """The items' scores."""
+    def exact_at(self, places: NDArray[np.intp]) -> list[float]:
+        """The scores of the items at these places of `names`."""
+        names: list[int] = self.names[places].tolist()
         self._likeness.look_at(names)
         return [sum(self.shares(name)) for name in names]
 

@@ -5,7 +5,7 @@ Here: what each op asks, and every refusal. Not here: taking the snapshot, where
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 from perdure import clock
@@ -96,14 +96,13 @@ class Plan:
         for place, finish in self.finishes:
             results[place] = await finish.awaited(results[place])
 
-    def refreshing(self, results: list[Result]) -> list[Item]:
-        """The items that were read by operations which begin their time anew."""
-        found: list[Item] = []
+    def refreshing(self, results: list[Result]) -> Iterator[Item]:
+        """The items that were read by operations which begin their time anew; looked for when asked, where items end."""
         for place in self.refreshes:
             answer = results[place]
-            items = cast("list[object]", answer if isinstance(answer, list) else [answer])
-            found += [item for item in items if isinstance(item, Item) and item.expires_at is not None]
-        return found
+            for item in cast("list[object]", answer if isinstance(answer, list) else [answer]):
+                if isinstance(item, Item) and item.expires_at is not None:
+                    yield item
 
 
 def operation_of(codec: ItemCodec, op: PutOp, guard: Guard) -> Operation:

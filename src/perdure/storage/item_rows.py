@@ -16,6 +16,8 @@ from perdure.store.base import Item, SearchItem
 __all__ = ["item_of", "moment_of", "search_item_of", "value_of", "written_in"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EXACT: Final = 1_000_000 << 32
+"""Before this (2106) seconds as a float64 lie less than half a microsecond off, so they are rounded to the right one."""
 _LAST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
@@ -33,12 +35,13 @@ def written_in(codec: ItemCodec, row: ItemRow) -> dict[str, Any]:
 
 def item_of(codec: ItemCodec, row: ItemRow) -> Item:
     """The row as an item."""
+    created, updated = _times(row)
     return Item(
         value=value_of(codec, row),
         key=row.key,
         namespace=row.namespace,
-        created_at=moment_of(row.created_at),
-        updated_at=moment_of(row.updated_at),
+        created_at=created,
+        updated_at=updated,
         version=row.version,
         revision=_revision(row),
         expires_at=None if row.expires is None else moment_of(row.expires),
@@ -57,12 +60,13 @@ def search_item_of(
 
     `score` where it was ranked, `cursor` where a listing goes on behind it.
     """
+    created, updated = _times(row)
     return SearchItem(
         row.namespace,
         row.key,
         value,
-        moment_of(row.created_at),
-        moment_of(row.updated_at),
+        created,
+        updated,
         score,
         version=row.version,
         revision=_revision(row),
@@ -77,6 +81,14 @@ def _revision(row: ItemRow) -> str | None:
     return None if row.version < 0 else str(row.revision)
 
 
+def _times(row: ItemRow) -> tuple[datetime, datetime]:
+    """When it was made, and when it was written; most items are written once."""
+    created = moment_of(row.created_at)
+    return created, created if row.updated_at == row.created_at else moment_of(row.updated_at)
+
+
 def moment_of(micros: int) -> datetime:
     """Microseconds since 1970 as a time of UTC; of what no `datetime` can say, the last one that it can."""
+    if 0 <= micros < _EXACT:
+        return datetime.fromtimestamp(micros / 1_000_000, UTC)
     return _EPOCH + timedelta(microseconds=micros) if micros < _LAST else datetime.max.replace(tzinfo=UTC)

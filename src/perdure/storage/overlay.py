@@ -41,6 +41,8 @@ class Overlay:
 
     def rows(self, names: Sequence[int]) -> dict[int, ItemRow]:
         """The live items' rows."""
+        if not self.staged:
+            return self.now.rows(names)
         found = self.now.rows([name for name in names if name >= 0])
         found.update({name: self._rows[name] for name in names if name < 0})
         return found

@@ -17,6 +17,7 @@ from perdure.store.base.ranking import MODES
 
 __all__ = ["check_ranking", "refuse_unranked"]
 
+_USUAL: Final = RankBy()
 _NEEDS_QUERY: Final = ("recency", "importance", "diversity", "rerank")
 
 
@@ -27,7 +28,7 @@ def check_ranking(given: object) -> RankBy:
         QueryError: `part` names what cannot be: a mode, a weight that is negative or no number, and so on.
     """
     if given is None:
-        return RankBy()
+        return _USUAL
     if not isinstance(given, RankBy):
         raise _no("rank_by", given, "give a RankBy(...)")
     if given.mode is not None and given.mode not in MODES:

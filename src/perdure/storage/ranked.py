@@ -111,9 +111,13 @@ class Ranked:
         """The items, best first; what the query says of phrases is looked at, filters are not."""
         words = self._asked.words
         phrases = words.phrases if words is not None else ()
-        for name, score, row in self._with_rows():
-            if not phrases or self._has_phrases(phrases, row):
-                yield Hit(name, score, row, self._codec.decode(row.namespace, row.key, row.value or b""))
+        best, decode = self._best(), self._codec.decode
+        while page := list(islice(best, min(max(self._likely, 1), _PAGE))):
+            rows = self._view.rows([name for name, _ in page])
+            for name, score in page:
+                row = rows.get(name)  # None: it has expired meanwhile
+                if row is not None and (not phrases or self._has_phrases(phrases, row)):
+                    yield Hit(name, score, row, decode(row.namespace, row.key, row.value or b""))
 
     def relevance(self, hit: Hit) -> float:
         """How good the hit is, from 0 to 1: its score, where that is such a sum; else what it would give to one."""
@@ -167,20 +171,10 @@ class Ranked:
             return best_of_dict(self._text, likely, newest_first)
         if self._both is None:
             names, rough = likeness.all()
-            exact = likeness.exact_of
+            exact = likeness.exact_at
             return best_of_arrays(names, rough.astype("f8"), exact, likeness.near, likely, newest_first)
         both = self._both
-        return best_of_arrays(both.names, both.rough, both.exact_of, both.near, likely, newest_first)
-
-    def _with_rows(self) -> Iterator[tuple[int, float, ItemRow]]:
-        """With their rows, fetched by pages; items that are gone meanwhile (expired) are left out."""
-        best = self._best()
-        while page := list(islice(best, min(max(self._likely, 1), _PAGE))):
-            rows = self._view.rows([name for name, _ in page])
-            for name, score in page:
-                row = rows.get(name)
-                if row is not None:
-                    yield name, score, row
+        return best_of_arrays(both.names, both.rough, both.exact_at, both.near, likely, newest_first)
 
     def _has_phrases(self, phrases: tuple[tuple[str, ...], ...], row: ItemRow) -> bool:
         filer = self._asked.filer

@@ -251,8 +251,15 @@ class _MemorySnapshot:
         return {ref: row.version for ref, row in self.rows(refs).items()}
 
     def rows(self, refs: Sequence[int]) -> dict[int, ItemRow]:
-        places = self._tables.texts.places
-        return {ref: row for ref in refs if ref in places and (row := self.item(*places[ref])) is not None}
+        places, items, now = self._tables.texts.places, self._tables.items, self._now
+        found: dict[int, ItemRow] = {}
+        for ref in refs:
+            if ref in places:
+                space, key = places[ref]
+                row = items.get(space, {}).get(key)
+                if row is not None and (row.expires is None or row.expires > now):
+                    found[ref] = row
+        return found
 
     # Where items stand: see the contract.
 

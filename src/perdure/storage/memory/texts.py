@@ -12,6 +12,7 @@ from itertools import chain, count, islice
 from typing import Any, TypeAlias
 
 from perdure.storage.contract import Filed, Namespace, Posting, TextTotals
+from perdure.storage.memory.subtrees import below
 
 Where: TypeAlias = tuple[Namespace, str]
 _NOWHERE = ""  # the index of items that are to be found and are filed nowhere
@@ -167,18 +168,10 @@ class Texts:
 
     # -- questions ---------------------------------------------------------------------------------------------------
 
-    def _below(self, prefix: Namespace) -> Iterator[Namespace]:
-        size = len(prefix)
-        for place in range(bisect_left(self._spaces, prefix), len(self._spaces)):
-            space = self._spaces[place]
-            if space[:size] != prefix:
-                return
-            yield space
-
     def totals(self, prefix: Namespace, index: str) -> TextTotals:
         """The statistics of the subtree."""
         items = length = strays = 0
-        for space in self._below(prefix):
+        for space in below(self._spaces, prefix):
             for name, shelf in self._shelves[space].items():
                 if name == index:
                     items += shelf.items
@@ -197,7 +190,7 @@ class Texts:
         ]
 
     def _with_term(self, prefix: Namespace, index: str, term: str) -> Iterator[tuple[int, int]]:
-        shelves = (self._shelves[space].get(index) for space in self._below(prefix))
+        shelves = (self._shelves[space].get(index) for space in below(self._spaces, prefix))
         return chain.from_iterable(
             shelf.terms[term].items() for shelf in shelves if shelf is not None and term in shelf.terms
         )
@@ -226,7 +219,7 @@ class Texts:
 
     def terms(self, prefix: Namespace, index: str, beginning: str, limit: int) -> list[str]:
         """Terms of the subtree that begin so, in order."""
-        shelves = (self._shelves[space].get(index) for space in self._below(prefix))
+        shelves = (self._shelves[space].get(index) for space in below(self._spaces, prefix))
         found = {
             term
             for shelf in shelves

@@ -11,6 +11,7 @@ from heapq import nsmallest
 from itertools import count
 
 from perdure.storage.contract import OWED, Embedded, Namespace, VectorSpace
+from perdure.storage.memory.subtrees import below
 
 
 class _Shelf:
@@ -116,14 +117,12 @@ class Vectors:
 
     def spaces(self, prefix: Namespace, model: str) -> list[VectorSpace]:
         """Namespaces of the subtree with vectors of the model."""
-        found: list[VectorSpace] = []
-        for place in range(bisect_left(self._names, prefix), len(self._names)):
-            if self._names[place][: len(prefix)] != prefix:
-                break
-            shelf = self._shelves[self._names[place]].get(model)
-            if shelf is not None and shelf.rows:
-                found.append(VectorSpace(shelf.space, len(shelf.rows), shelf.changed))
-        return found
+        shelves = self._shelves
+        return [
+            VectorSpace(shelf.space, len(shelf.rows), shelf.changed)
+            for namespace in below(self._names, prefix)
+            if (shelf := shelves[namespace].get(model)) is not None and shelf.rows
+        ]
 
     def rows(self, space: int, after: int, start: int, limit: int) -> list[tuple[int, bytes]]:
         """The space's vectors that were written later, from item `start` on."""
@@ -139,10 +138,8 @@ class Vectors:
 
     def count(self, prefix: Namespace) -> int:
         """Items of the subtree with vectors, of any model."""
-        size = len(prefix)
         return sum(
             len(shelf.rows)
-            for namespace, shelves in self._shelves.items()
-            if namespace[:size] == prefix
-            for shelf in shelves.values()
+            for namespace in below(self._names, prefix)
+            for shelf in self._shelves[namespace].values()
         )

@@ -180,10 +180,10 @@ DELETE FROM perdure_totals
 -- ---- vectors
 
 -- name: vector_spaces
--- ?1 first namespace, ?2 end, ?3 model. One range of namespaces, one seek each.
+-- ?1 first namespace, ?2 end, ?3 name of the model. One range of namespaces, one seek each.
 SELECT n.no, s.items, s.changed
   FROM perdure_namespaces n
- CROSS JOIN perdure_vector_spaces s ON s.space = n.no AND s.model = ?3
+ CROSS JOIN perdure_vector_spaces s ON s.space = n.no AND s.model = (SELECT x.no FROM perdure_indexes x WHERE x.name = ?3)
  WHERE n.name >= ?1
    AND n.name < ?2
    AND s.items > 0

@@ -21,7 +21,7 @@ LAST: Final = (1 << 63) - 1
 AT_ONCE: Final = 256
 """Places that one statement asks for: few texts to prepare, far from the limit of values."""
 
-_SIZES: Final = (1, 4, 16, 64, AT_ONCE)
+_SIZES: Final = (1, 4, 10, 16, 64, AT_ONCE)  # 10: what a search gives unless told otherwise
 _FEW_NAMESPACES: Final = 200  # up to here a merge over them is faster than walking all versions
 
 
@@ -51,13 +51,17 @@ class Asking:
         return self._ask(Q[name], values)
 
     def _ask_many(self, name: str, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Answers about many rows of values. Padded, so that few texts are compiled: an answer may come twice."""
+        """Answers about many rows of values, each found by equality with its values.
+
+        Padded with rows of NULL, which equals nothing, so that few texts are compiled.
+        """
         found: list[Any] = []
         for first in range(0, len(rows), AT_ONCE):
-            some = list(rows[first : first + AT_ONCE])
+            some = rows[first : first + AT_ONCE]
             size = next(size for size in _SIZES if size >= len(some))
-            some += [some[-1]] * (size - len(some))
-            found += self._ask(Q.repeated(name, size), [value for row in some for value in row])
+            values = [value for row in some for value in row]
+            values += [None] * (len(some[0]) * (size - len(some)))
+            found += self._ask(Q.repeated(name, size), values)
         return found
 
     def _few(self, inside: tuple[bytes, bytes]) -> bool:

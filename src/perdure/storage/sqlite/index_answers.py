@@ -21,6 +21,7 @@ __all__ = ["IndexAnswers"]
 _NO_INDEX: Final = -1
 _SEVERAL: Final = 16  # namespaces: a seek in each is no matter
 _MANY_NAMESPACES: Final = 20_000  # counted up to here
+_VECTOR_SPACES = Q["vector_spaces"]
 _INDEX_NUMBER = Q["index_number"]
 
 
@@ -29,18 +30,28 @@ class IndexAnswers(Asking):
 
     def __init__(self, connection: Connection, seq: int, where: str, source: object) -> None:
         super().__init__(connection, seq, where, source)
-        self._spaces: dict[
-            tuple[bytes, bytes], int
-        ] = {}  # how many namespaces, of ranges that were asked for
+        # What one search asks for again and again:
+        self._indexes: dict[str, int] = {}
+        self._ranges: dict[Namespace, tuple[bytes, bytes]] = {}
+        self._spaces: dict[tuple[bytes, bytes], int] = {}  # how many namespaces a range has
 
     def _index(self, name: str) -> int:
         """The index's number; one that nothing is filed under if there is none."""
-        rows = self._ask(_INDEX_NUMBER, (text_to_bytes(name),))
-        return rows[0][0] if rows else _NO_INDEX
+        number = self._indexes.get(name)
+        if number is None:
+            rows = self._ask(_INDEX_NUMBER, (text_to_bytes(name),))
+            number = self._indexes[name] = rows[0][0] if rows else _NO_INDEX
+        return number
+
+    def _range(self, prefix: Namespace) -> tuple[bytes, bytes]:
+        found = self._ranges.get(prefix)
+        if found is None:
+            found = self._ranges[prefix] = range_of(prefix)
+        return found
 
     def text_totals(self, prefix: Namespace, index: str) -> TextTotals:
         """The statistics of the subtree."""
-        return TextTotals(*self._ask(Q["text_totals"], (*range_of(prefix), self._index(index)))[0])
+        return TextTotals(*self._ask(Q["text_totals"], (*self._range(prefix), self._index(index)))[0])
 
     def postings(self, prefix: Namespace, index: str, term: str) -> list[Posting]:
         """The live items of the subtree that have the term."""
@@ -49,7 +60,7 @@ class IndexAnswers(Asking):
             return []
         filed = prefixed(number, text_to_bytes(term))
         if prefix:
-            inside = range_of(prefix)
+            inside = self._range(prefix)
             way = "postings_of_many" if self._is_rare(inside, filed) else "postings"
             return self._ask(Q[way], (*inside, filed))
         return self._ask(Q["postings_of_all"], (filed,))
@@ -61,7 +72,7 @@ class IndexAnswers(Asking):
             return 0
         filed, most = prefixed(number, text_to_bytes(term)), max(0, min(most, LAST))
         if prefix:
-            inside = range_of(prefix)
+            inside = self._range(prefix)
             way = "frequency_of_many" if self._is_rare(inside, filed) else "frequency"
             return self._ask(Q[way], (*inside, filed, most))[0][0]
         return self._ask(Q["frequency_of_all"], (filed, most))[0][0]
@@ -102,7 +113,7 @@ class IndexAnswers(Asking):
 
     def strays(self, prefix: Namespace, index: str) -> list[ItemRow]:
         """The live items of the subtree that are to be found and are filed otherwise."""
-        return items_of(self._ask(Q["strays"], (*range_of(prefix), self._index(index), self._now)))
+        return items_of(self._ask(Q["strays"], (*self._range(prefix), self._index(index), self._now)))
 
     def refs(self, places: Sequence[tuple[Namespace, str]]) -> dict[int, tuple[Namespace, str]]:
         """The live items among these, by their ids."""
@@ -119,7 +130,7 @@ class IndexAnswers(Asking):
     def rows(self, refs: Sequence[int]) -> dict[int, ItemRow]:
         """The live items."""
         found = self._ask_many("items_by_id", [(ref, self._now) for ref in refs])
-        return dict(zip([row[0] for row in found], items_of([row[1:] for row in found]), strict=True))
+        return dict(zip([row[0] for row in found], items_of(found, 1), strict=True))
 
     def times(self, refs: Sequence[int]) -> dict[int, int]:
         """When each live item was written last."""
@@ -140,7 +151,7 @@ class IndexAnswers(Asking):
 
     def vector_spaces(self, prefix: Namespace, model: str) -> list[VectorSpace]:
         """Namespaces of the subtree with vectors of this model."""
-        rows = self._ask(Q["vector_spaces"], (*range_of(prefix), self._index(model)))
+        rows = self._ask(_VECTOR_SPACES, (*self._range(prefix), text_to_bytes(model)))
         return list(map(VectorSpace._make, rows))
 
     def vectors(self, space: int, model: str, after: int, start: int, limit: int) -> list[tuple[int, bytes]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from perdure.codec import bytes_to_text, decode_namespace
 from perdure.storage.contract import Chained, CheckpointRow, ItemRow, Namespace, Origin, Revision, WriteRow
@@ -15,6 +15,8 @@ from perdure.storage.sqlite.packing import time_in, unpack_id, unpack_task
 from perdure.storage.sqlite.rows import SOURCES
 
 __all__ = ["checkpoint_of", "item_of", "items_of", "write_of"]
+
+_NOBODY: Final = Origin()
 
 
 def checkpoint_of(thread: str, ns: str, row: Sequence[Any]) -> CheckpointRow:
@@ -45,15 +47,16 @@ def write_of(place: Chained, row: Sequence[Any]) -> WriteRow:
     return WriteRow(*place, unpack_task(task), index, bytes_to_text(path), bytes_to_text(channel), payload)
 
 
-def items_of(rows: list[Any]) -> list[ItemRow]:
-    """The items of rows that begin with namespace and key."""
+def items_of(rows: list[Any], first: int = 0) -> list[ItemRow]:
+    """The items of rows that have namespace and key in column `first` and the next one, the rest behind them."""
     spaces: dict[bytes, Namespace] = {}
     found: list[ItemRow] = []
-    for name, key, *rest in rows:
+    for row in rows:
+        name = row[first]
         space = spaces.get(name)
         if space is None:
             space = spaces[name] = decode_namespace(name)
-        found.append(item_of(space, bytes_to_text(key), rest))
+        found.append(item_of(space, bytes_to_text(row[first + 1]), row[first + 2 :]))
     return found
 
 
@@ -61,7 +64,7 @@ def item_of(namespace: Namespace, key: str, row: Sequence[Any]) -> ItemRow:
     """The item of a row without namespace and key."""
     version, created, updated, thread, checkpoint, node, actor, value, paths, expires, ttl = row
     if thread is None and checkpoint is None and node is None and actor is None:
-        origin = Origin()
+        origin = _NOBODY
     else:
         origin = Origin(
             _text(thread), None if checkpoint is None else unpack_id(checkpoint), _text(node), _text(actor)

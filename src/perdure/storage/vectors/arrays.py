@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from perdure.errors import EmbeddingError, StorageError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["as_rows", "matrix_of", "need_numpy", "unit"]
 
 
+@cache
 def need_numpy() -> Any:
     """NumPy. Raises EmbeddingError where it is not installed."""
     try:

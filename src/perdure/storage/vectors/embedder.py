@@ -15,6 +15,7 @@ from hashlib import blake2b
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from perdure.errors import EmbeddingError
+from perdure.storage.vectors.arrays import as_rows
 from perdure.store.base.embeddings import Embeddings
 
 __all__ = ["Distance", "Embedder"]
@@ -125,33 +126,31 @@ class Embedder:
 
     def query(self, text: str) -> bytes:
         """The vector of a question. Raises EmbeddingError."""
-        known = self._known_query(text)
+        name = _hash("query", text)
+        known = self._known.get(name)
         if known is None:
             try:
                 made: Any = self._model.embed_query(text)
             except Exception as error:
                 raise self._failed(1, error) from error
-            known = self._learn_query(text, made)
+            known = self._learn_query(name, made)
         return known
 
     async def aquery(self, text: str) -> bytes:
         """As `query`."""
-        known = self._known_query(text)
+        name = _hash("query", text)
+        known = self._known.get(name)
         if known is None:
             try:
                 made: Any = await self._model.aembed_query(text)
             except Exception as error:
                 raise self._failed(1, error) from error
-            known = self._learn_query(text, made)
+            known = self._learn_query(name, made)
         return known
 
-    def _known_query(self, text: str) -> bytes | None:
-        with self._lock:
-            return self._known.get(_hash("query", text))
-
-    def _learn_query(self, text: str, made: object) -> bytes:
+    def _learn_query(self, name: bytes, made: object) -> bytes:
         (vector,) = self._checked([made], 1)
-        self._remember([(_hash("query", text), vector)])
+        self._remember([(name, vector)])
         return vector
 
     # -- the end -----------------------------------------------------------------------------------------------------
@@ -217,8 +216,6 @@ class Embedder:
         )
 
     def _checked(self, made: object, texts: int) -> list[bytes]:
-        from perdure.storage.vectors.arrays import as_rows
-
         return as_rows(made, texts, self.dims, self.name)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from math import sqrt
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -36,7 +37,9 @@ _spaces: WeakKeyDictionary[Any, dict[tuple[str, bool], Spaces]] = WeakKeyDiction
 def _spaces_of(source: object, embedder: Embedder) -> Spaces:
     angles = embedder.distance == "cosine"
     with _lock:
-        of_source = _spaces.setdefault(source, {})
+        of_source = _spaces.get(source)
+        if of_source is None:
+            of_source = _spaces[source] = {}
         found = of_source.get((embedder.name, angles))
         if found is None:
             found = Spaces(embedder.name, embedder.dims, angles=angles, limit=embedder.cache_bytes)
@@ -59,8 +62,11 @@ class Likeness:
     def __init__(self, view: Overlay, embedder: Embedder, question: bytes) -> None:
         self._distance = embedder.distance
         self._angles = embedder.distance == "cosine"
-        row = matrix_of(question, embedder.dims)
-        self._question = (unit(row) if self._angles else row)[0]
+        asked = matrix_of(question, embedder.dims)[0].astype("f8")
+        if self._angles:
+            asked /= sqrt(asked.dot(asked)) or 1.0
+        self._question = asked.astype("f4")
+        self._question_exact = self._question.astype("f8")
         self._below = _spaces_of(view.now.source, embedder).below(view.now, view.prefix)
         self._staged: dict[int, Matrix] = {}
         for name, operation in view.staged.items():
@@ -69,19 +75,23 @@ class Likeness:
                 rows = matrix_of(embedded.data, embedder.dims)
                 self._staged[name] = unit(rows) if self._angles else rows
         self._hidden = view.hidden
+        self._all: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None
         self._named: NDArray[np.int64] | None = None  # the items of all namespaces, one after the other
         self._ends: Any = None  # where each namespace ends in it
         self._exact: dict[int, float | None] = {}  # None: it has no vector
-        lengths = (
-            [float(abs(chunk).max()) for space in self._below for chunk in space.chunks]
-            if not self._angles
-            else []
-        )
-        length = max([1.0, *lengths]) * max(1.0, float(abs(self._question).max())) * embedder.dims
-        self.near = NEAR if self._angles else NEAR * length
+        self.near = NEAR
+        if not self._angles:
+            lengths = [float(abs(chunk).max()) for space in self._below for chunk in space.chunks]
+            longest = max([1.0, *lengths]) * max(1.0, float(abs(self._question).max()))
+            self.near *= longest * embedder.dims
 
     def all(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Items that have vectors, and their scores in float32."""
+        if self._all is None:
+            self._all = self._scored()
+        return self._all
+
+    def _scored(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         np = need_numpy()
         names: list[Any] = [self._committed()]
         scores: list[Any] = [self._best(space) for space in self._below]
@@ -103,8 +113,11 @@ class Likeness:
             return self._named
         np = need_numpy()
         names = [space.names() for space in self._below]
-        self._ends = np.cumsum([len(one) for one in names])
-        found = names[0] if len(names) == 1 else np.concatenate(names) if names else np.empty(0, np.int64)
+        if len(names) == 1:
+            found = names[0]
+        else:
+            self._ends = np.cumsum([len(one) for one in names])
+            found = np.concatenate(names) if names else np.empty(0, np.int64)
         self._named = found
         return found
 
@@ -130,8 +143,11 @@ class Likeness:
             raise KeyError(name)
         return score
 
-    def exact_of(self, names: list[int]) -> list[float]:
-        """The scores of several that have vectors."""
+    def exact_at(self, places: NDArray[np.intp]) -> list[float]:
+        """The scores of the items at these places of what `all` gives."""
+        if len(self._below) == 1 and self._below[0].starts is None and not self._staged and not self._hidden:
+            return self._exactly(self._below[0].take(places)).tolist()
+        names: list[int] = self.all()[0][places].tolist()
         self.look_at(names)
         return [self.exact(name) for name in names]
 
@@ -147,11 +163,12 @@ class Likeness:
         np = need_numpy()
         wanted = [name for name in names if name not in self._exact]
         self._exact.update(dict.fromkeys(wanted))
-        committed = np.array([name for name in wanted if name >= 0], dtype=np.int64)
-        for name in wanted:
-            if name in self._staged:
-                self._exact[name] = float(self._exactly(self._staged[name]).max())
-        for space, some in self._located(committed) if len(committed) else ():
+        if self._staged:
+            for name in wanted:
+                if name in self._staged:
+                    self._exact[name] = float(self._exactly(self._staged[name]).max())
+            wanted = [name for name in wanted if name >= 0]
+        for space, some in self._located(np.array(wanted, dtype=np.int64)) if wanted else ():
             if space.starts is not None:
                 for name in some.tolist():
                     rows = np.concatenate([row[None] for row in space.rows_of(name)])
@@ -163,14 +180,13 @@ class Likeness:
     def _located(self, names: NDArray[np.int64]) -> Iterator[tuple[Space, NDArray[np.int64]]]:
         """The namespaces of these, each with its own of them; looked for in all at once: there may be thousands."""
         np = need_numpy()
-        if len(self._below) == 1 and self._below[0].starts is None:
-            refs = self._below[0].refs
-            places = np.minimum(refs.searchsorted(names), max(len(refs) - 1, 0))
-            there = refs[places] == names if len(refs) else np.zeros(len(names), bool)
-            if there.any():
-                yield self._below[0], names[there]
-            return
         named = self._committed()
+        if not len(named):
+            return
+        if len(self._below) == 1:
+            there = named.take(named.searchsorted(names), mode="clip") == names
+            yield self._below[0], names[there]
+            return
         places = np.flatnonzero(np.isin(named, names))
         owners = self._ends.searchsorted(places, "right")
         for owner in dict.fromkeys(owners.tolist()):
@@ -178,11 +194,9 @@ class Likeness:
 
     def _exactly(self, rows: Matrix) -> Any:
         """Row by row, so that each gets the same number wherever it stands."""
-        np = need_numpy()
-        several, question = rows.astype(np.float64), self._question.astype(np.float64)
         if self._distance == "l2":
-            return -np.sqrt(((several - question) ** 2).sum(axis=1))
-        return (several * question).sum(axis=1)
+            return -need_numpy().sqrt(((rows - self._question_exact) ** 2).sum(axis=1))
+        return (rows * self._question_exact).sum(axis=1)
 
     def rows(self, name: int) -> list[Matrix]:
         """The item's vectors. Raises KeyError if it has none."""

@@ -69,7 +69,7 @@ class Space:
     def take(self, places: NDArray[np.int64]) -> Matrix:
         """Some rows."""
         if len(self.chunks) == 1:
-            return self.chunks[0][places]
+            return self.chunks[0].take(places, 0)
         np = need_numpy()
         return np.stack([self.row(place) for place in places.tolist()])
 
@@ -101,15 +101,19 @@ class Spaces:
 
     def below(self, snapshot: Snapshot, prefix: Namespace) -> list[Space]:
         """The matrices of the subtree's namespaces, as the snapshot sees them."""
-        return [self._space(snapshot, space) for space in snapshot.vector_spaces(prefix, self._model)]
-
-    def _space(self, snapshot: Snapshot, wanted: VectorSpace) -> Space:
+        wanted = snapshot.vector_spaces(prefix, self._model)
         with self._lock:
-            kept = self._kept.get(wanted.space)
-            if kept is not None:
-                self._kept.move_to_end(wanted.space)
-        if kept is not None and kept.changed == wanted.changed:
-            return kept
+            known = [self._kept.get(space.space) for space in wanted]
+            for space, kept in zip(wanted, known, strict=True):
+                if kept is not None:
+                    self._kept.move_to_end(space.space)
+        return [
+            kept if kept is not None and kept.changed == space.changed else self._space(snapshot, space, kept)
+            for space, kept in zip(wanted, known, strict=True)
+        ]
+
+    def _space(self, snapshot: Snapshot, wanted: VectorSpace, kept: Space | None) -> Space:
+        """One whose matrix is not kept, or as of another commit."""
         if kept is not None and kept.changed < wanted.changed:
             space = self._updated(snapshot, wanted, kept)
         else:

@@ -60,8 +60,8 @@ class Item:
         self.value = value
         self.key = key
         self.namespace = tuple(namespace)
-        self.created_at = _moment(created_at)
-        self.updated_at = _moment(updated_at)
+        self.created_at = datetime.fromisoformat(created_at) if isinstance(created_at, str) else created_at
+        self.updated_at = datetime.fromisoformat(updated_at) if isinstance(updated_at, str) else updated_at
         self.version = version
         self.revision = revision
         self.expires_at = expires_at
@@ -147,7 +147,3 @@ class SearchItem(Item):
 
     def _facts(self) -> tuple[object, ...]:
         return (*super()._facts(), self.score)
-
-
-def _moment(given: datetime | str) -> datetime:
-    return datetime.fromisoformat(given) if isinstance(given, str) else given
