@@ -53,6 +53,12 @@ def test_a_line_is_never_longer_than_asked_and_is_all_from_the_text(
     assert shown.removeprefix("... ").removesuffix(" ...") in " ".join(text.split())
 
 
+def test_words_that_are_spelt_like_one_that_is_there_do_not_hide_it() -> None:
+    text = "wringing and bringing " + "and so on " * 20 + "wring it"
+
+    assert "wring" in words_of(excerpt(text, "wring", 40))
+
+
 @given(st.sampled_from(SPEECHES), st.data())
 def test_a_word_that_was_asked_for_is_shown(text: str, data: st.DataObject) -> None:
     word = data.draw(st.sampled_from(words_of(text)))

@@ -75,14 +75,22 @@ def test_any_text_is_taken_as_a_head(head: str) -> None:
     uuid.UUID(new_checkpoint_id(head))
 
 
+EPOCH = 0x01B21DD213814000  # 1970 in tenths of microseconds since 1582 (RFC 9562, 5.1)
+
+
+def ticks_of(made: uuid.UUID) -> int:
+    return (made.int >> 80) << 12 | (made.int >> 64) & 0xFFF
+
+
 def test_ids_are_version_six_and_tell_their_time(held: FakeClock) -> None:
-    held.advance(hours=10)  # ahead of whatever ids were made before
+    earlier = uuid6()  # ids never go back, and another test's clock may have been ahead of this one
+    ahead = (ticks_of(earlier) - EPOCH) // 10 - held.micros()
+    held.advance(seconds=max(ahead // 1_000_000, 0) + 10)
     made = uuid6()
 
     assert (made.version, made.variant) == (6, uuid.RFC_4122)
     assert uuid.UUID(str(made)) == made
-    ticks = (made.int >> 80) << 12 | (made.int >> 64) & 0xFFF
-    assert ticks == held.micros() * 10 + 0x01B21DD213814000
+    assert ticks_of(made) == held.micros() * 10 + EPOCH
 
 
 def test_both_forms_of_ids_sort_together() -> None:

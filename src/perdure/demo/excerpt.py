@@ -23,7 +23,7 @@ def has_something_of(text: str, question: str) -> bool:
     """Whether a word of the text is one of the question's longer ones, or spelt like one; of any, if it has no longer ones."""
     words = set(words_of(question))
     asked = {word for word in words if len(word) >= _LEAST} or words
-    return any(_weight(word, asked) for word in set(words_of(text)))
+    return any(_weight(word, asked, asked) for word in set(words_of(text)))
 
 
 def excerpt(text: str, question: str, width: int) -> str:
@@ -39,20 +39,27 @@ def excerpt(text: str, question: str, width: int) -> str:
     if len(line := " ".join(tokens)) <= width:
         return line
     asked = set(words_of(question))
-    weights = [max((_weight(word, asked) for word in words_of(token)), default=0.0) for token in tokens]
+    # What the text has as it was asked for is not looked for in other spellings, which could outweigh it.
+    misspelt = asked.difference(words_of(text))
+    weights = [
+        max((_weight(word, asked, misspelt) for word in words_of(token)), default=0.0) for token in tokens
+    ]
     room = width - 2 * (len(_DOTS) + 1)
     first, end = _widened(tokens, *_best(tokens, weights, room), room)
     shown = " ".join(tokens[first:end])[:room]
     return f"{_DOTS + ' ' if first else ''}{shown}{' ' + _DOTS if end < len(tokens) else ''}"
 
 
-def _weight(word: str, asked: set[str]) -> float:
-    """What the word says about the question: nothing, or much more for longer words, which are rarer."""
+def _weight(word: str, asked: set[str], misspelt: set[str]) -> float:
+    """What the word says about the question: nothing, or much more for longer words, which are rarer.
+
+    `misspelt`: those that are taken for words that are spelt like them.
+    """
     if word in asked:
         return float(len(word) ** 2)
     if len(word) < _LEAST:
         return 0.0
-    likest = max((alike(word, other) for other in asked if len(other) >= _LEAST), default=0.0)
+    likest = max((alike(word, other) for other in misspelt if len(other) >= _LEAST), default=0.0)
     return likest * len(word) ** 2 if likest >= ALIKE else 0.0
 
 
