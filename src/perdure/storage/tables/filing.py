@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from perdure.storage.sqlite.known import ItemState, Known
-from perdure.storage.sqlite.rows import PreparedText, prefixed
+from perdure.storage.tables.known import ItemState, Known
+from perdure.storage.tables.rows import PreparedText, prefixed
 
 __all__ = ["MOST_INDEXES", "NOWHERE", "Filing", "Rows"]
 
