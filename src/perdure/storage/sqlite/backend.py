@@ -15,9 +15,9 @@ from itertools import count
 from typing import Any, Final
 
 from perdure.errors import PerdureError, StorageError
+from perdure.storage import process
 from perdure.storage.contract import Backend, Commit, ItemRow, Namespace, Outcome, Revision, Snapshot
 from perdure.storage.path_ranges import PathRanges
-from perdure.storage.sqlite import process
 from perdure.storage.sqlite.connections import (
     C,
     Connection,

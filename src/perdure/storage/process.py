@@ -1,7 +1,8 @@
 """What this process has open: forks and the end of the program reach every database through here.
 
-`os.fork` copies connections that must not be used, nor closed, on the other side: a child that opens its own beside
-inherited ones lost four commits of five. So before a fork every connection is closed; parent and child open anew.
+`os.fork` copies connections that must not be used, nor closed, on the other side. A child that opens its own SQLite
+connections beside inherited ones lost four commits of five, so before a fork they are all closed; a child that closes an
+inherited Postgres connection says goodbye in its parent's name. Each backend knows what it has to do; this says when.
 (`subprocess` runs no such hook and needs none: its descriptors are closed at exec.)
 """
 

@@ -1,0 +1,1 @@
+"""Postgres: the backend for many machines."""
