@@ -61,6 +61,15 @@ class Filing:
                 for (number,) in ask("index_number", [(name,)]):
                     self._known.indexes[name] = number
 
+    def learned(self, item: int, terms: bytes) -> None:
+        """The terms of an item that may be about to change, joined as the tables have them."""
+        self._filed.setdefault(item, tuple(terms.split(b"\0")))
+
+    @property
+    def new_indexes(self) -> int:
+        """How many indexes have got a number that is not written yet."""
+        return len(self._indexes)
+
     def number(self, name: bytes, following: Callable[[], int]) -> int:
         """The index's number; a new one if there is none."""
         number = self._known.indexes.get(name)
