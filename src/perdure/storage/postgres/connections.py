@@ -254,9 +254,8 @@ class Pool:
         if pg.status != pq.ConnStatus.OK:
             return False
         doubt = idle.since <= self._suspect or time.monotonic() - idle.since > CHECK_AFTER
-        if not doubt and not _readable(
-            pg.socket
-        ):  # the server says nothing to whoever asks nothing, but goodbye
+        # To whoever asks nothing the server says nothing but goodbye.
+        if not doubt and not _readable(pg.socket):
             return True
         try:
             idle.connection.execute("SELECT 1").close()

@@ -51,39 +51,40 @@ def connect(place: Place, *, pooled: bool = False) -> Opened:
         Unavailable: nobody answers, or the server is starting, stopping or full.
         StorageError: it refuses: no such database, user or password, or it is too old.
     """
-    sessions = place.prepare != "off" and not pooled
+    tell = place.prepare != "off" and not pooled  # the session, when it begins
     try:
-        connection = _open(place, sessions=sessions)
+        connection = _open(place, tell=tell)
     except psycopg.Error as error:
-        if not sessions or place.prepare == "on" or "unsupported startup parameter" not in str(error):
+        if not tell or "unsupported startup parameter" not in str(error):
             raise unreachable(error, place.name) from error
-        sessions = False
+        tell = False
         try:
-            connection = _open(place, sessions=False)
+            connection = _open(place, tell=False)
         except psycopg.Error as again:
             raise unreachable(again, place.name) from again
     try:
-        return Opened(connection, _pooled(connection, place, sessions))
+        return Opened(connection, _settle(connection, place, tell))
+    except psycopg.Error as error:
+        connection.close()
+        raise unreachable(error, place.name) from error
     except BaseException:
         connection.close()
         raise
 
 
-def _open(place: Place, *, sessions: bool) -> Connection:
-    limits = [f"-c {name}={value}" for name, value in place.limits if sessions]
+def _open(place: Place, *, tell: bool) -> Connection:
+    limits = [f"-c {name}={value}" for name, value in place.limits if tell]
     options = " ".join(filter(None, [*limits, place.options]))  # the user's own come last, and win
     conninfo = f"{place.conninfo} options={quoted(options)}" if options else place.conninfo
     connection = Connection.connect(
-        conninfo,
-        autocommit=True,
-        cursor_factory=psycopg.RawCursor,
-        prepare_threshold=PREPARE_AFTER if sessions else None,
+        conninfo, autocommit=True, cursor_factory=psycopg.RawCursor, prepare_threshold=None
     )
     connection.prepared_max = PREPARED
     return connection
 
 
-def _pooled(connection: Connection, place: Place, sessions: bool) -> bool:
+def _settle(connection: Connection, place: Place, told: bool) -> bool:
+    """Whether sessions keep nothing; otherwise this one has its limits and may prepare statements."""
     version = connection.info.server_version
     if version < OLDEST:
         raise StorageError(
@@ -92,14 +93,16 @@ def _pooled(connection: Connection, place: Place, sessions: bool) -> bool:
             where=place.name,
         )
     if place.prepare == "on":
-        return False
-    if not sessions:
+        if not told:
+            for name, value in place.limits:
+                connection.execute("SELECT set_config($1, $2, false)", (name, str(value))).close()
+    elif not told or not _is_itself(connection):
         return True
-    try:
-        row = connection.execute("SELECT pg_backend_pid()").fetchone()
-    except psycopg.Error as error:
-        raise unreachable(error, place.name) from error
-    pooled = row is None or row[0] != connection.info.backend_pid
-    if pooled:
-        connection.prepare_threshold = None
-    return pooled
+    connection.prepare_threshold = PREPARE_AFTER
+    return False
+
+
+def _is_itself(connection: Connection) -> bool:
+    """Whether the process that answers is the one that the connection was promised."""
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return row is not None and row[0] == connection.info.backend_pid

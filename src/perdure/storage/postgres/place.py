@@ -68,8 +68,8 @@ class Place:
 
 # Option -> milliseconds unless the URL says otherwise. Postgres' own names and meanings.
 # https://www.postgresql.org/docs/current/runtime-config-client.html
-_LIMITS: Final = {
-    "statement_timeout": 0,
+_LIMITS: Final[dict[str, int | None]] = {
+    "statement_timeout": None,  # whatever the role or the database says
     "lock_timeout": 30_000,
     "idle_in_transaction_session_timeout": 30_000,  # a stalled writer holds back what others may see
 }
@@ -131,7 +131,11 @@ def place_of(source: str) -> Place:
         pool_max=most,
         pool_timeout=_seconds(given, "pool_timeout", 30.0),
         pool_idle=_seconds(given, "pool_idle", 300.0),
-        limits=tuple((key, _milliseconds(given, key, default)) for key, default in _LIMITS.items()),
+        limits=tuple(
+            (key, limit)
+            for key, default in _LIMITS.items()
+            if (limit := _milliseconds(given, key, default)) is not None
+        ),
     )
 
 
@@ -229,7 +233,7 @@ def _seconds(given: dict[str, str], key: str, default: float) -> float:
     return float(text)
 
 
-def _milliseconds(given: dict[str, str], key: str, default: int) -> int:
+def _milliseconds(given: dict[str, str], key: str, default: int | None) -> int | None:
     text = given.get(key)
     if text is None:
         return default
