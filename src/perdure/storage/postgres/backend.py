@@ -17,10 +17,10 @@ from perdure.storage.path_ranges import PathRanges
 from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import closed, translated
 from perdure.storage.postgres.line import Line
+from perdure.storage.postgres.migrating import prepare
 from perdure.storage.postgres.parameters import teach
 from perdure.storage.postgres.place import Place, place_of
 from perdure.storage.postgres.readings import Reading, item_in, patiently, token_of
-from perdure.storage.postgres.schema import prepare
 from perdure.storage.postgres.transactions import Transactions
 from perdure.storage.tables.group import GroupQueue
 from perdure.storage.tables.rows import Prepared

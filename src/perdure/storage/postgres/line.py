@@ -4,7 +4,7 @@ A database that was restored, copied or promoted has lost commits, or has others
 the newest commits said of their cluster, database and timeline; then the sequence of commits jumps so far ahead that no
 later commit gets a number that a lost one may have had. So a revision from before the loss is no later one's (decision 0014).
 
-Here: `Line`. Not here: the pool (`connections.py`), migrations (`schema.py`).
+Here: `Line`. Not here: the pool (`connections.py`), migrations (`migrating.py`).
 """
 
 from __future__ import annotations
