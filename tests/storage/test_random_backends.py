@@ -233,7 +233,7 @@ class AgreesWithTheReference(RuleBasedStateMachine):
                 got = backend.commit_group(self.commits_for(backend, named))
                 self.committed()
             outcomes.append([str(o) if isinstance(o, Revision) else type(o).__name__ for o in got])
-        assert outcomes[0] == outcomes[1]
+        assert outcomes[0] == outcomes[1], outcomes
 
     @rule(at=st.integers(0, 500))
     def look_at_another_time(self, at: int) -> None:

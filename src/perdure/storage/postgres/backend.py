@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Final
 
 from perdure.errors import PerdureError, StorageError
 from perdure.storage import process
@@ -26,6 +26,8 @@ from perdure.storage.tables.group import GroupQueue
 from perdure.storage.tables.rows import Prepared
 
 __all__ = ["PostgresBackend", "open_backend"]
+
+_SETTLE_SECONDS: Final = 1.0  # at opening; what is not known then is found out later
 
 _by_identity: dict[str, PostgresBackend] = {}  # guarded by `process.opening`
 
@@ -65,6 +67,7 @@ class PostgresBackend:
             teach(connection)
             prepare(connection, self._place.schema, self._place.name)
             here, _ = self._line.here(connection)
+            self._line.horizon.settle(connection, _SETTLE_SECONDS)
             sound = True
         except psycopg.Error as error:
             raise translated(error, "connect", self._place.name) from error
