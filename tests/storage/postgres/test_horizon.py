@@ -168,20 +168,23 @@ def test_a_commit_whose_connection_was_ended_holds_nobody_up_and_is_made_again(
         assert [row.key for row in now.changes(None, 99)] == ["c", "b"]
 
 
-def test_a_commit_of_very_many_names_keeps_its_place(opened: Callable[[], PostgresBackend]) -> None:
-    one, other = opened(), opened()
-    spaces = [PutItem((f"space {n}",), "k", b"1") for n in range(300)]
+def test_commits_of_very_many_names_come_one_after_the_other(opened: Callable[[], PostgresBackend]) -> None:
+    backends = [opened() for _ in range(3)]
+
+    def write(backend: PostgresBackend) -> None:
+        for n in range(4):
+            puts = [PutItem((f"space {n}", str(m)), "k", b"1") for m in range(300)]
+            backend.commit(Commit(clock.uuid6().bytes, NOW, items=puts))
+            backend.commit(putting(("a", n)))
 
     with ThreadPoolExecutor() as pool:
-        many = pool.submit(one.commit, Commit(clock.uuid6().bytes, NOW, items=spaces))
-        for n in range(20):
-            other.commit(putting(("a", n)))
-        many.result()
+        list(pool.map(write, backends))
 
-    with other.read() as now:
-        assert len(now.namespaces(())) == 301
-        rows = now.changes(None, 999)
-        assert [row.version for row in rows] == sorted(row.version for row in rows)
+    with opened().read() as now:
+        assert len(now.namespaces(())) == 4 * 300 + 1
+        rows = now.changes(None, 1 << 20)
+        assert len(rows) == 3 * 4 * 301
+        assert now.size(()) == 4 * 300 + 1
 
 
 def test_a_moment_that_was_looked_at_already_is_told_apart_from_what_came_since(
