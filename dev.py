@@ -23,7 +23,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 STAMP = VENV / "perdure-installed.json"
-FAST = "not slow and not postgres"
+FAST = "not slow"
 EVERYTHING = ["tests", "dev"]
 
 
