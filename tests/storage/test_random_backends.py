@@ -508,11 +508,12 @@ class PostgresAgreesWithTheReference(AgreesWithTheReference):
         work: Any = backend._work
         write = work._write
 
+        schema = self.url.partition("schema=")[2]
+        newest = f"(SELECT coalesce(max(seq), 0) FROM {schema}.perdure_commits)"  # noqa: S608 - a name of ours
+
         def written(members: Any, outcomes: Any) -> None:
-            write(members, outcomes)
-            schema = self.url.partition("schema=")[2]
-            newest = f"(SELECT coalesce(max(seq), 0) FROM {schema}.perdure_commits)"  # noqa: S608 - a name of ours
             self.admin.execute(f"SELECT setval('{schema}.perdure_seq', {newest} + 1, false)")
+            write(members, outcomes)
 
         work._write = written
         return backend
