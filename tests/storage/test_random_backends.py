@@ -511,9 +511,13 @@ class PostgresAgreesWithTheReference(AgreesWithTheReference):
         schema = self.url.partition("schema=")[2]
         newest = f"(SELECT coalesce(max(seq), 0) FROM {schema}.perdure_commits)"  # noqa: S608 - a name of ours
 
-        def written(members: Any, outcomes: Any) -> None:
+        def give_back() -> None:
             self.admin.execute(f"SELECT setval('{schema}.perdure_seq', {newest} + 1, false)")
+
+        def written(members: Any, outcomes: Any) -> None:
+            give_back()
             write(members, outcomes)
+            give_back()
 
         work._write = written
         return backend

@@ -28,7 +28,7 @@ _BINARY: Final = pq.Format.BINARY
 _TUPLES: Final = pq.ExecStatus.TUPLES_OK
 _OK: Final = (_TUPLES, pq.ExecStatus.COMMAND_OK)
 _SYNC: Final = pq.ExecStatus.PIPELINE_SYNC
-_MANY: Final = 64
+_MANY: Final = 128
 _FORMATS: Final = [[_BINARY] * size for size in range(_MANY)]
 
 
