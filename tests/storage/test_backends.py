@@ -13,13 +13,20 @@ from perdure.storage.sqlite import SqliteBackend
 from perdure.testing import backends
 
 
-@pytest.fixture(params=["memory", "sqlite", "sqlite in memory"])
+@pytest.fixture(
+    params=["memory", "sqlite", "sqlite in memory", pytest.param("postgres", marks=pytest.mark.postgres)]
+)
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Backend]:
     match request.param:
         case "memory":
             return MemoryBackend
         case "sqlite":
             return lambda: SqliteBackend(tmp_path / "test.db", synchronous="OFF")
+        case "postgres":
+            urls: Callable[[], str] = request.getfixturevalue("postgres_urls")
+            from perdure.storage.postgres import PostgresBackend
+
+            return lambda: PostgresBackend(urls())
         case _:
             return lambda: SqliteBackend(None)
 

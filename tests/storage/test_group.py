@@ -11,7 +11,7 @@ import pytest
 
 from perdure.errors import StorageError
 from perdure.storage.contract import Outcome, Revision
-from perdure.storage.sqlite.group import GroupQueue
+from perdure.storage.tables.group import GroupQueue
 
 
 class Desk:

@@ -1,16 +1,17 @@
-"""Random commits and reads on the reference and on SQLite: the same outcomes, the same answers, order included."""
+"""Random commits and reads on the reference and on SQL databases: the same outcomes, the same answers, order included."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from perdure import clock
 from perdure.errors import Compacted, StorageError
@@ -164,23 +165,24 @@ expectations = st.tuples(
 )
 
 
-class SqliteAgreesWithTheReference(RuleBasedStateMachine):
-    """Whatever is committed, in whatever order, alone or in groups, SQLite answers as the plain dicts do."""
+class AgreesWithTheReference(RuleBasedStateMachine):
+    """Whatever is committed, in whatever order, alone or in groups, a database answers as the plain dicts do."""
 
-    @initialize(in_memory=st.booleans())
-    def begin(self, in_memory: bool) -> None:
-        self.directory = tempfile.mkdtemp()
+    lasts = True  # what was committed is there when it is opened again
+
+    def start(self) -> None:
         self.clock = FakeClock(EPOCH).__enter__()
-        self.path = None if in_memory else f"{self.directory}/random.db"
         self.backends: list[Backend] = [MemoryBackend(), self.opened()]
 
-    def opened(self) -> SqliteBackend:
-        return SqliteBackend(self.path, synchronous="OFF")
+    def opened(self) -> Backend:
+        raise NotImplementedError
+
+    def committed(self) -> None:
+        """After every group."""
 
     def teardown(self) -> None:
         for backend in self.backends:
             backend.close()
-        shutil.rmtree(self.directory)
         self.clock.__exit__(None, None, None)
 
     def commits_for(self, backend: Backend, plans: list[Any]) -> list[Commit]:
@@ -226,8 +228,10 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
             if alone:
                 for plan in named:
                     got += backend.commit_group(self.commits_for(backend, [plan]))
+                    self.committed()
             else:
                 got = backend.commit_group(self.commits_for(backend, named))
+                self.committed()
             outcomes.append([str(o) if isinstance(o, Revision) else type(o).__name__ for o in got])
         assert outcomes[0] == outcomes[1]
 
@@ -241,7 +245,7 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
 
     @rule()
     def open_again(self) -> None:
-        if self.path is not None:
+        if self.lasts:
             self.backends[1].close()
             self.backends[1] = self.opened()
 
@@ -468,6 +472,51 @@ class SqliteAgreesWithTheReference(RuleBasedStateMachine):
         assert answers[0] == answers[1]
 
 
+class SqliteAgreesWithTheReference(AgreesWithTheReference):
+    """SQLite does, in a file and in memory."""
+
+    @initialize(in_memory=st.booleans())
+    def begin(self, in_memory: bool) -> None:
+        self.directory = tempfile.mkdtemp()
+        self.path = None if in_memory else f"{self.directory}/random.db"
+        self.lasts = not in_memory
+        self.start()
+
+    def opened(self) -> Backend:
+        return SqliteBackend(self.path, synchronous="OFF")
+
+    def teardown(self) -> None:
+        super().teardown()
+        shutil.rmtree(self.directory)
+
+
+class PostgresAgreesWithTheReference(AgreesWithTheReference):
+    """Postgres does.
+
+    A commit that fails has drawn a number; it is given back here, where nobody else draws any, so that numbers can be
+    compared.
+    """
+
+    def __init__(self, urls: Callable[[], str], admin: Any) -> None:
+        super().__init__()
+        self.url = urls()
+        self.admin = admin
+
+    @initialize()
+    def begin(self) -> None:
+        self.start()
+
+    def opened(self) -> Backend:
+        from perdure.storage.postgres import PostgresBackend
+
+        return PostgresBackend(self.url)
+
+    def committed(self) -> None:
+        tables = self.url.partition("schema=")[2]
+        newest = f"(SELECT coalesce(max(seq), 0) FROM {tables}.perdure_commits)"  # noqa: S608 - a name of ours
+        self.admin.execute(f"SELECT setval('{tables}.perdure_seq', {newest} + 1, false)")
+
+
 quick = settings(
     max_examples=25,
     stateful_step_count=12,
@@ -482,3 +531,20 @@ TestSqliteAgreesWithTheReference.settings = quick
 @pytest.mark.slow
 class TestItAgreesForLong(SqliteAgreesWithTheReference.TestCase):
     settings = settings(quick, max_examples=600, stateful_step_count=40)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    "how",
+    [
+        settings(quick, max_examples=10),
+        pytest.param(settings(quick, max_examples=300, stateful_step_count=40), marks=pytest.mark.slow),
+    ],
+    ids=["quick", "long"],
+)
+def test_postgres_agrees_with_the_reference(
+    postgres_urls: Callable[[], str], postgres_admin: Any, how: settings
+) -> None:
+    run_state_machine_as_test(
+        lambda: PostgresAgreesWithTheReference(postgres_urls, postgres_admin), settings=how
+    )

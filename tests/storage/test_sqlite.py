@@ -25,9 +25,10 @@ from perdure.storage.contract import (
     RunRow,
     SegmentRow,
 )
-from perdure.storage.sqlite import SqliteBackend, known, open_backend, transactions
+from perdure.storage.sqlite import SqliteBackend, open_backend, transactions
 from perdure.storage.sqlite.files import needs_side_lock
-from perdure.storage.sqlite.packing import pack_id, time_in, unpack_id
+from perdure.storage.tables import known
+from perdure.storage.tables.packing import pack_id, time_in, unpack_id
 from perdure.testing import hostile
 from perdure.testing.backends import checkpoint_of, commit_of, put_of
 from storage import child
@@ -62,7 +63,7 @@ def test_the_time_in_an_id_is_when_it_was_made() -> None:
     apart = child.run(
         """
         from perdure.clock import micros, new_checkpoint_id
-        from perdure.storage.sqlite.packing import pack_id, time_in
+        from perdure.storage.tables.packing import pack_id, time_in
         before = micros()
         print(abs(time_in(pack_id(new_checkpoint_id())) - before))
         """

@@ -401,7 +401,7 @@ async def test_calls_of_one_tick_with_two_judges_are_two() -> None:
 
 def test_an_answer_with_neighbours_asks_the_database_twice_more(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    ask = snapshots.SqliteSnapshot._ask
+    ask = snapshots.SqliteSnapshot._ask_text
 
     def counted(self: Any, text: str, values: Any = ()) -> list[Any]:
         asked.append(text)
@@ -409,7 +409,7 @@ def test_an_answer_with_neighbours_asks_the_database_twice_more(monkeypatch: pyt
 
     with SqliteStore.from_conn_string(":memory:") as store:
         store.put_many([(TALK, str(n), {"text": f"tea {n}"}) for n in range(200)])
-        monkeypatch.setattr(snapshots.SqliteSnapshot, "_ask", counted)
+        monkeypatch.setattr(snapshots.SqliteSnapshot, "_ask_text", counted)
         plain = store.search((), query="tea", limit=50)
         without, asked[:] = len(asked), []
 

@@ -179,8 +179,8 @@ def test_a_declared_path_is_one_range_of_an_index(tmp_path: Path) -> None:
         assert handle is not None
         asked: list[tuple[str, Any]] = []
         with handle.backend.read() as snapshot:
-            real = snapshot._ask
-            snapshot._ask = lambda text, values=(): asked.append((text, values)) or real(text, values)
+            real = snapshot._ask_text
+            snapshot._ask_text = lambda text, values=(): asked.append((text, values)) or real(text, values)
             wanted = preselections(parse_filter({"status": "open"}))
             rows = snapshot.preselected(ME, wanted, None, 10)
     assert [row.key for row in rows] == ["k3", "k1"]

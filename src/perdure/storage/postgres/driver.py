@@ -7,10 +7,11 @@ from perdure.errors import PerdureError
 try:
     import psycopg
     from psycopg import pq
+    from psycopg.adapt import Dumper
     from psycopg.conninfo import conninfo_to_dict
 except ImportError as missing:  # psycopg itself, or the libpq that it needs
     raise PerdureError(
         f"Postgres needs psycopg, which cannot be imported ({missing}): pip install 'perdure[postgres]'."
     ) from missing
 
-__all__ = ["conninfo_to_dict", "pq", "psycopg"]
+__all__ = ["Dumper", "conninfo_to_dict", "pq", "psycopg"]

@@ -1,6 +1,6 @@
 """Asking one moment of an SQLite database: a reader's connection inside a read transaction.
 
-Here: `Asking`, below all answers. Not here: which connection, when it begins and ends (`readers.py`).
+Here: `SqliteAsking`, below all answers. Not here: which connection, when it begins and ends (`readers.py`).
 Every cursor is read to its end at once: an unfinished one would pin the snapshot and keep the log from shrinking.
 """
 
@@ -10,36 +10,35 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
-from perdure import clock
+from perdure.storage.contract import Disagreement
 from perdure.storage.sqlite.connections import Connection
 from perdure.storage.sqlite.faults import closed, translated
+from perdure.storage.sqlite.integrity import found_wrong
 from perdure.storage.sqlite.statements import Q
+from perdure.storage.tables.asking import Asking
 
-__all__ = ["AT_ONCE", "LAST", "Asking", "bounded"]
+__all__ = ["SqliteAsking"]
 
-LAST: Final = (1 << 63) - 1
-AT_ONCE: Final = 256
-"""Places that one statement asks for: few texts to prepare, far from the limit of values."""
-
-_SIZES: Final = (1, 4, 16, 64, AT_ONCE)
-_FEW_NAMESPACES: Final = 200  # up to here a merge over them is faster than walking all versions
+_AT_ONCE: Final = 256  # rows that one statement asks for: few texts to prepare, far from the limit of values
+_SIZES: Final = (1, 4, 16, 64, _AT_ONCE)
 
 
-class Asking:
+class SqliteAsking(Asking):
     """The connection of one snapshot, and its ways to ask."""
 
     def __init__(self, connection: Connection, seq: int, where: str, source: object) -> None:
-        self.source = source
+        super().__init__(where, source)
         self._db: Connection | None = connection
         self._seq = seq
-        self._where = where
-        self._now = clock.micros()
 
     def end(self) -> None:
         """Later questions are errors."""
         self._db = None
 
-    def _ask(self, text: str, values: Sequence[Any] = ()) -> list[Any]:
+    def _ask(self, name: str, values: Sequence[Any] = ()) -> list[Any]:
+        return self._ask_text(Q[name], values)
+
+    def _ask_text(self, text: str, values: Sequence[Any] = ()) -> list[Any]:
         if self._db is None:
             raise closed("read", f"this snapshot of {self._where}")
         try:
@@ -47,25 +46,21 @@ class Asking:
         except sqlite3.Error as error:
             raise translated(error, "read", self._where) from error
 
-    def _ask_block(self, name: str, *values: Any) -> list[Any]:
-        return self._ask(Q[name], values)
-
-    def _ask_many(self, name: str, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Answers about many rows of values. Padded, so that few texts are compiled: an answer may come twice."""
+    def _ask_many(self, name: str, rows: Sequence[tuple[Any, ...]], *more: int) -> list[Any]:
+        """Padded, so that few texts are compiled."""
         found: list[Any] = []
-        for first in range(0, len(rows), AT_ONCE):
-            some = list(rows[first : first + AT_ONCE])
+        for first in range(0, len(rows), _AT_ONCE):
+            some = list(rows[first : first + _AT_ONCE])
             size = next(size for size in _SIZES if size >= len(some))
             some += [some[-1]] * (size - len(some))
-            found += self._ask(Q.repeated(name, size), [value for row in some for value in row])
+            values = [value for row in some for value in row]
+            found += self._ask_text(Q.repeated(name, size), [*values, *more])
         return found
 
-    def _few(self, inside: tuple[bytes, bytes]) -> bool:
-        """Whether a range has so few namespaces that one merges over them."""
-        (spaces,) = self._ask(Q["count_namespaces"], (*inside, _FEW_NAMESPACES + 1))[0]
-        return spaces <= _FEW_NAMESPACES
+    def _newest(self) -> int:
+        if self._db is None:
+            raise closed("read", f"this snapshot of {self._where}")
+        return self._seq
 
-
-def bounded(at: int) -> int:
-    """A time that fits into a column, of the same meaning."""
-    return max(-LAST, min(at, LAST))
+    def _own_disagreements(self) -> list[Disagreement]:
+        return found_wrong(self._ask_block)

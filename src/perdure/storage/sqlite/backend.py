@@ -30,11 +30,11 @@ from perdure.storage.sqlite.connections import (
 )
 from perdure.storage.sqlite.faults import closed, patiently
 from perdure.storage.sqlite.files import Identity, Place, SideLock, identity_of, needs_side_lock, resolved
-from perdure.storage.sqlite.group import GroupQueue
 from perdure.storage.sqlite.preselecting import declaration
 from perdure.storage.sqlite.readers import FileReading, MemoryReading, ReaderPool, item_in
-from perdure.storage.sqlite.rows import Prepared
 from perdure.storage.sqlite.transactions import Transactions
+from perdure.storage.tables.group import GroupQueue
+from perdure.storage.tables.rows import Prepared
 
 _SYNCHRONOUS: Final = ("OFF", "NORMAL", "FULL", "EXTRA")
 _DATA_VERSION = C["data_version"]

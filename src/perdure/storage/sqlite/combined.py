@@ -16,6 +16,7 @@ from itertools import count
 from typing import Final
 
 from perdure.storage.sqlite.connections import Connection
+from perdure.storage.sqlite.statements import Q
 
 _MOST_STATEMENTS: Final = 8  # more gain nothing: what is spared is small beside what they cost
 _MOST_TEXTS: Final = 64
@@ -31,7 +32,7 @@ class Combined:
         self._seen: Counter[tuple[str, ...]] = Counter()
 
     def text(self, database: Connection, statements: tuple[str, ...]) -> str | None:
-        """The one statement for these, run in their order; None: there is none, or not yet. Not within a transaction."""
+        """The one statement for these (by name), run in their order; None: there is none, or not yet. Not within a transaction."""
         text = self._texts.get(statements)
         if (
             text is None
@@ -50,7 +51,7 @@ def _made(database: Connection, number: int, statements: tuple[str, ...]) -> str
     name = f"perdure_combined_{number}"
     places = count(1)
     # A conflict clause of these statements holds within a trigger as long as the outer INSERT has none of its own.
-    body = [_with_names(statement, places) for statement in statements]
+    body = [_with_names(Q[statement], places) for statement in statements]
     size = next(places) - 1
     columns = ", ".join(f"NULL AS v{n}" for n in range(1, size + 1))
     try:

@@ -1,57 +1,42 @@
-"""What a group of commits has gathered, and the transaction it goes to: one `executemany` a table.
+"""The transaction that a group's rows go to: one `executemany` a table, and the questions that may come between.
 
-Here: `Gathering`, rows by statement and the questions that may come between. Not here: which rows (`thread_rows.py`,
-`item_changes.py`, `removing.py`), the story of a commit (`writer.py`).
+Here: `SqliteGathering`. Not here: what is gathered (`storage/tables/gathering.py`), the transactions of groups
+(`transactions.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from perdure.storage.sqlite.connections import C, Connection
-from perdure.storage.sqlite.embedding_rows import VectorRows
-from perdure.storage.sqlite.filing import Filing
-from perdure.storage.sqlite.known import Known
-from perdure.storage.sqlite.statements import EMBEDDING, FILING, IN_ORDER, SET_ITEM, Q
+from perdure.storage.sqlite.learning import learn
+from perdure.storage.sqlite.statements import Q
+from perdure.storage.tables.gathering import INDEX, Gathering
+from perdure.storage.tables.known import Known
+from perdure.storage.tables.rows import Prepared
+from perdure.storage.tables.statements import IN_ORDER
 
-__all__ = ["Gathering"]
+__all__ = ["SqliteGathering"]
 
 _ASKED_AT_ONCE: Final = 64
 _BEGIN = C["begin_write"]
 
 
-class Gathering:
+class SqliteGathering(Gathering):
     """One group within one transaction.
 
     `begun` False: there is no transaction yet. It begins with the first statement that needs one; what was read before is
     proved by `add_commit`, which fails if anybody else made the commit of that number.
     """
 
-    __slots__ = (
-        "begun",
-        "db",
-        "filed",
-        "filing",
-        "forgot",
-        "known",
-        "rows",
-        "set_items",
-        "touched",
-        "vectors",
-    )
+    __slots__ = ("begun", "db")
 
     def __init__(self, connection: Connection, known: Known, *, begun: bool = True) -> None:
+        super().__init__(known)
         self.db = connection
-        self.known = known
         self.begun = begun
-        self.rows: dict[str, list[tuple[Any, ...]]] = {}
-        self.touched: set[bytes] = set()  # threads with rows that are not written yet
-        self.set_items: dict[int, tuple[Any, ...]] = {}  # id -> the values of `set_item`
-        self.filing = Filing(known)
-        self.vectors = VectorRows()
-        self.filed: dict[int, bool] = {}  # items filed, and whether they had terms before
-        self.forgot = False  # whether a removal made what was known doubtful
 
     def begin(self) -> None:
         """Within a transaction from now on."""
@@ -83,15 +68,34 @@ class Gathering:
             found += self.db.execute(text, [value for row in padded for value in row]).fetchall()
         return found
 
-    # -- rows --------------------------------------------------------------------------------------------------------
+    def learn(self, members: Sequence[Prepared]) -> None:
+        """All that the members touch is known from now on."""
+        learn(self, members)
 
-    def add(self, statement: str, row: tuple[Any, ...]) -> None:
-        """The statement is to be run with these values, in its place."""
-        rows = self.rows.get(statement)
-        if rows is None:
-            self.rows[statement] = [row]
-        else:
-            rows.append(row)
+    def next_number(self, kind: int) -> int:
+        """One more than the greatest: nobody else writes."""
+        numbers = self._greatest()
+        numbers[kind] += 1
+        return numbers[kind]
+
+    def greatest_index(self) -> int:
+        """The greatest number of an index."""
+        return self._greatest()[INDEX]
+
+    def _greatest(self) -> list[int]:
+        known = self.known
+        if known.last is None:
+            known.last = list(self.ask("greatest_numbers")[0])
+        return known.last
+
+    @contextmanager
+    def overwriting(self) -> Generator[None]:
+        """What is deleted within is overwritten with zeros."""
+        self.ask("secure_delete")
+        yield
+        self.ask("plain_delete")
+
+    # -- rows --------------------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
         """Writes what was gathered, in the order of effects."""
@@ -103,22 +107,8 @@ class Gathering:
             if not gathered:
                 continue
             if len(gathered) == 1:
-                self.db.execute(statement, gathered[0])
+                self.db.execute(Q[statement], gathered[0])
             else:
-                self.db.executemany(statement, gathered)
+                self.db.executemany(Q[statement], gathered)
         self.rows = {}
         self.touched = set()
-
-    def settle_items(self) -> None:
-        """The net effect on items, how they are filed and their vectors is rows like any other from now on."""
-        if self.set_items:
-            self.rows[SET_ITEM] = list(self.set_items.values())
-            self.set_items = {}
-        gathered = self.filing.rows(self.filed)
-        self.filed = {}
-        for statement, rows in zip(FILING, gathered, strict=True):
-            if rows:
-                self.rows[statement] = rows
-        for statement, rows in zip(EMBEDDING, self.vectors.rows(), strict=True):
-            if rows:
-                self.rows[statement] = rows

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from perdure.storage.lifetimes import Life
-from perdure.storage.sqlite.gathering import Gathering
-from perdure.storage.sqlite.known import ChainState, ItemState
-from perdure.storage.sqlite.rows import Key, Prepared
+from perdure.storage.tables.gathering import Gathering
+from perdure.storage.tables.known import ChainState, ItemState
+from perdure.storage.tables.rows import Key, Prepared
 
-__all__ = ["learn", "number_of_chain"]
+__all__ = ["learn"]
 
 
 def learn(group: Gathering, members: Sequence[Prepared]) -> None:
@@ -40,17 +40,6 @@ def learn(group: Gathering, members: Sequence[Prepared]) -> None:
     if keys:
         _learn_items(group, keys)
     _learn_texts(group, members)
-
-
-def number_of_chain(group: Gathering, thread: bytes, ns: bytes) -> int:
-    """The chain's number, 0 if there is none; that of its thread is known then, too."""
-    known = group.known
-    if (thread, ns) not in known.chains:
-        for _, _, number, chain, head, seq in group.ask_many("find_chains", [(thread, ns)]):
-            known.chains[thread, ns] = ChainState(number or 0, chain or 0, head, seq or 0)
-            if number:
-                known.threads[thread] = number
-    return known.chains[thread, ns].chain
 
 
 def _learn_items(group: Gathering, keys: set[Key]) -> None:

@@ -20,7 +20,7 @@ from perdure.storage.sqlite.faults import closed, is_busy, patiently, translated
 from perdure.storage.sqlite.files import Place
 from perdure.storage.sqlite.snapshot import SqliteSnapshot
 from perdure.storage.sqlite.statements import Q
-from perdure.storage.sqlite.values import item_of
+from perdure.storage.tables.values import item_of
 
 _FORK_PATIENCE_SECONDS: Final = 10.0
 _POOL_PATIENCE_SECONDS: Final = 0.05

@@ -1,19 +1,24 @@
 """Answers about one moment of an SQLite database.
 
-Here: `SqliteSnapshot`, which joins them. Not here: how it is asked (`asking.py`), what is answered (`*_answers.py`).
+Here: `SqliteSnapshot`, which joins them. Not here: how it is asked (`asking.py`), what is answered (`storage/tables/*_answers.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from perdure.storage.contract import Revision
+from perdure.storage.contract import ItemRow, Namespace, Revision
+from perdure.storage.path_ranges import PathRanges
+from perdure.storage.sqlite.asking import SqliteAsking
 from perdure.storage.sqlite.connections import C
-from perdure.storage.sqlite.faults import closed
-from perdure.storage.sqlite.index_answers import IndexAnswers
-from perdure.storage.sqlite.past_answers import PastAnswers
-from perdure.storage.sqlite.statements import Q
-from perdure.storage.sqlite.thread_answers import ThreadAnswers
+from perdure.storage.sqlite.preselecting import USABLE, preselected
+from perdure.storage.tables.asking import LAST
+from perdure.storage.tables.index_answers import IndexAnswers
+from perdure.storage.tables.packing import range_of
+from perdure.storage.tables.past_answers import PastAnswers
+from perdure.storage.tables.thread_answers import ThreadAnswers
+from perdure.storage.tables.values import items_of
 
 __all__ = ["SqliteSnapshot"]
 
@@ -30,8 +35,18 @@ _TABLES: Final = (
 )
 
 
-class SqliteSnapshot(ThreadAnswers, PastAnswers, IndexAnswers):
+class SqliteSnapshot(SqliteAsking, ThreadAnswers, PastAnswers, IndexAnswers):
     """One moment. Made by `SqliteBackend.read()`, of no use after its block."""
+
+    def preselected(
+        self, prefix: Namespace, wanted: Sequence[PathRanges], before: int | None, limit: int
+    ) -> list[ItemRow] | None:
+        """As `items`, without most of those that are not wanted; None: this SQLite knows no JSON."""
+        if not USABLE:
+            return None
+        bounds, newest = range_of(prefix), LAST if before is None else max(0, min(before, LAST))
+        few = self._few(bounds)
+        return items_of(preselected(self._ask_text, bounds, few, wanted, newest, min(limit, LAST), self._now))
 
     def now(self) -> int:
         """The time by which it judges what has expired."""
@@ -39,18 +54,16 @@ class SqliteSnapshot(ThreadAnswers, PastAnswers, IndexAnswers):
 
     def revision(self) -> Revision:
         """The newest commit that this snapshot sees."""
-        if self._db is None:
-            raise closed("read", f"this snapshot of {self._where}")
-        return Revision(0, self._seq)
+        return Revision(0, self._newest())
 
     def committed(self, commit_id: bytes) -> Revision | None:
         """The revision of the commit with this id."""
-        rows = self._ask(Q["seq_of_commit"], (commit_id,))
+        rows = self._ask("seq_of_commit", (commit_id,))
         return Revision(0, rows[0][0]) if rows else None
 
     def count(self, table: str) -> int:
         """Rows of a table, by its name in the contract."""
         if table not in _TABLES:
             raise ValueError(f"unknown table {table!r}; there are {', '.join(_TABLES)}")
-        ((rows,),) = self._ask(C[f"count_{table}"])
+        ((rows,),) = self._ask_text(C[f"count_{table}"])
         return int(rows)

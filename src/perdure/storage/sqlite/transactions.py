@@ -19,11 +19,11 @@ from perdure.storage.sqlite.combined import Combined
 from perdure.storage.sqlite.connections import C, Connection, connect
 from perdure.storage.sqlite.faults import busy_because, closed, is_busy, patiently, translated
 from perdure.storage.sqlite.files import Place, SideLock
-from perdure.storage.sqlite.gathering import Gathering
-from perdure.storage.sqlite.known import Known
-from perdure.storage.sqlite.rows import Prepared
+from perdure.storage.sqlite.gathering import SqliteGathering
 from perdure.storage.sqlite.statements import Q
 from perdure.storage.sqlite.writer import write, write_alone
+from perdure.storage.tables.known import Known
+from perdure.storage.tables.rows import Prepared
 
 log = logging.getLogger("perdure.storage")
 
@@ -96,7 +96,9 @@ class Transactions:
             return False
         seq = known.seq + 1
         try:
-            outcomes.append(write_alone(Gathering(database, known, begun=False), member, self._combined))
+            outcomes.append(
+                write_alone(SqliteGathering(database, known, begun=False), member, self._combined)
+            )
         except (StaleThread, VersionConflict):
             return False  # perhaps: what is known may be out of date, and nothing was written yet
         except sqlite3.Error as error:
@@ -193,7 +195,7 @@ class Transactions:
         found: list[Outcome] = []
         step = "write"
         try:
-            found = write(Gathering(database, self._known), members)
+            found = write(SqliteGathering(database, self._known), members)
             step = "commit"
             database.execute(_COMMIT)
         except Exception as error:  # noqa: BLE001 - whatever a member did, it and its neighbours must get an answer

@@ -93,7 +93,7 @@ def check_many_threads_lose_nothing(make: Make) -> None:
             item = now.item(NOTES, "counter")
             assert item is not None
             assert item.value == b"12"
-            assert now.revision().seq == 132
+            assert now.revision().seq >= 132  # a commit that failed may have taken a number
 
 
 def check_a_closed_backend_says_so(make: Make) -> None:

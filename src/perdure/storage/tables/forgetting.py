@@ -1,4 +1,4 @@
-"""A subtree of memory without a trace: what an SQLite database has of it, and its deletion from every table.
+"""A subtree of memory without a trace: what a database has of it, and its deletion from every table.
 
 Here: the list of tables. A table that is new and says anything of an item belongs on it. Not here: when
 (`removing.py`), what is left in the file's free pages (`transactions.py`, `scrub`).
@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from perdure.codec import bytes_to_text
 from perdure.storage.contract import Forgettable
-from perdure.storage.sqlite.rows import prefixed
+from perdure.storage.tables.rows import prefixed
 
 __all__ = ["OF_A_NAMESPACE", "counted", "forget"]
 
@@ -50,7 +50,6 @@ def forget(ask: Ask, ask_all: Callable[[str, list[Any]], object], inside: Range)
         ask_all: runs a block for many rows of values.
         inside: the range of namespaces.
     """
-    ask("secure_delete")
     spaces = [space for (space,) in ask("forgettable_spaces", *inside)]
     for space in spaces:
         found = ask("forgettable_texts", space)
@@ -63,5 +62,4 @@ def forget(ask: Ask, ask_all: Callable[[str, list[Any]], object], inside: Range)
         ask_all(f"forget_{table}", [(space,) for space in spaces])
     ask("forget_namespaces", *inside)
     ask("forget_staged", *inside)
-    ask("plain_delete")
     return bool(spaces)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from perdure.storage.sqlite.known import ItemState, Known
-from perdure.storage.sqlite.rows import PreparedText, prefixed
+from perdure.storage.tables.known import ItemState, Known
+from perdure.storage.tables.rows import PreparedText, prefixed
 
 __all__ = ["MOST_INDEXES", "NOWHERE", "Filing", "Rows"]
 
@@ -60,6 +60,15 @@ class Filing:
             if name not in self._known.indexes:
                 for (number,) in ask("index_number", [(name,)]):
                     self._known.indexes[name] = number
+
+    def learned(self, item: int, terms: bytes) -> None:
+        """The terms of an item that may be about to change, joined as the tables have them."""
+        self._filed.setdefault(item, tuple(terms.split(b"\0")))
+
+    @property
+    def new_indexes(self) -> int:
+        """How many indexes have got a number that is not written yet."""
+        return len(self._indexes)
 
     def number(self, name: bytes, following: Callable[[], int]) -> int:
         """The index's number; a new one if there is none."""

@@ -24,13 +24,12 @@ from perdure.storage.contract import (
     RemoveWrites,
     UnfileItems,
 )
-from perdure.storage.sqlite import checking, forgetting
-from perdure.storage.sqlite.gathering import Gathering
-from perdure.storage.sqlite.learning import learn, number_of_chain
-from perdure.storage.sqlite.numbering import LOW
-from perdure.storage.sqlite.packing import pack_id, pack_task, range_of
-from perdure.storage.sqlite.rows import Prepared
-from perdure.storage.sqlite.statements import (
+from perdure.storage.tables import checking, forgetting
+from perdure.storage.tables.gathering import Gathering
+from perdure.storage.tables.numbering import LOW, number_of_chain
+from perdure.storage.tables.packing import pack_id, pack_task, range_of
+from perdure.storage.tables.rows import Prepared
+from perdure.storage.tables.statements import (
     REMOVE_STAGED,
     REMOVE_STAGED_OF,
     REMOVE_WRITES,
@@ -89,7 +88,9 @@ def _remove_now(group: Gathering, removal: object, member: Prepared) -> None:
                 where = encode_namespace(namespace), text_to_bytes(key)
                 _drop_versions(group, group.ask("versions_beyond", *where, keep, max(limit, 0)))
         case ForgetItems(prefix):
-            if forgetting.forget(group.ask, group.ask_all, range_of(prefix)):
+            with group.overwriting():
+                found = forgetting.forget(group.ask, group.ask_all, range_of(prefix))
+            if found:
                 group.ask("raise_floor", known.seq + 1)  # that of this commit
         case UnfileItems():
             checking.unfile(group.ask)
@@ -102,7 +103,7 @@ def _remove_now(group: Gathering, removal: object, member: Prepared) -> None:
     seq, last = known.seq, known.last
     known.forget()
     known.seq, known.last = seq, last  # only grew, so still free
-    learn(group, [member])
+    group.learn([member])
 
 
 def _remove_thread(group: Gathering, name: bytes) -> None:

@@ -17,11 +17,11 @@ from perdure.storage.contract import (
     unmet,
     version_conflict,
 )
-from perdure.storage.sqlite import forgetting
-from perdure.storage.sqlite.gathering import Gathering
-from perdure.storage.sqlite.learning import number_of_chain
-from perdure.storage.sqlite.packing import pack_id, range_of, unpack_id
-from perdure.storage.sqlite.rows import Prepared, Version
+from perdure.storage.tables import forgetting
+from perdure.storage.tables.gathering import Gathering
+from perdure.storage.tables.numbering import number_of_chain
+from perdure.storage.tables.packing import pack_id, range_of, unpack_id
+from perdure.storage.tables.rows import Prepared, Version
 
 __all__ = ["expect"]
 

@@ -1,29 +1,20 @@
-"""What an SQLite database answers about threads: chains, segments, what unfinished steps have left."""
+"""What a database answers about threads: chains, segments, what unfinished steps have left."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from perdure.codec import bytes_to_text, decode_namespace, text_to_bytes
 from perdure.errors import StorageError
 from perdure.storage.contract import Chained, CheckpointRow, Revision, RunRow, SegmentRow, StagedRow, WriteRow
-from perdure.storage.sqlite.asking import AT_ONCE, LAST, Asking
-from perdure.storage.sqlite.packing import pack_id, unpack_id, unpack_task
-from perdure.storage.sqlite.statements import Q
-from perdure.storage.sqlite.values import checkpoint_of, write_of
+from perdure.storage.tables.asking import LAST, Asking
+from perdure.storage.tables.packing import pack_id, unpack_id, unpack_task
+from perdure.storage.tables.values import checkpoint_of, write_of
 
 __all__ = ["ThreadAnswers"]
 
 _POSITIONS: Final = 1 << 32
-
-_HEAD = Q["head"]
-_CHECKPOINT = Q["checkpoint"]
-_LINEAGE = Q["lineage"]
-_SEGMENTS = Q["segments"]
-_WRITES = Q["writes"]
-_STAGED = Q["staged"]
-_RUN = Q["run"]
 
 
 class ThreadAnswers(Asking):
@@ -31,38 +22,38 @@ class ThreadAnswers(Asking):
 
     def head(self, thread: str, ns: str) -> str | None:
         """The greatest checkpoint id of the chain."""
-        rows = self._ask(_HEAD, (text_to_bytes(thread), text_to_bytes(ns)))
+        rows = self._ask("head", (text_to_bytes(thread), text_to_bytes(ns)))
         return unpack_id(rows[0][0]) if rows else None
 
     def standing(self, thread: str, ns: str) -> tuple[str, Revision] | None:
         """The head and its revision."""
-        rows = self._ask(_HEAD, (text_to_bytes(thread), text_to_bytes(ns)))
+        rows = self._ask("head", (text_to_bytes(thread), text_to_bytes(ns)))
         return (unpack_id(rows[0][0]), Revision(0, rows[0][1])) if rows else None
 
     def heads(self, thread: str) -> list[tuple[str, str]]:
         """(ns, head) of every chain of the thread that has one."""
-        rows = self._ask(Q["heads"], (text_to_bytes(thread),))
+        rows = self._ask("heads", (text_to_bytes(thread),))
         return [(bytes_to_text(ns), unpack_id(id)) for ns, id in rows]
 
     def threads(self, after: str | None, limit: int) -> list[str]:
         """Thread ids in byte order, from behind `after`."""
         # An empty id would not be behind the empty start; it is refused at every door.
-        rows = self._ask(Q["threads"], (text_to_bytes(after or ""), min(limit, LAST)))
+        rows = self._ask("threads", (text_to_bytes(after or ""), min(limit, LAST)))
         return [bytes_to_text(name) for (name,) in rows]
 
     def checkpoint(self, thread: str, ns: str, id: str) -> CheckpointRow | None:
         """The row, or None."""
-        rows = self._ask(_CHECKPOINT, (text_to_bytes(thread), text_to_bytes(ns), pack_id(id)))
+        rows = self._ask("checkpoint", (text_to_bytes(thread), text_to_bytes(ns), pack_id(id)))
         return checkpoint_of(thread, ns, rows[0]) if rows else None
 
     def following(self, thread: str, ns: str, id: str) -> CheckpointRow | None:
         """The row with the next greater id in the chain."""
-        rows = self._ask(Q["following"], (text_to_bytes(thread), text_to_bytes(ns), pack_id(id)))
+        rows = self._ask("following", (text_to_bytes(thread), text_to_bytes(ns), pack_id(id)))
         return checkpoint_of(thread, ns, rows[0]) if rows else None
 
     def lineage(self, thread: str, ns: str, id: str) -> list[CheckpointRow]:
         """The checkpoint and its ancestors, newest first, up to and with the first whole one."""
-        rows = self._ask(_LINEAGE, (text_to_bytes(thread), text_to_bytes(ns), pack_id(id)))
+        rows = self._ask("lineage", (text_to_bytes(thread), text_to_bytes(ns), pack_id(id)))
         found = [checkpoint_of(thread, ns, row) for row in rows]
         if found and not found[-1].whole:
             raise StorageError(
@@ -81,32 +72,32 @@ class ThreadAnswers(Asking):
         end = None if before is None else pack_id(before)
         most = -1 if limit is None else min(limit, LAST)
         if thread is None:
-            rows = self._ask(Q["all_checkpoints"], (space, end, most))
+            rows = self._ask("all_checkpoints", (space, end, most))
         elif space is None:
-            rows = self._ask(Q["thread_checkpoints"], (text_to_bytes(thread), end, most))
+            rows = self._ask("thread_checkpoints", (text_to_bytes(thread), end, most))
         else:
-            rows = self._ask(Q["chain_checkpoints"], (text_to_bytes(thread), space, end, most))
+            rows = self._ask("chain_checkpoints", (text_to_bytes(thread), space, end, most))
         return [checkpoint_of(bytes_to_text(row[0]), bytes_to_text(row[1]), row[2:]) for row in rows]
 
     def run(self, thread: str, id: str) -> RunRow | None:
         """The run's row, or None."""
-        rows = self._ask(_RUN, (text_to_bytes(thread), pack_id(id)))
+        rows = self._ask("run", (text_to_bytes(thread), pack_id(id)))
         return RunRow(thread, id, *rows[0]) if rows else None
 
     def segments(self, thread: str, log: int, below: int) -> list[SegmentRow]:
         """The segments with `start < below`, in order."""
         if not -LAST <= log <= LAST:
             return []
-        rows = self._ask(_SEGMENTS, (text_to_bytes(thread), log, max(0, min(below, _POSITIONS))))
+        rows = self._ask("segments", (text_to_bytes(thread), log, max(0, min(below, _POSITIONS))))
         return [SegmentRow(thread, log, *row) for row in rows]
 
     def logs(self, thread: str) -> list[tuple[int, int]]:
         """(log, end) of every log of the thread."""
-        return self._ask(Q["logs"], (text_to_bytes(thread),))
+        return self._ask("logs", (text_to_bytes(thread),))
 
     def writes(self, thread: str, ns: str, checkpoint: str) -> list[WriteRow]:
         """The checkpoint's pending writes, ordered by (path, task, index)."""
-        rows = self._ask(_WRITES, (text_to_bytes(thread), text_to_bytes(ns), pack_id(checkpoint)))
+        rows = self._ask("writes", (text_to_bytes(thread), text_to_bytes(ns), pack_id(checkpoint)))
         found = [write_of((thread, ns, checkpoint), row) for row in rows]
         found.sort(key=_order_of_writes)
         return found
@@ -115,22 +106,21 @@ class ThreadAnswers(Asking):
         """The pending writes of each of these checkpoints that has any."""
         found: dict[Chained, list[WriteRow]] = {}
         wanted = list(dict.fromkeys(places))
-        for first in range(0, len(wanted), AT_ONCE):
-            some = wanted[first : first + AT_ONCE]
-            values: list[Any] = []
-            for number, (thread, ns, id) in enumerate(some):
-                values += (number, text_to_bytes(thread), text_to_bytes(ns), pack_id(id))
-            for row in self._ask(Q.repeated("writes_of", len(some)), values):
-                number: int = row[0]
-                place = some[number]
-                found.setdefault(place, []).append(write_of(place, row[1:]))
-        for rows in found.values():
-            rows.sort(key=_order_of_writes)
+        rows = [
+            (number, text_to_bytes(thread), text_to_bytes(ns), pack_id(id))
+            for number, (thread, ns, id) in enumerate(wanted)
+        ]
+        for row in dict.fromkeys(self._ask_many("writes_of", rows)):  # an answer may come twice
+            number: int = row[0]
+            place = wanted[number]
+            found.setdefault(place, []).append(write_of(place, row[1:]))
+        for writes in found.values():
+            writes.sort(key=_order_of_writes)
         return found
 
     def staged(self, thread: str, ns: str, checkpoint: str) -> list[StagedRow]:
         """The checkpoint's staged memory, ordered by (task, index)."""
-        rows = self._ask(_STAGED, (text_to_bytes(thread), text_to_bytes(ns), pack_id(checkpoint)))
+        rows = self._ask("staged", (text_to_bytes(thread), text_to_bytes(ns), pack_id(checkpoint)))
         found = [
             StagedRow(
                 thread,

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from perdure.storage.sqlite.gathering import Gathering
-from perdure.storage.sqlite.known import ChainState
-from perdure.storage.sqlite.numbering import number_of_log, number_of_thread, numbered
-from perdure.storage.sqlite.rows import Prepared
-from perdure.storage.sqlite.statements import ADD_CHECKPOINT, ADD_RUN, ADD_SEGMENT, ADD_STAGED, ADD_WRITE
+from perdure.storage.tables.gathering import Gathering
+from perdure.storage.tables.known import ChainState
+from perdure.storage.tables.numbering import number_of_log, number_of_thread, numbered
+from perdure.storage.tables.rows import Prepared
+from perdure.storage.tables.statements import ADD_CHECKPOINT, ADD_RUN, ADD_SEGMENT, ADD_STAGED, ADD_WRITE
 
 __all__ = ["add_to_threads"]
 

@@ -1,6 +1,6 @@
-"""Whether what an SQLite database has made of its items agrees with them, and how it is cleared or made anew.
+"""Whether what a database has made of its items agrees with them, and how it is cleared or made anew.
 
-Here: what is compared, in words, vectors, ends, SQLite's own indexes. Not here: filing anew (`storage/reindexing.py`).
+Here: what is compared, in words, vectors, ends. Not here: filing anew (`storage/reindexing.py`), what a database finds wrong itself.
 """
 
 from __future__ import annotations
@@ -10,27 +10,26 @@ from typing import Any, Final, TypeAlias
 
 from perdure.storage.contract import Disagreement
 from perdure.storage.contract import disagreements as known
-from perdure.storage.sqlite.rows import prefixed
+from perdure.storage.tables.rows import prefixed
 
-__all__ = ["disagreements", "mend_indexes", "mend_vectors", "unfile"]
+__all__ = ["INDEXED", "disagreements", "mend_indexes", "mend_vectors", "unfile"]
 
 _PAGE: Final = 500
-_INDEXED: Final = (
+INDEXED: Final = (
     "namespaces",
     "items",
     "versions",
     "indexes",
     "vectors",
 )  # tables with an index beside them
-_TABLES: Final = (*_INDEXED, "postings", "texts", "totals", "vector_spaces")
 
 Ask: TypeAlias = Callable[..., list[Any]]  # (name of a block, *values)
 AskMany: TypeAlias = Callable[[str, list[tuple[Any, ...]]], list[Any]]
 
 
-def disagreements(ask: Ask, ask_many: AskMany) -> list[Disagreement]:
-    """What does not agree; empty: all agrees. Where SQLite finds something wrong itself, only that: nothing else can be read."""
-    if own := _own(ask):
+def disagreements(ask: Ask, ask_many: AskMany, own: list[Disagreement]) -> list[Disagreement]:
+    """What does not agree; empty: all agrees. Where the database finds something wrong itself (`own`), only that: nothing else can be read."""
+    if own:
         return own
     ((orphans, bare),) = ask("wrong_texts")
     ((loose, lost),) = ask("wrong_vectors")
@@ -69,21 +68,6 @@ def _postings(ask: Ask, ask_many: AskMany) -> tuple[int, int]:
     return differing, len(postings)
 
 
-def _own(ask: Ask) -> list[Disagreement]:
-    """What SQLite itself finds wrong: rows that an index of its own lacks, an index that says what no row says, pages."""
-    found: list[Disagreement] = []
-    for table in _TABLES:
-        said: list[str] = [text for (text,) in ask(f"integrity_of_{table}") if text != "ok"]
-        of_indexes = [text for text in said if " index " in text]
-        if of_indexes:
-            what = f"things wrong with SQLite's indexes of {table}, such as: {of_indexes[0]}"
-            found.append(Disagreement(what, len(of_indexes), "indexes"))
-        if rest := [text for text in said if text not in of_indexes]:
-            what = f"things wrong with the file in {table} (nothing mends this: use a backup), such as: {rest[0]}"
-            found.append(Disagreement(what, len(rest), "items"))
-    return found
-
-
 def unfile(ask: Ask) -> None:
     """Nothing is found by words any more; all that is to be found is filed nowhere."""
     for block in ("clear_postings", "clear_texts", "clear_totals", "unfile_items", "totals_of_unfiled"):
@@ -100,7 +84,7 @@ def mend_vectors(ask: Ask, seq: int) -> None:
 
 
 def mend_indexes(ask: Ask) -> None:
-    """SQLite's indexes, declared ones included, say what the rows say, and items end when their values say."""
-    for table in _INDEXED:
+    """The database's indexes, declared ones included, say what the rows say, and items end when their values say."""
+    for table in INDEXED:
         ask(f"remake_indexes_of_{table}")
     ask("mend_ends")

@@ -4,7 +4,7 @@ Numbers of threads, chains, logs, namespaces; heads; items and their versions. I
 single commit from its own row in `perdure_commits`, whose number is one more than the newest that is known: if somebody else
 has taken it, the insert fails and nothing is written.
 
-Here: values, and whether they are enough for a commit. Not here: the questions (`learning.py`).
+Here: values, and whether they are enough for a commit. Not here: the questions (each backend's `learning.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from perdure.storage.lifetimes import FOR_EVER, Life, is_over
-from perdure.storage.sqlite.rows import Chain, Key, Prepared
+from perdure.storage.tables.rows import Chain, Key, Prepared
 
 _REMEMBERED: Final = 20_000  # chains, logs, namespaces, items: some 8 MB
 

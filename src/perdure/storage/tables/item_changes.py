@@ -11,12 +11,12 @@ from typing import Final
 from perdure.codec import text_to_bytes
 from perdure.storage.contract import EXPIRED
 from perdure.storage.lifetimes import FOR_EVER, life_of
-from perdure.storage.sqlite.embedding_rows import OWED_MODEL
-from perdure.storage.sqlite.filing import NOWHERE
-from perdure.storage.sqlite.gathering import Gathering
-from perdure.storage.sqlite.known import ItemState
-from perdure.storage.sqlite.numbering import new_item_id, number_of_index
-from perdure.storage.sqlite.rows import (
+from perdure.storage.tables.embedding_rows import OWED_MODEL
+from perdure.storage.tables.filing import NOWHERE
+from perdure.storage.tables.gathering import Gathering
+from perdure.storage.tables.known import ItemState
+from perdure.storage.tables.numbering import new_item_id, number_of_index
+from perdure.storage.tables.rows import (
     NO_PATHS,
     Key,
     Live,
@@ -26,7 +26,7 @@ from perdure.storage.sqlite.rows import (
     Put,
     Refile,
 )
-from perdure.storage.sqlite.statements import ADD_ITEM, ADD_VERSION, END_VERSION, MOVE_END
+from perdure.storage.tables.statements import ADD_ITEM, ADD_VERSION, END_VERSION, MOVE_END
 
 __all__ = ["change_items"]
 

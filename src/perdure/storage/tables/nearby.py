@@ -1,4 +1,4 @@
-"""Where items of an SQLite database stand among those of their namespace.
+"""Where items of a database stand among those of their namespace.
 
 Here: the questions of `around` and what their answers mean. Not here: rows to values (`snapshot.py`), what is nearest
 (`storage/standing.py`).
@@ -12,19 +12,18 @@ from typing import Any, Final, TypeAlias
 
 from perdure.codec import encode_namespace
 from perdure.storage.contract import ItemRow, Standing
-from perdure.storage.sqlite.statements import Q
 from perdure.storage.standing import Anchors, Near, nearest
 
 __all__ = ["around", "merged"]
 
-_SIZES: Final = (1, 4, 16, 64)  # anchors that one statement asks for: few texts to prepare
+_AT_ONCE: Final = 64  # anchors that one statement asks for: few texts to prepare
 _LAST: Final = (1 << 63) - 1
 
 Ask: TypeAlias = Callable[..., list[Any]]
 
 
 def around(
-    ask: Ask,
+    ask_many: Ask,
     read: Callable[[list[Any]], list[ItemRow]],
     anchors: Anchors,
     count: int,
@@ -34,7 +33,7 @@ def around(
     """For each anchor the nearest live items on either side that were last written by a version below, and live at `at`.
 
     Args:
-        ask: runs a statement.
+        ask_many: the answers of a block to many rows of values, and others behind them.
         read: rows of `items` to values.
         anchors: namespaces, and where in them.
         count: how many on either side.
@@ -43,15 +42,12 @@ def around(
     """
     most = max(0, min(count, _LAST))
     found: list[dict[int, tuple[Standing, ItemRow]]] = [{} for _ in anchors]
-    for first in range(0, len(anchors), _SIZES[-1]):
+    for first in range(0, len(anchors), _AT_ONCE):
         some = [
             (number, encode_namespace(anchors[number][0]), *anchors[number][1], below, at)
-            for number in range(first, min(first + _SIZES[-1], len(anchors)))
+            for number in range(first, min(first + _AT_ONCE, len(anchors)))
         ]
-        size = next(size for size in _SIZES if size >= len(some))
-        some += [some[-1]] * (size - len(some))  # padded: an answer may come twice
-        values = [value for row in some for value in row]
-        rows = ask(Q.repeated("around", size), [*values, most, most, most, most])
+        rows = ask_many("around", some, most, most, most, most)  # an answer may come twice
         for (number, item, *_), row in zip(rows, read([row[2:] for row in rows]), strict=True):
             found[number][item] = (row.created_at, item), row
     return [merged(near.values(), at, count) for near, (_, at) in zip(found, anchors, strict=True)]

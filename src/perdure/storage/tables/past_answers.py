@@ -1,4 +1,4 @@
-"""What an SQLite database answers about the past of memory: what was replaced, and of the present what stood already then.
+"""What a database answers about the past of memory: what was replaced, and of the present what stood already then.
 
 Here: values. Not here: the questions, and what is kept (`past.py`).
 """
@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from perdure.codec import bytes_to_text, decode_namespace, encode_namespace, text_to_bytes
 from perdure.storage.contract import History, ItemRow, Namespace, Revision
-from perdure.storage.sqlite import nearby
-from perdure.storage.sqlite.asking import LAST, bounded
-from perdure.storage.sqlite.item_answers import ItemAnswers
-from perdure.storage.sqlite.packing import range_of
-from perdure.storage.sqlite.past import Past, first_after
-from perdure.storage.sqlite.statements import Q
-from perdure.storage.sqlite.values import item_of, items_of
 from perdure.storage.standing import Anchors, Near, all_near
+from perdure.storage.tables import nearby
+from perdure.storage.tables.asking import LAST, bounded
+from perdure.storage.tables.item_answers import ItemAnswers
+from perdure.storage.tables.packing import range_of
+from perdure.storage.tables.past import Past, first_after
+from perdure.storage.tables.values import item_of, items_of
 
 __all__ = ["PastAnswers"]
 
@@ -26,7 +25,7 @@ class PastAnswers(ItemAnswers):
 
     def _then(self) -> Past:
         if self._past is None:
-            self._past = Past(self._ask, self._few)
+            self._past = Past(self._ask, self._ask_many, self._few)
         return self._past
 
     def complete_since(self, prefix: Namespace, after: Revision) -> Revision:
@@ -48,7 +47,7 @@ class PastAnswers(ItemAnswers):
     def history(self, namespace: Namespace, key: str, limit: int) -> History:
         """The item's newest kept versions."""
         where = (encode_namespace(namespace), text_to_bytes(key))
-        rows = self._ask(Q["history"], (*where, min(limit, LAST)))
+        rows = self._ask("history", (*where, min(limit, LAST)))
         return History(
             [item_of(namespace, key, row[1:]) for row in rows], whole=not rows or rows[-1][0] is None
         )
@@ -84,7 +83,7 @@ class PastAnswers(ItemAnswers):
             rows = items_of(self._then().replaced(range_of(space), revision, at, LAST, LAST))
             return [row for row in rows if row.namespace == space]
 
-        untouched = nearby.around(self._ask, items_of, anchors, count, first_after(revision), at)
+        untouched = nearby.around(self._ask_many, items_of, anchors, count, first_after(revision), at)
         return [
             nearby.merged([*one, *other], where, count)
             for one, other, (_, where) in zip(

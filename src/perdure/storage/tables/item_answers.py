@@ -1,4 +1,4 @@
-"""What an SQLite database answers about live items, and about their changes."""
+"""What a database answers about live items, and about their changes."""
 
 from __future__ import annotations
 
@@ -6,17 +6,12 @@ from collections.abc import Sequence
 
 from perdure.codec import decode_namespace, encode_namespace, text_to_bytes
 from perdure.storage.contract import Forgettable, ItemRow, Namespace, Revision
-from perdure.storage.path_ranges import PathRanges
-from perdure.storage.sqlite import forgetting
-from perdure.storage.sqlite.asking import LAST, Asking, bounded
-from perdure.storage.sqlite.packing import range_of
-from perdure.storage.sqlite.preselecting import USABLE, preselected
-from perdure.storage.sqlite.statements import Q
-from perdure.storage.sqlite.values import item_of, items_of
+from perdure.storage.tables import forgetting
+from perdure.storage.tables.asking import LAST, Asking, bounded
+from perdure.storage.tables.packing import range_of
+from perdure.storage.tables.values import item_of, items_of
 
 __all__ = ["ItemAnswers"]
-
-_ITEM = Q["item"]
 
 
 class ItemAnswers(Asking):
@@ -24,53 +19,41 @@ class ItemAnswers(Asking):
 
     def item(self, namespace: Namespace, key: str) -> ItemRow | None:
         """The live item, or None."""
-        rows = self._ask(_ITEM, (encode_namespace(namespace), text_to_bytes(key), self._now))
+        rows = self._ask("item", (encode_namespace(namespace), text_to_bytes(key), self._now))
         return item_of(namespace, key, rows[0]) if rows else None
 
     def items(self, prefix: Namespace, before: int | None, limit: int) -> list[ItemRow]:
         """Live items of the subtree, greatest version first."""
         return self._items_living(prefix, before, limit, self._now)
 
-    def preselected(
-        self, prefix: Namespace, wanted: Sequence[PathRanges], before: int | None, limit: int
-    ) -> list[ItemRow] | None:
-        """As `items`, without most of those that are not wanted; None: this SQLite knows no JSON."""
-        if not USABLE:
-            return None
-        bounds, newest = range_of(prefix), LAST if before is None else max(0, min(before, LAST))
-        few = self._few(bounds)
-        return items_of(preselected(self._ask, bounds, few, wanted, newest, min(limit, LAST), self._now))
-
     def _items_living(self, prefix: Namespace, before: int | None, limit: int, at: int) -> list[ItemRow]:
         first, end = range_of(prefix)
         newest = LAST if before is None else max(0, min(before, LAST))
         way = "items_of_few" if self._few((first, end)) else "items_of_many"
-        return items_of(self._ask(Q[way], (first, end, newest, min(limit, LAST), at)))
+        return items_of(self._ask(way, (first, end, newest, min(limit, LAST), at)))
 
     def size(self, prefix: Namespace) -> int:
         """How many live items the subtree has."""
-        ((found,),) = self._ask(Q["size"], (*range_of(prefix), self._now))
+        ((found,),) = self._ask("size", (*range_of(prefix), self._now))
         return found
 
     def namespaces(self, prefix: Namespace) -> list[Namespace]:
         """Namespaces of the subtree that hold a live item, in tuple order."""
-        return [
-            decode_namespace(name) for (name,) in self._ask(Q["namespaces"], (*range_of(prefix), self._now))
-        ]
+        return [decode_namespace(name) for (name,) in self._ask("namespaces", (*range_of(prefix), self._now))]
 
     def lapsed(self, prefix: Namespace, until: int, limit: int) -> list[ItemRow]:
         """Items of the subtree not swept whose time was over then, first ended first."""
         values = (*range_of(prefix), bounded(until), max(0, min(limit, LAST)))
-        return items_of(self._ask(Q["lapsed"], values))
+        return items_of(self._ask("lapsed", values))
 
     def changes(self, after: Revision | None, limit: int) -> list[ItemRow]:
         """Versions written after `after`, deletions included, by version; whole commits."""
-        if after is not None and after >= Revision(0, self._seq):
+        if after is not None and after >= Revision(0, self._newest()):
             return []
         first = 0 if after is None or after.epoch < 0 else (after.seq + 1) << 20
-        last = self._ask(Q["nth_version"], (first, max(limit, 1) - 1))
+        last = self._ask("nth_version", (first, max(limit, 1) - 1))
         end = (last[0][0] >> 20) + 1 << 20 if last else LAST
-        return items_of(self._ask(Q["changes"], (first, end)))
+        return items_of(self._ask("changes", (first, end)))
 
     def forgettable(self, prefix: Namespace) -> Forgettable:
         """What `ForgetItems` would take."""

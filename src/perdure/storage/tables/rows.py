@@ -44,7 +44,7 @@ from perdure.storage.contract import (
     UnfileItems,
     WriteRow,
 )
-from perdure.storage.sqlite.packing import pack_id, pack_task, time_in
+from perdure.storage.tables.packing import pack_id, pack_task, time_in
 
 _MOST: Final = (1 << 63) - 1
 _LEAST: Final = -_MOST - 1

@@ -1,4 +1,4 @@
-"""What an SQLite database answers about words and vectors."""
+"""What a database answers about words and vectors."""
 
 from __future__ import annotations
 
@@ -7,40 +7,35 @@ from typing import Final
 
 from perdure.codec import bytes_to_text, encode_namespace, text_to_bytes
 from perdure.storage.contract import Disagreement, ItemRow, Namespace, Posting, TextTotals, VectorSpace
-from perdure.storage.sqlite import checking, nearby
-from perdure.storage.sqlite.asking import LAST, Asking
-from perdure.storage.sqlite.connections import Connection
-from perdure.storage.sqlite.packing import range_of
-from perdure.storage.sqlite.rows import prefixed
-from perdure.storage.sqlite.statements import Q
-from perdure.storage.sqlite.values import items_of
 from perdure.storage.standing import Anchors, Near
+from perdure.storage.tables import checking, nearby
+from perdure.storage.tables.asking import LAST, Asking
+from perdure.storage.tables.packing import range_of
+from perdure.storage.tables.rows import prefixed
+from perdure.storage.tables.values import items_of
 
 __all__ = ["IndexAnswers"]
 
 _NO_INDEX: Final = -1
 _SEVERAL: Final = 16  # namespaces: a seek in each is no matter
 _MANY_NAMESPACES: Final = 20_000  # counted up to here
-_INDEX_NUMBER = Q["index_number"]
 
 
 class IndexAnswers(Asking):
     """See the contract."""
 
-    def __init__(self, connection: Connection, seq: int, where: str, source: object) -> None:
-        super().__init__(connection, seq, where, source)
-        self._spaces: dict[
-            tuple[bytes, bytes], int
-        ] = {}  # how many namespaces, of ranges that were asked for
+    _spaces: dict[tuple[bytes, bytes], int] | None = (
+        None  # how many namespaces, of ranges that were asked for
+    )
 
     def _index(self, name: str) -> int:
         """The index's number; one that nothing is filed under if there is none."""
-        rows = self._ask(_INDEX_NUMBER, (text_to_bytes(name),))
+        rows = self._ask("index_number", (text_to_bytes(name),))
         return rows[0][0] if rows else _NO_INDEX
 
     def text_totals(self, prefix: Namespace, index: str) -> TextTotals:
         """The statistics of the subtree."""
-        return TextTotals(*self._ask(Q["text_totals"], (*range_of(prefix), self._index(index)))[0])
+        return TextTotals(*self._ask("text_totals", (*range_of(prefix), self._index(index)))[0])
 
     def postings(self, prefix: Namespace, index: str, term: str) -> list[Posting]:
         """The live items of the subtree that have the term."""
@@ -51,8 +46,8 @@ class IndexAnswers(Asking):
         if prefix:
             inside = range_of(prefix)
             way = "postings_of_many" if self._is_rare(inside, filed) else "postings"
-            return self._ask(Q[way], (*inside, filed))
-        return self._ask(Q["postings_of_all"], (filed,))
+            return self._ask(way, (*inside, filed))
+        return self._ask("postings_of_all", (filed,))
 
     def frequency(self, prefix: Namespace, index: str, term: str, most: int) -> int:
         """How many `postings` would give, counted up to `most`."""
@@ -63,16 +58,18 @@ class IndexAnswers(Asking):
         if prefix:
             inside = range_of(prefix)
             way = "frequency_of_many" if self._is_rare(inside, filed) else "frequency"
-            return self._ask(Q[way], (*inside, filed, most))[0][0]
-        return self._ask(Q["frequency_of_all"], (filed, most))[0][0]
+            return self._ask(way, (*inside, filed, most))[0][0]
+        return self._ask("frequency_of_all", (filed, most))[0][0]
 
     def _is_rare(self, inside: tuple[bytes, bytes], filed: bytes) -> bool:
         """Whether the term has fewer postings in the whole database than the subtree has namespaces, which are many."""
+        if self._spaces is None:
+            self._spaces = {}
         spaces = self._spaces.get(inside)
         if spaces is None:
-            ((spaces,),) = self._ask(Q["count_namespaces"], (*inside, _MANY_NAMESPACES))
+            ((spaces,),) = self._ask("count_namespaces", (*inside, _MANY_NAMESPACES))
             self._spaces[inside] = spaces
-        return spaces > _SEVERAL and self._ask(Q["frequency_of_all"], (filed, spaces))[0][0] < spaces
+        return spaces > _SEVERAL and self._ask("frequency_of_all", (filed, spaces))[0][0] < spaces
 
     def postings_in(self, refs: Sequence[int], index: str, term: str) -> list[Posting]:
         """As `postings`, of these items only."""
@@ -91,7 +88,7 @@ class IndexAnswers(Asking):
         first = at = prefixed(number, text_to_bytes(beginning))
         found: list[str] = []
         while len(found) < limit:
-            rows = self._ask(Q["next_term"], (at,))
+            rows = self._ask("next_term", (at,))
             if not rows or not rows[0][0].startswith(first):
                 break
             term = bytes_to_text(rows[0][0][1:])
@@ -102,7 +99,7 @@ class IndexAnswers(Asking):
 
     def strays(self, prefix: Namespace, index: str) -> list[ItemRow]:
         """The live items of the subtree that are to be found and are filed otherwise."""
-        return items_of(self._ask(Q["strays"], (*range_of(prefix), self._index(index), self._now)))
+        return items_of(self._ask("strays", (*range_of(prefix), self._index(index), self._now)))
 
     def refs(self, places: Sequence[tuple[Namespace, str]]) -> dict[int, tuple[Namespace, str]]:
         """The live items among these, by their ids."""
@@ -127,7 +124,7 @@ class IndexAnswers(Asking):
 
     def around(self, anchors: Anchors, count: int) -> list[Near]:
         """For each anchor the live items of its namespace that stand nearest on either side."""
-        return nearby.around(self._ask, items_of, anchors, count, LAST, self._now)
+        return nearby.around(self._ask_many, items_of, anchors, count, LAST, self._now)
 
     def text_lengths(self, refs: Sequence[int], index: str) -> dict[int, int]:
         """How many terms each is filed with under this index."""
@@ -136,23 +133,23 @@ class IndexAnswers(Asking):
 
     def disagreements(self) -> list[Disagreement]:
         """Where what is made of the items does not agree with them."""
-        return checking.disagreements(self._ask_block, self._ask_many)
+        return checking.disagreements(self._ask_block, self._ask_many, self._own_disagreements())
 
     def vector_spaces(self, prefix: Namespace, model: str) -> list[VectorSpace]:
         """Namespaces of the subtree with vectors of this model."""
-        rows = self._ask(Q["vector_spaces"], (*range_of(prefix), self._index(model)))
+        rows = self._ask("vector_spaces", (*range_of(prefix), self._index(model)))
         return list(map(VectorSpace._make, rows))
 
     def vectors(self, space: int, model: str, after: int, start: int, limit: int) -> list[tuple[int, bytes]]:
         """(item, its vectors) of the namespace, by item, of commits later than `after`."""
         if after <= 0:
-            return self._ask(Q["all_vectors"], (space, self._index(model), start, limit))
-        return self._ask(Q["vectors"], (space, self._index(model), after, start, limit))
+            return self._ask("all_vectors", (space, self._index(model), start, limit))
+        return self._ask("vectors", (space, self._index(model), after, start, limit))
 
     def embedded(self, space: int, model: str) -> list[int]:
         """The items of the namespace that have vectors, in order."""
-        return [item for (item,) in self._ask(Q["embedded"], (space, self._index(model)))]
+        return [item for (item,) in self._ask("embedded", (space, self._index(model)))]
 
     def owed(self, after: int, limit: int) -> list[ItemRow]:
         """The live items whose vectors are owed, by version, after that one."""
-        return items_of(self._ask(Q["owed"], (after, self._now, limit)))
+        return items_of(self._ask("owed", (after, self._now, limit)))

@@ -11,8 +11,8 @@ from typing import Any
 
 from perdure.codec import bytes_to_text, decode_namespace
 from perdure.storage.contract import Chained, CheckpointRow, ItemRow, Namespace, Origin, Revision, WriteRow
-from perdure.storage.sqlite.packing import time_in, unpack_id, unpack_task
-from perdure.storage.sqlite.rows import SOURCES
+from perdure.storage.tables.packing import time_in, unpack_id, unpack_task
+from perdure.storage.tables.rows import SOURCES
 
 __all__ = ["checkpoint_of", "item_of", "items_of", "write_of"]
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from perdure.storage.sqlite.known import ItemState
-from perdure.storage.sqlite.rows import PreparedVectors
+from perdure.storage.tables.known import ItemState
+from perdure.storage.tables.rows import PreparedVectors
 
 __all__ = ["OWED_MODEL", "Gathered", "VectorRows"]
 

@@ -1,0 +1,240 @@
+"""The Postgres backend: groups of commits in two round trips, snapshots on connections of a pool.
+
+Here: `PostgresBackend` and `open_backend`, which gives one of them a database. Not here: transactions (`transactions.py`),
+snapshots (`readings.py`), connections (`connections.py`), who leads (`storage/tables/group.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from perdure.errors import PerdureError, StorageError
+from perdure.storage import process
+from perdure.storage.contract import Backend, Commit, ItemRow, Namespace, Outcome, Revision, Snapshot
+from perdure.storage.path_ranges import PathRanges
+from perdure.storage.postgres.driver import psycopg
+from perdure.storage.postgres.faults import closed, translated
+from perdure.storage.postgres.line import Line
+from perdure.storage.postgres.migrating import prepare
+from perdure.storage.postgres.parameters import teach
+from perdure.storage.postgres.place import Place, place_of
+from perdure.storage.postgres.readings import Reading, item_in, patiently, token_of
+from perdure.storage.postgres.transactions import Transactions
+from perdure.storage.tables.group import GroupQueue
+from perdure.storage.tables.rows import Prepared
+
+__all__ = ["PostgresBackend", "open_backend"]
+
+_by_identity: dict[str, PostgresBackend] = {}  # guarded by `process.opening`
+
+
+class PostgresBackend:
+    """A Postgres database, in one schema. Safe from any thread; see `contract.Backend` for what every method promises.
+
+    Args:
+        place: a URL (see `place_of`), or what it says.
+
+    Raises:
+        SchemaTooNew: written by a newer Perdure. It was not touched.
+        StorageError: it cannot be opened; the message says why and what to do.
+        ValueError: the URL, or an option, cannot be right.
+
+    After a fork the child opens connections of its own.
+    """
+
+    def __init__(self, place: str | Place) -> None:
+        self._place = place_of(place) if isinstance(place, str) else place
+        self._closed = False
+        self._users = 1
+        self._line = Line(self._place)
+        try:
+            self._identity = self._opened()
+        except BaseException:
+            self._line.pool.close()
+            raise
+        self._work = Transactions(self._line)
+        self._queue: GroupQueue[Prepared] = GroupQueue(self._work, lambda: closed("commit", self._place.name))
+        process.track(self)
+
+    def _opened(self) -> str:
+        connection = self._line.pool.take()
+        sound = False
+        try:
+            teach(connection)
+            prepare(connection, self._place.schema, self._place.name)
+            here, _ = self._line.here(connection)
+            sound = True
+        except psycopg.Error as error:
+            raise translated(error, "connect", self._place.name) from error
+        finally:
+            self._line.give(connection, sound=sound)
+        return f"postgresql:{here}.{self._place.schema}"
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        waiting, connections = self._queue.waiting, len(self._line.pool)
+        return f"<PostgresBackend {self._place.name} {state}, {waiting} commits waiting, {connections} connections>"
+
+    @property
+    def identity(self) -> str:
+        """Cluster, database and schema, however they were spelt."""
+        return self._identity
+
+    @property
+    def closed(self) -> bool:
+        """Whether the last `close` was called."""
+        return self._closed
+
+    # -- commits -----------------------------------------------------------------------------------------------------
+
+    def commit(self, commit: Commit, /) -> Revision:
+        """All of `commit`, durably, or an error and nothing of it. Leads a group, or joins one."""
+        self._check_alive()
+        outcome = self._queue.commit((Prepared(commit),))[0]
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    def commit_group(self, commits: Sequence[Commit], /) -> list[Outcome]:
+        """One outcome a commit, in order, in one transaction."""
+        self._check_alive()
+        prepared: list[Prepared | PerdureError] = []
+        for commit in commits:
+            try:
+                prepared.append(Prepared(commit))
+            except PerdureError as error:
+                prepared.append(error)
+        members = [member for member in prepared if isinstance(member, Prepared)]
+        done = iter(self._queue.commit(members) if members else ())
+        return [next(done) if isinstance(member, Prepared) else member for member in prepared]
+
+    def commit_soon(self, commit: Commit, done: Callable[[Outcome], Any], /) -> None:
+        """Queues the commit; a leader takes it along, or a small thread commits it."""
+        try:
+            self._check_alive()
+            self._queue.commit_soon(Prepared(commit), done)
+        except PerdureError as error:
+            done(error)
+
+    # -- reads -------------------------------------------------------------------------------------------------------
+
+    def read(self) -> AbstractContextManager[Snapshot]:
+        """A consistent snapshot, from the moment its block begins."""
+        self._check_alive()
+        return Reading(self._line)
+
+    def item(self, namespace: Namespace, key: str, /) -> ItemRow | None:
+        """The live item: one statement, which is a snapshot by itself."""
+        self._check_alive()
+        return item_in(self._line, namespace, key)
+
+    @property
+    def inline(self) -> bool:
+        """False: a server keeps its callers waiting."""
+        return False
+
+    def joins(self, other: Backend, /) -> bool:
+        """False: two databases have no common transaction."""
+        return False
+
+    def commit_with(self, commit: Commit, other: Backend, others: Commit, /) -> Revision:
+        """Never: see `joins`."""
+        raise StorageError(f"{self!r} cannot commit together with {other!r}; nothing was written.")
+
+    def change_token(self) -> object:
+        """A value that differs after any commit, of this process or another. One round trip."""
+        self._check_alive()
+        return token_of(self._line)
+
+    # -- ends --------------------------------------------------------------------------------------------------------
+
+    def declare_paths(self, paths: Sequence[PathRanges], /) -> None:
+        """Nothing: paths have no indexes here yet."""
+        self._check_alive()
+
+    def drop_paths(self, paths: Sequence[PathRanges], /) -> None:
+        """Nothing: see `declare_paths`."""
+        self._check_alive()
+
+    def vacuum(self) -> None:
+        """Space of rows that are gone is free for others. Readers and writers go on meanwhile."""
+        self._check_alive()
+        patiently(self._line, f"VACUUM (ANALYZE) {', '.join(self._tables())}".encode())
+
+    def scrub(self, wait_seconds: float, /) -> None:
+        """Rows that are gone are vacuumed. The log of the server, its replicas and backups are its operator's."""
+        self.vacuum()
+
+    def _tables(self) -> list[str]:
+        schema = self._place.schema
+        rows = patiently(
+            self._line,
+            b"SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
+            b" WHERE schemaname = $1 AND tablename LIKE 'perdure\\_%' ORDER BY tablename",
+            (schema,),
+        )
+        return [name for (name,) in rows]
+
+    def close(self) -> None:
+        """Counts down; the last of those who opened it waits for queued commits and lets go."""
+        with process.opening:
+            self._users = max(0, self._users - 1)
+            if self._users or self._closed:
+                return
+            if _by_identity.get(self._identity) is self:
+                del _by_identity[self._identity]
+        self.shut()
+
+    def shut(self) -> None:
+        """Closes, however many have it open."""
+        self._closed = True
+        self._queue.close()
+        self._line.pool.close()
+        process.untrack(self)
+
+    def _check_alive(self) -> None:
+        if self._closed:
+            raise closed("use", self._place.name)
+
+    def join(self) -> PostgresBackend:
+        """The same object, opened once more: `close` counts."""
+        with process.opening:
+            self._users += 1
+        return self
+
+    # -- forks -------------------------------------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        """Waits until no commit is under way."""
+        self._work.turn.acquire()
+        self._line.pool.before_fork()
+
+    def after_fork(self, *, child: bool) -> None:
+        """Lets others in again; the child opens its own connections at first use."""
+        self._line.pool.after_fork(child=child)
+        if child:
+            self._queue.after_fork()
+            self._work.after_fork()
+        self._work.turn.release()
+
+
+def open_backend(source: str | Place) -> PostgresBackend:
+    """The one backend of this process for a database and schema, however they are spelt; each call needs its own `close`.
+
+    Args:
+        source: a URL, or what it says. Options of the first who opens it hold for all.
+
+    Raises:
+        StorageError: it cannot be opened; the message says why and what to do.
+        ValueError: the URL, or an option, cannot be right.
+    """
+    with process.opening:
+        made = PostgresBackend(source)
+        known = _by_identity.get(made.identity)
+        if known is None:
+            _by_identity[made.identity] = made
+            return made
+    made.close()
+    return known.join()

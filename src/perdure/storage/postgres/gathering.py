@@ -1,0 +1,205 @@
+"""The transaction that a group's rows go to: two round trips for most, one to lock and to learn, one to write and commit.
+
+Here: `PostgresGathering`. Not here: what is gathered (`storage/tables/gathering.py`), when, and what if it fails
+(`transactions.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from perdure.codec import text_to_bytes
+from perdure.storage.postgres.learning import questions, unknown_indexes
+from perdure.storage.postgres.locks import key_of_all, keys_of
+from perdure.storage.postgres.numbers import BLOCKS, Numbers
+from perdure.storage.postgres.opening import Connection
+from perdure.storage.postgres.parameters import Bytes, Ints, columns_of
+from perdure.storage.postgres.statements import Statements
+from perdure.storage.postgres.talking import Said, say, say_all
+from perdure.storage.tables.gathering import CHAIN, LOG, NAMESPACE, THREAD, Gathering
+from perdure.storage.tables.known import Known
+from perdure.storage.tables.rows import SOURCES, Prepared
+from perdure.storage.tables.statements import (
+    ADD_CHECKPOINT,
+    ADD_WRITE,
+    IN_ORDER,
+    MOVE_END,
+)
+
+__all__ = ["PostgresGathering"]
+
+_Row = tuple[Any, ...]
+_SOURCE: Final = 5  # its place in a row of a checkpoint
+_SOURCE_TEXTS: Final = tuple(map(text_to_bytes, SOURCES))
+
+
+class PostgresGathering(Gathering):
+    """One group within one transaction.
+
+    Args:
+        connection: in no transaction.
+        statements: of the schema.
+        numbers: of this process.
+        known: nothing but indexes.
+    """
+
+    __slots__ = ("_connection", "_numbers", "_statements")
+
+    def __init__(
+        self, connection: Connection, statements: Statements, numbers: Numbers, known: Known
+    ) -> None:
+        super().__init__(known)
+        self._connection = connection
+        self._statements = statements
+        self._numbers = numbers
+
+    # -- the first round trip ------------------------------------------------------------------------------------------
+
+    def begin(
+        self, members: Sequence[Prepared], limits: bytes | None, asked: Sequence[bytes]
+    ) -> tuple[list[int], dict[bytes, int]]:
+        """Within a transaction that holds all locks, all is known.
+
+        Args:
+            members: commits.
+            limits: what the transaction is to be told first.
+            asked: ids of commits that may have been made.
+
+        Returns:
+            A seq for each member; and of `asked` those that were made, with theirs.
+        """
+        statements, schema = self._statements, self._statements.schema
+        said: list[Said] = [(statements["begin_write"].text, ())]
+        if limits:
+            said.append((limits, ()))
+        keys = keys_of(members, schema, unknown_indexes(members, self.known.indexes))
+        drawn = len(said)
+        if keys is None:
+            said.append((statements["lock_all"].text, (key_of_all(schema), len(members))))
+        else:
+            said.append((statements["lock"].text, (Ints(keys), key_of_all(schema), len(members))))
+        if asked:
+            said.append((statements["seqs_of_commits"].text, (Bytes(asked),)))
+        numbers = [kind for kind, missing in self._missing(members) for _ in range(missing)]
+        said += [(statements[BLOCKS[kind]].text, ()) for kind in numbers]
+        wanted = questions(members, self.known, self.filing, statements)
+        said += [question for question, _ in wanted]
+        answers = say_all(self._connection, said)
+        seqs = [seq for (seq,) in answers[drawn]]
+        made: dict[bytes, int] = dict(answers[drawn + 1]) if asked else {}
+        at = drawn + (2 if asked else 1)
+        for kind, ((first,),) in zip(numbers, answers[at:], strict=False):
+            self._numbers.add(kind, first)
+        at += len(numbers)
+        for (_, take), answer in zip(wanted, answers[at:], strict=True):
+            take(answer)
+        return seqs, made
+
+    def _missing(self, members: Sequence[Prepared]) -> list[tuple[int, int]]:
+        """How often each sequence is to be asked, if all names were new."""
+        chains, threads, logs, spaces = 0, 0, 0, 0
+        for member in members:
+            chains += len(member.chains)
+            threads += len(member.chains) + len(member.threads)
+            logs += len(member.segments)
+            spaces += len(member.known_items)
+        wanted = ((THREAD, threads), (CHAIN, chains), (LOG, logs), (NAMESPACE, spaces))
+        # Nearly all names are old: of many, some may be asked for later, one round trip each 32.
+        return [(kind, self._numbers.missing(kind, min(count, 32))) for kind, count in wanted]
+
+    # -- questions ---------------------------------------------------------------------------------------------------
+
+    def ask(self, name: str, *values: bytes | int) -> list[_Row]:
+        """The answer of a block, now."""
+        block = self._statements[name]
+        return say(self._connection, block.text, columns_of(block.kinds, [values]) if block.kinds else values)
+
+    def ask_all(self, name: str, rows: list[_Row]) -> None:
+        """Runs a block for many rows of values, now."""
+        self.ask_many(name, rows)
+
+    def ask_many(self, name: str, rows: Iterable[_Row]) -> list[_Row]:
+        """Answers about many rows of values."""
+        block, wanted = self._statements[name], list(rows)
+        return say(self._connection, block.text, columns_of(block.kinds, wanted)) if wanted else []
+
+    def learn(self, members: Sequence[Prepared]) -> None:
+        """All that the members touch is known from now on: their names are locked already."""
+        wanted = questions(members, self.known, self.filing, self._statements)
+        answers = say_all(self._connection, [question for question, _ in wanted])
+        for (_, take), answer in zip(wanted, answers, strict=True):
+            take(answer)
+
+    def next_number(self, kind: int) -> int:
+        """One that nobody else gets; of indexes, which are few, the next."""
+        if kind not in BLOCKS:
+            return self.greatest_index() + 1
+        if self._numbers.missing(kind, 1):
+            ((first,),) = self.ask(BLOCKS[kind])
+            self._numbers.add(kind, first)
+        return self._numbers.take(kind)
+
+    def greatest_index(self) -> int:
+        """The greatest number of an index, those that are not written yet included."""
+        ((number,),) = self.ask("greatest_index")
+        return number + self.filing.new_indexes
+
+    # -- the last round trip -----------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Writes what was gathered, in the order of effects: a statement a table, in one round trip."""
+        if said := self._gathered():
+            say_all(self._connection, said)
+
+    def commit(self) -> None:
+        """As `flush`, with the end of the transaction."""
+        say_all(self._connection, [*self._gathered(), (self._statements["commit"].text, ())])
+
+    def _gathered(self) -> list[Said]:
+        self.settle_items()
+        said: list[Said] = []
+        for name in IN_ORDER:
+            rows = self.rows.get(name)
+            if not rows:
+                continue
+            prepare = _PREPARE.get(name)
+            if prepare is not None:
+                rows = prepare(rows)
+            block = self._statements[name]
+            said.append((block.text, columns_of(block.kinds, rows)))
+        self.rows = {}
+        self.touched = set()
+        return said
+
+
+# A statement meets each row of a table once: of what a group says of one row more than once, the last word counts.
+
+
+def _checkpoints(rows: list[_Row]) -> list[_Row]:
+    last = {row[:2]: row for row in rows} if len(rows) > 1 else {(): rows[0]}
+    return [
+        (*row[:_SOURCE], _SOURCE_TEXTS[row[_SOURCE]], *row[_SOURCE + 1 :])
+        if type(row[_SOURCE]) is int
+        else row
+        for row in last.values()
+    ]
+
+
+def _writes(rows: list[_Row]) -> list[_Row]:
+    found: dict[_Row, _Row] = {}
+    for row in rows:
+        if row[3] < 0 or row[:4] not in found:  # of ordinary ones the first stands
+            found[row[:4]] = row
+    return list(found.values())
+
+
+def _ends(rows: list[_Row]) -> list[_Row]:
+    return list({row[1]: row for row in rows}.values())
+
+
+_PREPARE: Final[dict[str, Callable[[list[_Row]], list[_Row]]]] = {
+    ADD_CHECKPOINT: _checkpoints,
+    ADD_WRITE: _writes,
+    MOVE_END: _ends,
+}

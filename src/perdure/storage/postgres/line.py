@@ -1,0 +1,111 @@
+"""The way to one database: connections that know our types, and the check that the server behind is the one of before.
+
+A database that was restored, copied or promoted has lost commits, or has others under their numbers. It is recognised by what
+the newest commits said of their cluster, database and timeline; then the sequence of commits jumps so far ahead that no
+later commit gets a number that a lost one may have had. So a revision from before the loss is no later one's (decision 0014).
+
+Here: `Line`. Not here: the pool (`connections.py`), migrations (`migrating.py`).
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Final
+
+from perdure.errors import PerdureError
+from perdure.storage.postgres.connections import Pool
+from perdure.storage.postgres.driver import psycopg
+from perdure.storage.postgres.faults import sqlstate_of, translated
+from perdure.storage.postgres.horizon import Horizon
+from perdure.storage.postgres.locks import key_of_all
+from perdure.storage.postgres.opening import Connection
+from perdure.storage.postgres.parameters import teach
+from perdure.storage.postgres.place import Place
+from perdure.storage.postgres.statements import statements_of
+from perdure.storage.postgres.talking import say
+
+__all__ = ["JUMP", "Line"]
+
+JUMP: Final = 1 << 30
+"""Commits that may have been lost: a year of 30 a second. A version holds 43 bits of a seq, so there is room for 8,000 jumps."""
+
+_NOT_ALLOWED: Final = "42501"
+
+
+class Line:
+    """The connections of one backend."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.pool = Pool(place)
+        self.statements = statements_of(place.schema)
+        self.horizon = Horizon(self.statements)
+        self._met: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+    @property
+    def limits(self) -> bytes | None:
+        """What a transaction is to be told behind its BEGIN, if anything."""
+        told = self.pool.settle
+        return told.encode() if told else None
+
+    def take(self) -> Connection:
+        """A connection in no transaction. To be given back."""
+        connection = self.pool.take()
+        if connection not in self._met:
+            sound = False
+            try:
+                teach(connection)
+                self._check_origin(connection)
+                self._met.add(connection)
+                sound = True
+            except psycopg.Error as error:
+                raise translated(error, "connect", self.place.name) from error
+            finally:
+                if not sound:
+                    self.pool.give(connection, sound=False)
+        return connection
+
+    def give(self, connection: Connection, *, sound: bool = True) -> None:
+        """It is free for others, or closed."""
+        self.pool.give(connection, sound=sound)
+
+    def said(self, error: Exception) -> PerdureError:
+        """The error as ours."""
+        if isinstance(error, PerdureError):
+            return error
+        made = translated(error, "commit", self.place.name)
+        made.__cause__ = error
+        return made
+
+    def here(self, connection: Connection) -> tuple[str, str]:
+        """What tells this database from all others, and what tells its history from that of a copy.
+
+        The latter is empty where nobody may know: on a replica, or where the server shows it to its owner only.
+        """
+        try:
+            ((cluster, database, timeline),) = say(connection, self.statements["here"].text)
+        except psycopg.Error as error:
+            if sqlstate_of(error) != _NOT_ALLOWED:
+                raise
+            return self.place.name, ""
+        here = f"{cluster}.{database}"
+        return here, f"{here}.{timeline}" if timeline else ""
+
+    def _check_origin(self, connection: Connection) -> None:
+        _, here = self.here(connection)
+        known = say(connection, self.statements["origin"].text)
+        if not here or known == [(here.encode(),)]:
+            return
+        q = self.statements
+        say(connection, q["begin_write"].text)
+        try:
+            say(connection, q["lock_way"].text, (key_of_all(self.place.schema),))
+            known = say(connection, q["origin"].text)
+            if known != [(here.encode(),)]:
+                if known:
+                    say(connection, q["jump"].text, (JUMP,))
+                say(connection, q["set_origin"].text, (here.encode(),))
+        except BaseException:
+            say(connection, q["rollback"].text)
+            raise
+        say(connection, q["commit"].text)

@@ -1,0 +1,152 @@
+"""Snapshots: a connection of the pool, in one read-only transaction.
+
+Here: when the transaction begins and ends, and how far it reaches (`horizon.py`). Not here: questions (`snapshot.py`).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Final
+
+from perdure import clock
+from perdure.codec import encode_namespace, text_to_bytes
+from perdure.storage.contract import ItemRow, Namespace, Snapshot
+from perdure.storage.postgres.driver import psycopg
+from perdure.storage.postgres.faults import is_lost, translated
+from perdure.storage.postgres.horizon import Reach
+from perdure.storage.postgres.line import Line
+from perdure.storage.postgres.opening import Connection
+from perdure.storage.postgres.snapshot import PostgresSnapshot
+from perdure.storage.postgres.talking import Said, say, say_all
+from perdure.storage.tables.values import item_of
+
+__all__ = ["MOST_SEEN", "Reading", "item_in", "patiently", "token_of"]
+
+log = logging.getLogger("perdure.storage")
+
+MOST_SEEN: Final = 200
+"""Commits beyond what is decided that a moment counts; more are rather waited for."""
+
+SETTLE_SECONDS: Final = 10.0
+_TRIES: Final = 3
+_PAUSE_SECONDS: Final = 0.02
+
+
+class Reading:
+    """The block of one snapshot."""
+
+    __slots__ = ("_decided", "_line", "_seen", "_snapshot", "asked", "connection", "statements")
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self.statements = line.statements
+        self.asked = False
+        self.connection: Connection
+
+    def __enter__(self) -> Snapshot:
+        for left in reversed(range(_TRIES)):
+            self.connection = self._line.take()
+            try:
+                self._begin()
+                break
+            except psycopg.Error as error:
+                self._line.give(self.connection, sound=False)
+                if not left or not is_lost(error):
+                    raise translated(error, "read", self._line.place.name) from error
+                time.sleep(_PAUSE_SECONDS)
+            except BaseException:
+                self._line.give(self.connection, sound=False)
+                raise
+        self._snapshot = PostgresSnapshot(self, self._line.place.name, self._line)
+        return self._snapshot
+
+    def _begin(self) -> None:
+        """One moment from now on: a snapshot begins with its first question, so it is asked at once."""
+        self._decided = self._line.horizon.decided  # before the moment
+        said: list[Said] = [(self.statements["begin_read"].text, ())]
+        if self._line.limits:
+            said.append((self._line.limits, ()))
+        said.append((self.statements["newest_seqs"].text, (self._decided, MOST_SEEN)))
+        self._seen: Sequence[int] = [seq for (seq,) in say_all(self.connection, said)[-1]]
+
+    def reach(self) -> Reach:
+        """How far this moment sees all.
+
+        Where commits are under way before some that are seen, and nothing was asked yet, the moment is moved behind them:
+        so it reaches all that could be seen when it began.
+        """
+        horizon = self._line.horizon
+        reached = horizon.reach(self._decided, self._seen, MOST_SEEN)
+        if not reached[1] or self.asked:
+            return reached
+        say(self.connection, self.statements["commit"].text)
+        settled = horizon.settle(self.connection, SETTLE_SECONDS)
+        self._begin()
+        if not settled:
+            log.warning("a commit has been under way for %s seconds; watches wait for it", SETTLE_SECONDS)
+        return horizon.reach(self._decided, self._seen, MOST_SEEN)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._snapshot.end()
+        sound = False
+        try:
+            say(self.connection, self.statements["rollback"].text)
+            sound = True
+        except psycopg.Error:
+            pass  # it is thrown away
+        finally:
+            self._line.give(self.connection, sound=sound)
+
+
+def patiently(line: Line, text: bytes, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """The answer of one statement outside of any transaction; asked again on another connection where one was lost."""
+    for left in reversed(range(_TRIES)):
+        connection = line.take()
+        sound = False
+        try:
+            rows = say(connection, text, values)
+            sound = True
+        except psycopg.Error as error:
+            sound = not is_lost(error)
+            if not left or sound:
+                raise translated(error, "read", line.place.name) from error
+        else:
+            return rows
+        finally:
+            line.give(connection, sound=sound)
+        time.sleep(_PAUSE_SECONDS)
+    raise AssertionError("the last try returns or raises")
+
+
+def item_in(line: Line, namespace: Namespace, key: str) -> ItemRow | None:
+    """The live item, by one statement, which is a snapshot by itself."""
+    values = (encode_namespace(namespace), text_to_bytes(key), clock.micros())
+    rows = patiently(line, line.statements["item"].text, values)
+    return item_of(namespace, key, rows[0]) if rows else None
+
+
+def token_of(line: Line) -> object:
+    """What commits can be seen, in short."""
+    while True:
+        decided = line.horizon.decided
+        rows = patiently(line, line.statements["newest_seqs"].text, (decided, MOST_SEEN))
+        seen = [seq for (seq,) in rows]
+        if len(seen) < MOST_SEEN:
+            reached, _ = line.horizon.reach(decided, seen, MOST_SEEN)
+            return reached, tuple(seq for seq in seen if seq > reached)
+        connection = line.take()
+        sound = False
+        try:
+            if not line.horizon.settle(connection, SETTLE_SECONDS):
+                sound = True
+                return decided, tuple(seen), clock.micros()  # too many to tell: as if something were new
+            sound = True
+        except psycopg.Error as error:
+            raise translated(error, "read", line.place.name) from error
+        finally:
+            line.give(connection, sound=sound)

@@ -1,0 +1,56 @@
+"""The statements of this backend, with the schema before every table's name.
+
+Here: `Statements`, the blocks of one schema, and of which types their values are. Not here: names and order
+(`storage/tables/statements.py`), how values are sent (`parameters.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Final, NamedTuple
+
+from perdure.storage.sql import Queries
+
+__all__ = ["Block", "Statements", "qualified", "statements_of"]
+
+_FILES: Final = ("threads", "items", "past", "texts", "forget", "check", "writing")
+_NAME: Final = re.compile(r"('?)\b(perdure_\w+)\b")
+_KIND: Final = re.compile(r"\$(\d+)::(bigint|bytea)\[\]")
+
+
+class Block(NamedTuple):
+    """One statement."""
+
+    name: str
+    text: bytes
+    kinds: tuple[str, ...]  # types of the columns, of a block that takes rows of values: "bigint" or "bytea"
+
+
+class Statements(dict[str, Block]):
+    """The blocks of one schema, by name."""
+
+    def __init__(self, schema: str) -> None:
+        queries = Queries(*(f"queries/{name}.postgres.sql" for name in _FILES))
+        super().__init__(
+            (name, _block(name, qualified(text, schema))) for name, text in queries.texts.items()
+        )
+        self.schema = schema
+
+
+@cache
+def statements_of(schema: str) -> Statements:
+    """The blocks, made once a schema."""
+    return Statements(schema)
+
+
+def qualified(text: str, schema: str) -> str:
+    """The statement with `schema` before every name of ours, in a string ('perdure_seq'), too."""
+    quoted = '"' + schema.replace('"', '""') + '"'
+    literal = quoted.replace("'", "''")
+    return _NAME.sub(lambda found: f"{found[1]}{literal if found[1] else quoted}.{found[2]}", text)
+
+
+def _block(name: str, text: str) -> Block:
+    kinds = {int(number): kind for number, kind in _KIND.findall(text)}
+    return Block(name, text.encode(), tuple(kinds[number] for number in sorted(kinds)))

@@ -1,0 +1,234 @@
+"""The writer's transactions: again from the beginning where others were in the way, and never twice.
+
+A commit whose outcome is unknown (the connection was lost while COMMIT was under way) is asked for by its id, behind the
+same locks: who holds them knows that the lost transaction is over. So whoever repeats never doubles.
+
+Here: `Transactions`, what the leader of `storage/tables/group.py` calls. Not here: what a transaction says
+(`gathering.py`), what an error means (`faults.py`).
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import random
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from perdure.errors import PerdureError, StorageError, Unavailable
+from perdure.storage.contract import Outcome, Revision
+from perdure.storage.postgres.driver import psycopg
+from perdure.storage.postgres.faults import UNIQUE_VIOLATION, is_lost, is_transient, sqlstate_of, translated
+from perdure.storage.postgres.gathering import PostgresGathering
+from perdure.storage.postgres.line import Line
+from perdure.storage.postgres.locks import MOST_NAMES
+from perdure.storage.postgres.numbers import Numbers
+from perdure.storage.postgres.opening import Connection
+from perdure.storage.postgres.talking import say
+from perdure.storage.tables.committing import commit_member
+from perdure.storage.tables.known import Known
+from perdure.storage.tables.rows import Prepared
+
+__all__ = ["Transactions"]
+
+log = logging.getLogger("perdure.storage")
+
+PATIENCE_SECONDS: Final = 30.0
+_FIRST_PAUSE: Final = 0.005
+_LONGEST_PAUSE: Final = 1.0
+
+
+class Transactions:
+    """The writing side of one database. `write`, `tidy` and `untidy` are the leader's `Work`.
+
+    Args:
+        line: to the database.
+    """
+
+    def __init__(self, line: Line) -> None:
+        self.turn = threading.RLock()
+        self._line = line
+        self._numbers = Numbers()
+        self._indexes: dict[bytes, int] = {}
+
+    def after_fork(self) -> None:
+        """In the child: what is left of numbers is the parent's."""
+        self._numbers = Numbers()
+
+    def untidy(self) -> bool:
+        """Nothing is done between groups: the server does."""
+        return False
+
+    def tidy(self) -> bool:
+        """See `untidy`."""
+        return True
+
+    def write(self, members: Sequence[Prepared], outcomes: list[Outcome], *, wait: bool) -> bool:
+        """One transaction for all members, each left out, failed or committed; see `group.Work`."""
+        if not wait:
+            return False  # another process may hold a lock
+        with self.turn:
+            for part in _parts(members):
+                self._write(part, outcomes)
+        return True
+
+    def _write(self, members: Sequence[Prepared], outcomes: list[Outcome]) -> None:
+        attempts = _Attempts(self._line, self._numbers, self._indexes, members)
+        try:
+            outcomes += attempts.made()
+        except Exception as error:  # noqa: BLE001 - whatever a member did, it and its neighbours must get an answer
+            if len(members) > 1 and not isinstance(error, Unavailable):
+                for member in members:  # each alone: who is not to blame does not pay
+                    self._write((member,), outcomes)
+                return
+            said = self._line.said(error)
+            outcomes += [said, *(copy.copy(said) for _ in members[1:])]
+        except BaseException:  # a signal in this thread, which is not the members' fault
+            if attempts.unsure or outcomes:
+                outcomes += (
+                    attempts.made()
+                )  # what was begun is brought to an end, so that nobody begins it again
+            raise
+
+
+def _parts(members: Sequence[Prepared]) -> list[Sequence[Prepared]]:
+    """Groups of so few names that they can be locked."""
+    parts: list[list[Prepared]] = []
+    names = MOST_NAMES
+    for member in members:
+        of_member = len(member.chains) + len(member.threads) + len(member.known_items)
+        alone = member.rare
+        if alone or not parts or names + of_member > MOST_NAMES:
+            parts.append([])
+            names = 0
+        parts[-1].append(member)
+        names += MOST_NAMES if alone else of_member
+    return list(parts)
+
+
+class _Attempts:
+    """One group, tried until it is decided."""
+
+    def __init__(
+        self, line: Line, numbers: Numbers, indexes: dict[bytes, int], members: Sequence[Prepared]
+    ) -> None:
+        self._line = line
+        self._numbers = numbers
+        self._indexes = indexes
+        self._members = members
+        self._outcomes: list[Outcome] = []  # of the last attempt that may have been committed
+        self.unsure = False
+
+    def made(self) -> list[Outcome]:
+        """One outcome a member."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return self._once()
+            except psycopg.Error as error:
+                written = None if self.unsure else False
+                if sqlstate_of(error) == UNIQUE_VIOLATION:
+                    raise self._taken(error) from error
+                known = translated(error, "commit", self._line.place.name, written=written)
+                if not (is_lost(error) or is_transient(error)) or time.monotonic() + pause > until:
+                    raise known from error
+            except Unavailable as error:
+                if not self.unsure:
+                    raise
+                raise Unavailable(
+                    f"{error} Whether the commit before was written is unknown.",
+                    written=None,
+                    operation="commit",
+                    where=self._line.place.name,
+                    hint=error.hint,
+                ) from error
+            time.sleep(pause * (0.5 + random.random()))  # noqa: S311 - jitter, not a secret
+            pause = min(_LONGEST_PAUSE, pause * 2)
+
+    def _taken(self, error: psycopg.Error) -> StorageError:
+        """A row that is there already is no race: the names of a commit are locked."""
+        return StorageError(
+            f"{self._line.place.name} has a row already that this commit adds ({error.diag.message_detail}): two writers"
+            " of one log, which is a bug. Nothing was written.",
+            operation="commit",
+            where=self._line.place.name,
+        )
+
+    def _once(self) -> list[Outcome]:
+        connection = self._line.take()
+        sound = False
+        try:
+            made = self._transaction(connection)
+            sound = True
+        except psycopg.Error as error:
+            sound = not is_lost(error) and _rolled_back(connection)
+            raise
+        else:
+            return made
+        finally:
+            self._line.give(connection, sound=sound)
+
+    def _transaction(self, connection: Connection) -> list[Outcome]:
+        line, members = self._line, self._members
+        known = Known()
+        known.indexes = dict(self._indexes)
+        group = PostgresGathering(connection, line.statements, self._numbers, known)
+        asked = [member.id for member in members] if self.unsure else ()
+        seqs, made = group.begin(members, line.limits, asked)
+        if made:
+            say(connection, line.statements["rollback"].text)
+            line.horizon.void(seqs)
+            return self._outcomes
+        self.unsure = False
+        try:
+            outcomes = self._gathered(group, seqs)
+        except BaseException:
+            line.horizon.void(seqs)  # nothing of it will be committed
+            raise
+        used = {outcome.seq for outcome in outcomes if isinstance(outcome, Revision)}
+        if not used:
+            line.horizon.void(seqs)
+            say(connection, line.statements["rollback"].text)
+            return outcomes
+        self._outcomes, self.unsure = outcomes, True
+        try:
+            group.commit()
+        except psycopg.Error as error:
+            if not is_lost(error):
+                self.unsure = False
+                line.horizon.void(seqs)
+            raise
+        self.unsure = False
+        line.horizon.void(seq for seq in seqs if seq not in used)
+        self._indexes.update(known.indexes)
+        return outcomes
+
+    def _gathered(self, group: PostgresGathering, seqs: Sequence[int]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        left = list(reversed(seqs))
+        for member in self._members:
+            if group.forgot:
+                group.learn((member,))
+            group.known.seq = left[-1] - 1
+            try:
+                outcomes.append(commit_member(group, member))
+            except PerdureError as error:
+                outcomes.append(error)
+            else:
+                left.pop()
+                group.touched |= member.threads
+                group.touched.update([chain[0] for chain in member.chains])
+        return outcomes
+
+
+def _rolled_back(connection: Connection) -> bool:
+    """Whether the connection is in no transaction any more."""
+    try:
+        connection.execute("ROLLBACK")
+    except psycopg.Error:
+        log.warning("a transaction could not be rolled back; its connection is closed", exc_info=True)
+        return False
+    return True

@@ -1,0 +1,90 @@
+-- What a commit says before it writes: transactions, locks by name, numbers that nobody else gets. Postgres only.
+
+-- name: begin_write
+-- Every statement sees what was committed before it began: what is read behind the locks is what stands.
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+
+-- name: begin_read
+-- One moment for all questions.
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+
+-- name: commit
+-- The end of either.
+COMMIT;
+
+-- name: rollback
+-- Nothing of it.
+ROLLBACK;
+
+-- name: lock
+-- $1 keys in order, $2 the key of all commits, $3 how many seqs. Waits for each name of the commit, then counts as one that is
+-- under way, and only then draws: so where two commits touch one name, their seqs follow their order.
+WITH names AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock(wanted.key) FROM unnest($1::bigint[]) AS wanted (key)
+),
+way AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock_shared($2) FROM (SELECT count(*) FROM names) AS held
+)
+SELECT nextval('perdure_seq') FROM (SELECT count(*) FROM way) AS held, generate_series(1, $3);
+
+-- name: lock_all
+-- $1 the key of all commits, $2 how many seqs. As `lock`, for a commit that touches very much: it is under way alone.
+WITH way AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock($1)
+)
+SELECT nextval('perdure_seq') FROM (SELECT count(*) FROM way) AS held, generate_series(1, $2);
+
+-- name: thread_numbers
+-- The first of 32 numbers that nobody else gets.
+SELECT nextval('perdure_thread_no');
+
+-- name: chain_numbers
+-- The first of 32 numbers that nobody else gets.
+SELECT nextval('perdure_chain_no');
+
+-- name: log_numbers
+-- The first of 32 numbers that nobody else gets.
+SELECT nextval('perdure_log_no');
+
+-- name: namespace_numbers
+-- The first of 32 numbers that nobody else gets.
+SELECT nextval('perdure_namespace_no');
+
+-- name: drawn
+-- The last seq that any commit has drawn, committed or not: a sequence is of no transaction.
+SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM perdure_seq;
+
+-- name: under_way
+-- $1 and $2: the halves of the key of all commits. Transactions that may have drawn a seq and are not over: they let go of
+-- it when what they wrote can be seen.
+SELECT virtualtransaction
+  FROM pg_locks
+ WHERE locktype = 'advisory'
+   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND classid = $1::oid
+   AND objid = $2::oid
+   AND objsubid = 1
+   AND granted;
+
+-- name: here
+-- Which cluster, database and timeline this is; the timeline is unknown to a replica.
+SELECT (SELECT system_identifier FROM pg_control_system())::text,
+       (SELECT oid FROM pg_database WHERE datname = current_database())::text,
+       CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END;
+
+-- name: origin
+-- Where the newest commits were made, by what `here` said then.
+SELECT cluster FROM perdure_origin WHERE one = 1;
+
+-- name: set_origin
+-- $1 what `here` says.
+INSERT INTO perdure_origin AS o (one, cluster, jumps) VALUES (1, $1, 0)
+    ON CONFLICT (one) DO UPDATE SET cluster = excluded.cluster, jumps = o.jumps + 1;
+
+-- name: lock_way
+-- $1 the key of all commits. None is under way.
+SELECT pg_advisory_xact_lock($1);
+
+-- name: jump
+-- $1 how far. Later commits are behind all that any lost copy of this database may have promised.
+SELECT setval('perdure_seq', greatest((SELECT max(seq) FROM perdure_commits), (SELECT last_value FROM perdure_seq), 1) + $1);
