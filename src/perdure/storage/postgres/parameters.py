@@ -37,7 +37,7 @@ def sent(values: Sequence[Any]) -> tuple[tuple[int, ...], list[bytes | None]]:
     types: list[int] = []
     bound: list[bytes | None] = []
     for value in values:
-        kind = type(value)
+        kind: type[object] = type(value)
         if kind is Ints:
             types.append(_INT8S)
             bound.append(_ints(value))
