@@ -23,7 +23,7 @@ from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import UNIQUE_VIOLATION, is_lost, is_transient, sqlstate_of, translated
 from perdure.storage.postgres.gathering import PostgresGathering
 from perdure.storage.postgres.line import Line
-from perdure.storage.postgres.locks import MOST_NAMES
+from perdure.storage.postgres.locks import MOST_NAMES, names_of
 from perdure.storage.postgres.numbers import Numbers
 from perdure.storage.postgres.opening import Connection
 from perdure.storage.postgres.talking import say
@@ -94,17 +94,18 @@ class Transactions:
 
 
 def _parts(members: Sequence[Prepared]) -> list[Sequence[Prepared]]:
-    """Groups of so few names that they can be locked."""
+    """Groups of so few names that they can be locked; those that may be under way alone, each by itself."""
     parts: list[list[Prepared]] = []
-    names = MOST_NAMES
+    names: set[bytes] = set()
+    full = True
     for member in members:
-        of_member = len(member.chains) + len(member.threads) + len(member.known_items)
-        alone = member.rare
-        if alone or not parts or names + of_member > MOST_NAMES:
+        of_member = names_of(member)
+        if full or member.rare or len(names | of_member) > MOST_NAMES:
             parts.append([])
-            names = 0
+            names = set()
         parts[-1].append(member)
-        names += MOST_NAMES if alone else of_member
+        names |= of_member
+        full = member.rare
     return list(parts)
 
 
