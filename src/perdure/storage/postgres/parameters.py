@@ -32,30 +32,32 @@ class Bytes(list[bytes | None]):
     """A column of bytes."""
 
 
-def sent(values: Sequence[Any]) -> tuple[tuple[int, ...], list[bytes | None]]:
+def sent(values: Sequence[object]) -> tuple[tuple[int, ...], list[bytes | None]]:
     """The values' types, and their bytes."""
     types: list[int] = []
     bound: list[bytes | None] = []
     for value in values:
-        kind: type[object] = type(value)
-        if kind is Ints:
-            types.append(_INT8S)
-            bound.append(_ints(value))
-        elif kind is Bytes:
-            types.append(_BYTEAS)
-            bound.append(_bytes(value))
-        elif kind is bytes:
-            types.append(_BYTEA)
-            bound.append(value)
-        elif value is None:
-            types.append(_UNKNOWN)
-            bound.append(None)
-        elif kind is str:
-            types.append(_TEXT)
-            bound.append(value.encode())
-        else:
-            types.append(_INT8)
-            bound.append(_LONG.pack(value))
+        match value:
+            case Ints():
+                types.append(_INT8S)
+                bound.append(_ints(value))
+            case Bytes():
+                types.append(_BYTEAS)
+                bound.append(_bytes(value))
+            case bytes():
+                types.append(_BYTEA)
+                bound.append(value)
+            case int():
+                types.append(_INT8)
+                bound.append(_LONG.pack(value))
+            case str():
+                types.append(_TEXT)
+                bound.append(value.encode())
+            case None:
+                types.append(_UNKNOWN)
+                bound.append(None)
+            case _:
+                raise TypeError(f"{value!r} cannot be sent to Postgres")
     return tuple(types), bound
 
 
