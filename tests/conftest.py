@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from databases import url_by
 from perdure.testing.postgres import MISSING, chosen, programs, shared_server, stop_shared
 
 SHARED = "PERDURE_TEST_POSTGRES_SHARED"  # where the server of this run is, and the process it ends with
@@ -81,3 +82,15 @@ def postgres_urls(postgres_server: str, postgres_admin: Any) -> Iterator[Callabl
 def postgres_url(postgres_urls: Callable[[], str]) -> str:
     """The URL of a schema of this test's own, not made yet."""
     return postgres_urls()
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> str:
+    """The URL of an empty database of the kind that the test's parameter names."""
+    return url_of(request.param)
+
+
+@pytest.fixture
+def url_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
+    """Gives the URL of an empty database of a kind, another one at each call: see `databases.py`."""
+    return url_by(tmp_path, lambda: request.getfixturevalue("postgres_urls")())

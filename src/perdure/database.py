@@ -43,8 +43,8 @@ def connect(
 
     Args:
         url: `sqlite:///agent.db` (relative to the working directory), `sqlite:////var/lib/agent.db` (absolute),
-            `sqlite:///:memory:`, or `memory://` (plain objects of this process). `postgresql://` arrives with a later
-            release.
+            `sqlite:///:memory:`, `memory://` (plain objects of this process), or `postgresql://user@host/database?schema=...`
+            (`docs/how-to/run-on-postgres.md` has the options).
         encryption: a 32-byte key (raw or base64), or a `perdure.codec.Cipher`: values are sealed with AES-GCM. Names,
             keys and namespaces stay readable. The same key must be given every time: with another, or with none, an
             encrypted database is refused, and so is a plain one that has data with a key.
@@ -84,9 +84,9 @@ def connect(
         raise PerdureError(
             "indexes= beside encryption=: what is sealed cannot be indexed. Nothing was opened."
         )
-    backend = _open(url)
+    backend, name = _open(url)
     try:
-        check_key(backend, cipher, url)
+        check_key(backend, cipher, name)
         if declared:
             backend.declare_paths(declared)
     except BaseException:
@@ -95,6 +95,7 @@ def connect(
     return Database(
         url,
         backend,
+        name=name,
         cipher=cipher,
         keep_history=kept,
         index=index,
@@ -119,26 +120,39 @@ def _cipher(encryption: Cipher | bytes | str | None) -> Cipher | None:
     return encryption
 
 
-def _open(url: str) -> Backend:
+def _open(url: str) -> tuple[Backend, str]:
+    """The backend, and what messages call it: a URL without a password."""
     if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers come here, too
         name = url if isinstance(url, PurePath) else "agent.db"
         raise TypeError(f"url={url!r}: give a URL, a string such as 'sqlite:///{name}'. Nothing was opened.")
     scheme, found, rest = url.partition("://")
+    if scheme in ("postgres", "postgresql") and found:
+        return _open_postgres(url)
     if not found:
-        raise ValueError(f"{url!r} is not a URL. For a file write 'sqlite:///{url}', for memory 'memory://'.")
+        shown = url if "=" not in url else "FILE"  # pairs for Postgres may have a password among them
+        raise ValueError(
+            f"{shown!r} is not a URL. For a file write 'sqlite:///{shown}', for memory 'memory://', for Postgres"
+            " 'postgresql://USER@HOST/DATABASE'."
+        )
     if scheme == "memory":
         if rest not in ("", "/"):
             raise ValueError(f"{url!r}: a memory database has no name or path; write 'memory://'.")
         from perdure.storage.memory import MemoryBackend
 
-        return MemoryBackend()
+        return MemoryBackend(), url
     if scheme == "sqlite":
-        return _open_sqlite(url, rest)
-    if scheme in ("postgres", "postgresql"):
-        raise PerdureError(
-            "Postgres arrives with a later release (see docs/reference/status.md). Until then: 'sqlite:///FILE'."
-        )
-    raise PerdureError(f"the scheme {scheme!r} is not known. Known: 'sqlite:///FILE' and 'memory://'.")
+        return _open_sqlite(url, rest), url
+    raise PerdureError(
+        f"the scheme {scheme!r} is not known. Known: 'sqlite:///FILE', 'postgresql://USER@HOST/DATABASE' and 'memory://'."
+    )
+
+
+def _open_postgres(url: str) -> tuple[Backend, str]:
+    from perdure.storage.postgres import open_backend
+    from perdure.storage.postgres.place import place_of
+
+    place = place_of(url)
+    return open_backend(place), place.name
 
 
 def _open_sqlite(url: str, rest: str) -> Backend:
@@ -159,7 +173,8 @@ class Database:
     """A database with its two faces. Safe from any thread and any event loop.
 
     Attributes:
-        url: as it was given.
+        url: as it was given; may have a password.
+        name: the same, for people: it has none.
         backend: the database itself.
     """
 
@@ -168,6 +183,7 @@ class Database:
         url: str,
         backend: Backend,
         *,
+        name: str | None = None,
         cipher: Cipher | None,
         keep_history: KeepHistory,
         index: IndexConfig | None = None,
@@ -177,6 +193,7 @@ class Database:
     ) -> None:
         """Over an open backend, which `close` closes."""
         self.url = url
+        self.name = url if name is None else name
         self.backend = backend
         self.keep_history = keep_history
         keep(backend, keep_history)
@@ -191,7 +208,7 @@ class Database:
 
     def __repr__(self) -> str:
         """Where it is, and how it is doing."""
-        return f"<Database {self.url} {self.backend!r}>"
+        return f"<Database {self.name} {self.backend!r}>"
 
     @property
     def __perdure_database__(self) -> Database:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import operator
 import random
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import pytest
 
+from databases import KINDS
 from perdure import Database, connect
 from perdure.checkpoint import face
 from perdure.checkpoint.copying import copy_commit
@@ -27,10 +27,9 @@ class State(TypedDict, total=False):
     log: Annotated[list[str], operator.add]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'a.db'}"
-    with connect(url) as opened:
+@pytest.fixture(params=KINDS)
+def db(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> Iterator[Database]:
+    with connect(url_of(request.param)) as opened:
         yield opened
 
 

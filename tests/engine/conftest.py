@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from databases import KINDS
 from engine.kit import Colour
 from perdure import Database, connect
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+@pytest.fixture(params=KINDS)
+def db(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> Iterator[Database]:
     """An empty database."""
-    url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/test.db"
-    with connect(url) as opened:
+    with connect(url_of(request.param)) as opened:
         yield opened
 
 

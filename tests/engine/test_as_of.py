@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.engine.kit import Colour
 
+from databases import KINDS
 from perdure import connect
 from perdure.checkpoint.memory import InMemorySaver
 from perdure.database import Database
@@ -23,9 +23,9 @@ THREAD = {"configurable": {"thread_id": "t"}}
 Act = Callable[[Any], object]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    with connect("memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/as_of.db") as opened:
+@pytest.fixture(params=KINDS)
+def db(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> Iterator[Database]:
+    with connect(url_of(request.param)) as opened:
         yield opened
 
 

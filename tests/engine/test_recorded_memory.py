@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import threading
+import time
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -85,13 +86,25 @@ def test_if_somebody_else_wrote_the_item_meanwhile_nobodys_count_is_lost(run: Co
     assert db.store.get(C, "k").value == {"n": 1044}
 
 
+def a_moment_after(happened: threading.Event) -> None:
+    """Long enough for a sibling that said so as its last act to have ended: who ends first is recorded first."""
+    assert happened.wait(30)
+    time.sleep(0.1)
+
+
 def test_a_put_among_the_recorded_writes_keeps_its_place(run: Colour, db: Any) -> None:
+    put = threading.Event()
+
     def node(state: State, *, store: Any) -> State:
         if state["i"] == 0:
             interrupt("?")
         elif state["i"] == 1:
             store.put(C, "k", {"n": 100})
+        elif state["i"] == 2:
+            a_moment_after(put)
         store.update(C, "k", plus(1))
+        if state["i"] == 1:
+            put.set()
         return {"log": [state["i"]]}
 
     def three(state: State) -> list[Send]:
@@ -253,10 +266,22 @@ def test_who_counted_from_what_is_gone_does_not_count_as_finished_by_its_success
 
 
 def test_a_put_behind_a_record_that_is_gone_keeps_its_place(run: Colour, db: Any) -> None:
-    def puts(store: Any) -> None:
-        store.put(C, "k", {"n": 50})
+    counted, put = threading.Event(), threading.Event()
 
-    siblings = Again(a=[fails, asks], b=[counts(1), counts(10)], c=[puts])
+    def counts_first(store: Any) -> None:
+        counts(1)(store)
+        counted.set()
+
+    def puts(store: Any) -> None:
+        a_moment_after(counted)
+        store.put(C, "k", {"n": 50})
+        put.set()
+
+    def fails_last(store: Any) -> None:
+        a_moment_after(put)
+        fails(store)
+
+    siblings = Again(a=[fails_last, asks], b=[counts_first, counts(10)], c=[puts])
     graph = siblings.graph(db)
     with pytest.raises(ValueError, match="not now"):
         run.invoke(graph, {}, thread("t"))

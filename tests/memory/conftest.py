@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from databases import KINDS
 from engine.kit import Colour
 from perdure import Database, connect
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Database]]:
+@pytest.fixture(params=KINDS)
+def opened(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> Iterator[Callable[..., Database]]:
     """Opens an empty database, with what `connect` takes."""
+    url = url_of(request.param)
     with ExitStack() as stack:
 
         def open_one(**options: Any) -> Database:
-            url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/test.db"
             return stack.enter_context(connect(url, **options))
 
         yield open_one

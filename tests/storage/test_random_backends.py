@@ -508,11 +508,16 @@ class PostgresAgreesWithTheReference(AgreesWithTheReference):
         work: Any = backend._work
         write = work._write
 
-        def written(members: Any, outcomes: Any) -> None:
-            write(members, outcomes)
-            schema = self.url.partition("schema=")[2]
-            newest = f"(SELECT coalesce(max(seq), 0) FROM {schema}.perdure_commits)"  # noqa: S608 - a name of ours
+        schema = self.url.partition("schema=")[2]
+        newest = f"(SELECT coalesce(max(seq), 0) FROM {schema}.perdure_commits)"  # noqa: S608 - a name of ours
+
+        def give_back() -> None:
             self.admin.execute(f"SELECT setval('{schema}.perdure_seq', {newest} + 1, false)")
+
+        def written(members: Any, outcomes: Any) -> None:
+            give_back()
+            write(members, outcomes)
+            give_back()
 
         work._write = written
         return backend

@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 
 import perdure
+from databases import QUICK
 from perdure import connect
 from perdure.errors import EmbeddingError, QueryError, Unavailable
 from perdure.graph import START, StateGraph
 from perdure.storage.contract import Backend
 from perdure.storage.memory import MemoryBackend
-from perdure.storage.sqlite import SqliteBackend
 from perdure.storage.vectors import catching_up
 from perdure.storage.vectors.catching_up import CatchingUp
 from perdure.storage.vectors.embedder import Embedder
@@ -78,11 +78,10 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catching_up, "FIRST", 0.001)
 
 
-@pytest.fixture(params=["memory://", "sqlite:///:memory:"])
-def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    made: Backend = MemoryBackend() if request.param == "memory://" else SqliteBackend(None)
-    yield made
-    made.close()
+@pytest.fixture(params=QUICK)
+def backend(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> Iterator[Backend]:
+    with connect(url_of(request.param)) as db:
+        yield db.backend
 
 
 def index(model: object, **more: Any) -> Any:

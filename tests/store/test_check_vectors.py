@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import perdure
+from databases import QUICK
 from perdure.cli import main
 from perdure.errors import QueryError
 from perdure.storage.contract import Filed
@@ -237,7 +238,7 @@ def test_in_memory_it_is_found_and_mended_too(what: str) -> None:
         assert [row.key for row in now.lapsed((), LATER, 10)] == ["l"]
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+@pytest.mark.parametrize("url", QUICK, indirect=True)
 async def test_it_has_another_colour_and_scopes_refuse_it(url: str) -> None:
     with perdure.connect(url, index=INDEX, ttl={}) as db:
         await db.store.aput(("a",), "k", {"text": "tea"})

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from typing_extensions import TypedDict
 
+from databases import POSTGRES, QUICK
 from perdure import Contract, ContractError, QueryError, connect
 from perdure.errors import EncodingError
 from perdure.graph import START, StateGraph
@@ -38,7 +39,7 @@ def name(check: object) -> str:
     return getattr(check, "__name__", "")
 
 
-@pytest.fixture(params=["memory", "sqlite-file", "sqlite-memory", "encrypted"])
+@pytest.fixture(params=["memory", "sqlite-file", "sqlite-memory", "encrypted", POSTGRES])
 def open_(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     from perdure.codec import AesGcm
 
@@ -49,6 +50,10 @@ def open_(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
             backend = open_backend(str(tmp_path / "store.db"))
         case "sqlite-memory":
             backend = SqliteBackend(None)
+        case "postgres":
+            from perdure.storage.postgres import open_backend as open_postgres
+
+            backend = open_postgres(request.getfixturevalue("postgres_url"))
         case _:
             backend = MemoryBackend()
     yield lambda contracts: BackendStore(backend, codec_of(None, cipher, contracts=contracts))
@@ -332,7 +337,7 @@ def graph_of(node: Callable[..., Any]) -> Any:
     return graph
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+@pytest.mark.parametrize("url", QUICK, indirect=True)
 @pytest.mark.parametrize("how", ["put", "batch", "update", "global", "direct"])
 def test_a_node_that_breaks_a_contract_fails_and_leaves_nothing(url: str, how: str) -> None:
     wrong: Any = {"name": 5}

@@ -11,6 +11,7 @@ import pytest
 from typing_extensions import TypedDict
 
 import perdure
+from databases import QUICK
 from perdure.errors import Busy, PerdureError, Unavailable
 from perdure.graph import START, StateGraph
 from perdure.runtime import Runtime
@@ -146,9 +147,9 @@ def thread(name: str) -> Any:
     return {"configurable": {"thread_id": name}}
 
 
-@pytest.fixture(params=["memory://", "sqlite:///:memory:"])
-def db(request: pytest.FixtureRequest) -> Any:
-    with perdure.connect(request.param) as opened:
+@pytest.fixture(params=QUICK)
+def db(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> Any:
+    with perdure.connect(url_of(request.param)) as opened:
         yield opened
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from databases import KINDS
 from perdure import connect
 from perdure.database import Database
 from perdure.errors import Compacted
@@ -21,9 +22,9 @@ from perdure.testing.fake_clock import FakeClock
 NOTES = ("notes",)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/kept.db"
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> str:
+    return url_of(request.param)
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import perdure
+from databases import KINDS, QUICK
 from perdure.errors import PerdureError, QueryError
 from perdure.storage.contract import Origin, PutItem, commit_now
 from perdure.store.face import BackendStore
@@ -20,9 +20,9 @@ from perdure.testing.fake_clock import FakeClock
 ODD = ("\ud800", "*", "\x01")
 
 
-@pytest.fixture(params=["memory://", "sqlite:///:memory:"])
-def other(request: pytest.FixtureRequest) -> Iterator[BackendStore]:
-    with perdure.connect(request.param) as db:
+@pytest.fixture(params=QUICK)
+def other(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> Iterator[BackendStore]:
+    with perdure.connect(url_of(request.param)) as db:
         yield db.store
 
 
@@ -142,22 +142,21 @@ async def test_lines_stream_in_the_other_colour(store: BackendStore, other: Back
     assert text(other) == text(store)
 
 
-@pytest.mark.parametrize("to", ["memory://", "sqlite:///:memory:"])
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("to", QUICK)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("check", store_moving.MOVING_CHECKS, ids=lambda check: check.__name__)
 def test_ends_are_moved(
-    check: Callable[[SweptStore, SweptStore], None], kind: str, to: str, tmp_path: Path
+    check: Callable[[SweptStore, SweptStore], None], kind: str, to: str, url_of: Callable[[str], str]
 ) -> None:
-    url = "memory://" if kind == "memory" else f"sqlite:///{tmp_path / 'a.db'}"
     lives = store_ttl.CONFIG
-    with perdure.connect(url, ttl=lives) as here, perdure.connect(to, ttl=lives) as there:
+    with perdure.connect(url_of(kind), ttl=lives) as here, perdure.connect(url_of(to), ttl=lives) as there:
         check(here.store, there.store)
 
 
 @pytest.mark.parametrize("history", [False, True])
-@pytest.mark.parametrize("source", ["memory://", "sqlite:///:memory:"])
-def test_what_expires_there_expires_here(source: str, other: BackendStore, history: bool) -> None:
-    with FakeClock() as clock, perdure.connect(source, ttl={}) as db:
+@pytest.mark.parametrize("url", QUICK, indirect=True)
+def test_what_expires_there_expires_here(url: str, other: BackendStore, history: bool) -> None:
+    with FakeClock() as clock, perdure.connect(url, ttl={}) as db:
         db.store.put(("a",), "short", {"n": 0})
         db.store.put(("a",), "short", {"n": 1}, ttl=5)
         db.store.put(("a",), "long", {"n": 2}, ttl=1000.5)

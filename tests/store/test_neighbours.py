@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
+import perdure
+from databases import ALL_KINDS, QUICK
 from perdure import connect
 from perdure.errors import QueryError
 from perdure.graph import START, StateGraph
@@ -37,14 +38,10 @@ def name(check: object) -> str:
     return getattr(check, "__name__", "")
 
 
-@pytest.fixture(params=["memory", "sqlite-file", "sqlite-memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SweptStore]:
-    path = str(tmp_path / "near.db") if request.param == "sqlite-file" else ":memory:"
-    made: AbstractContextManager[SweptStore] = (
-        InMemoryStore(ttl={}) if request.param == "memory" else SqliteStore.from_conn_string(path, ttl={})
-    )
-    with made as opened:
-        yield opened
+@pytest.fixture(params=ALL_KINDS)
+def store(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> Iterator[SweptStore]:
+    with perdure.connect(url_of(request.param), ttl={}) as db:
+        yield db.store
 
 
 @pytest.mark.parametrize("check", nearby.NEARBY_CHECKS, ids=name)
@@ -173,7 +170,7 @@ def run_once(db: Any, node: Callable[[Any, Any], None], **options: Any) -> Any:
     return compiled
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+@pytest.mark.parametrize("url", QUICK, indirect=True)
 def test_a_task_sees_its_own_items_among_the_others(url: str) -> None:
     seen: list[list[str]] = []
 
@@ -228,7 +225,7 @@ def test_a_task_sees_its_own_items_among_the_others(url: str) -> None:
         assert found == seen[-1]
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+@pytest.mark.parametrize("url", QUICK, indirect=True)
 def test_what_a_task_deletes_leaves_the_next_ones_beside(url: str) -> None:
     def node(state: Any, store: Any) -> None:
         del state
@@ -247,7 +244,7 @@ def test_what_a_task_deletes_leaves_the_next_ones_beside(url: str) -> None:
         run_once(db, node)
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+@pytest.mark.parametrize("url", QUICK, indirect=True)
 def test_a_run_as_of_a_checkpoint_has_the_neighbours_of_then(url: str) -> None:
     seen: list[Any] = []
 

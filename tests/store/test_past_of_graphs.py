@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from databases import KINDS
 from perdure import connect
 from perdure.checkpoint.memory import InMemorySaver
 from perdure.database import Database
@@ -22,9 +23,9 @@ from perdure.testing.faulty import Faulty, Killed, Moment
 NOTES = ("notes",)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    with connect("memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/past.db") as opened:
+@pytest.fixture(params=KINDS)
+def db(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> Iterator[Database]:
+    with connect(url_of(request.param)) as opened:
         yield opened
 
 

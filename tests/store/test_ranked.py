@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from databases import QUICK
 from perdure import connect
 from perdure.graph import START, StateGraph
 from perdure.storage.item_store import ItemStore
@@ -395,7 +396,7 @@ def test_a_task_sees_what_it_staged_as_if_it_were_committed(
 
 
 @pytest.mark.parametrize("colour", ["sync", "async"])
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+@pytest.mark.parametrize("url", QUICK, indirect=True)
 def test_a_judge_that_fails_fails_its_task(url: str, colour: str) -> None:
     seen: list[Any] = []
     broken = [True]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import perdure
+from databases import QUICK
 from perdure.errors import QueryError
 from perdure.store.base import NotSupported
 from perdure.store.face import BackendStore, codec_of
 from perdure.testing import FakeClock
 
 
-@pytest.fixture(params=["memory://", "sqlite:///:memory:"])
-def db(request: pytest.FixtureRequest) -> Any:
-    with perdure.connect(request.param, index={"language": "german"}) as opened:
+@pytest.fixture(params=QUICK)
+def db(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> Any:
+    with perdure.connect(url_of(request.param), index={"language": "german"}) as opened:
         yield opened
 
 

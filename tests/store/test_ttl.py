@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 
 import pytest
 
+from databases import ALL_KINDS, KINDS, POSTGRES, QUICK
 from perdure import connect
 from perdure.errors import Compacted, PerdureError, QueryError, Unavailable
 from perdure.graph import START, StateGraph
@@ -19,11 +20,11 @@ from perdure.storage import refreshing
 from perdure.storage.contract import Backend, Commit, Revision
 from perdure.storage.item_store import ItemStore
 from perdure.storage.memory import MemoryBackend
-from perdure.storage.sqlite import SqliteBackend
 from perdure.storage.sweeping import sweep
 from perdure.store.base import GetOp, PutOp
 from perdure.store.face import codec_of
 from perdure.store.memory import InMemoryStore
+from perdure.store.postgres import PostgresStore
 from perdure.store.sqlite import AsyncSqliteStore, SqliteStore
 from perdure.store.swept import SweptStore
 from perdure.testing import store_ttl
@@ -31,7 +32,6 @@ from perdure.testing.fake_clock import FakeClock
 from perdure.testing.faulty import Faulty, Moment
 from perdure.types import Command, interrupt
 
-KINDS = ["memory", "sqlite-file", "sqlite-memory"]
 NOTES = ("notes",)
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -40,22 +40,23 @@ def name(check: object) -> str:
     return getattr(check, "__name__", "")
 
 
-def opened(kind: str, path: Path, ttl: Any) -> AbstractContextManager[SweptStore]:
-    if kind == "memory":
+def opened(url: str, ttl: Any) -> AbstractContextManager[SweptStore]:
+    """A store of the class that its users use."""
+    if url == "memory://":
         return InMemoryStore(ttl=ttl)
-    return SqliteStore.from_conn_string(
-        str(path / "ttl.db") if kind == "sqlite-file" else ":memory:", ttl=ttl
-    )
+    if url.startswith("postgresql:"):
+        return PostgresStore.from_conn_string(url, ttl=ttl)
+    return SqliteStore.from_conn_string(url.removeprefix("sqlite:///"), ttl=ttl)
 
 
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    return request.param
+@pytest.fixture(params=ALL_KINDS)
+def place(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> str:
+    return url_of(request.param)
 
 
 @pytest.fixture
-def store(kind: str, tmp_path: Path) -> Iterator[SweptStore]:
-    with opened(kind, tmp_path, store_ttl.CONFIG) as made:
+def store(place: str) -> Iterator[SweptStore]:
+    with opened(place, store_ttl.CONFIG) as made:
         yield made
 
 
@@ -133,8 +134,8 @@ def test_an_explicit_none_overrides_the_default(store: SweptStore, clock: FakeCl
     assert [item.key for item in store.search(())] == ["never"]
 
 
-def test_without_a_config_a_ttl_is_refused(kind: str, tmp_path: Path) -> None:
-    with opened(kind, tmp_path, None) as store:
+def test_without_a_config_a_ttl_is_refused(place: str) -> None:
+    with opened(place, None) as store:
         with pytest.raises(NotImplementedError, match=r"ttl=\{\}"):
             store.put(NOTES, "a", {}, ttl=5)
         with pytest.raises(NotImplementedError, match="ttl=5"):
@@ -143,7 +144,7 @@ def test_without_a_config_a_ttl_is_refused(kind: str, tmp_path: Path) -> None:
         assert store.supports_ttl is False
         assert store.start_ttl_sweeper().result(timeout=0) is None
         assert store.sweep_ttl() == 0
-    with opened(kind, tmp_path, {}) as store:
+    with opened(place, {}) as store:
         assert store.supports_ttl is True
         store.put(NOTES, "a", {}, ttl=5)
         store.put(NOTES, "b", {})
@@ -162,16 +163,16 @@ def test_without_a_config_a_ttl_is_refused(kind: str, tmp_path: Path) -> None:
         5,
     ],
 )
-def test_a_config_that_cannot_be_right_is_refused(ttl: Any, kind: str, tmp_path: Path) -> None:
+def test_a_config_that_cannot_be_right_is_refused(ttl: Any, place: str) -> None:
     with pytest.raises(QueryError):
-        opened(kind, tmp_path, ttl)
+        opened(place, ttl)
     with pytest.raises(QueryError):
         connect("memory://", ttl=ttl)
 
 
 @pytest.mark.parametrize("omit", [True, False])
-def test_settings_hold(omit: bool, kind: str, tmp_path: Path, clock: FakeClock) -> None:
-    with opened(kind, tmp_path, {"refresh_on_read": False, "omit_expired": omit}) as store:
+def test_settings_hold(omit: bool, place: str, clock: FakeClock) -> None:
+    with opened(place, {"refresh_on_read": False, "omit_expired": omit}) as store:
         store.put(NOTES, "k", {}, ttl=10)
         clock.advance(minutes=9)
         assert store.get(NOTES, "k") is not None
@@ -186,7 +187,7 @@ def test_settings_hold(omit: bool, kind: str, tmp_path: Path, clock: FakeClock) 
         assert store.get(NOTES, "k") is not None
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+@pytest.mark.parametrize("url", QUICK, indirect=True)
 def test_connect_takes_a_ttl(url: str, clock: FakeClock) -> None:
     with connect(url, ttl={"default_ttl": 1}) as db:
         db.store.put(NOTES, "k", {})
@@ -259,14 +260,15 @@ def test_what_is_owed_is_written_soon(
     assert stored_end(store, "k") == timedelta(minutes=11)
 
 
-def test_what_is_owed_is_written_at_close(tmp_path: Path, clock: FakeClock) -> None:
-    with opened("sqlite-file", tmp_path, {}) as store:
+@pytest.mark.parametrize("url", ["sqlite", POSTGRES], indirect=True)
+def test_what_is_owed_is_written_at_close(url: str, clock: FakeClock) -> None:
+    with opened(url, {}) as store:
         store.put(NOTES, "k", {}, ttl=10)
         clock.advance(minutes=9)
         store.get(NOTES, "k")
     clock.advance(minutes=9)
 
-    with opened("sqlite-file", tmp_path, {}) as store:
+    with opened(url, {}) as store:
         assert store.get(NOTES, "k") is not None
 
 
@@ -292,11 +294,11 @@ def test_a_read_is_answered_though_its_refresh_fails(
 
 
 @pytest.mark.parametrize("moment", Faulty.moments_of(5), ids=str)
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("url", KINDS, indirect=True)
 def test_a_sweep_that_fails_is_repeated_and_nothing_expires_twice(
-    moment: Moment, kind: str, tmp_path: Path, clock: FakeClock
+    moment: Moment, url: str, clock: FakeClock
 ) -> None:
-    backend: Backend = MemoryBackend() if kind == "memory" else SqliteBackend(tmp_path / "sweep.db")
+    backend = connect(url).backend
     store = SweptStore(backend, codec_of(None), ttl={})
     store.batch([PutOp(NOTES, str(n), {"text": "tea"}, ttl=1) for n in range(1100)])
     clock.advance(minutes=1)
@@ -342,8 +344,8 @@ def test_a_sweeper_goes_on_after_a_fault(clock: FakeClock, caplog: pytest.LogCap
     assert len(store.history(NOTES, "k")) == 2
 
 
-def test_closing_a_store_ends_its_sweeper(kind: str, tmp_path: Path) -> None:
-    with opened(kind, tmp_path, {"sweep_interval_minutes": 1}) as store:
+def test_closing_a_store_ends_its_sweeper(place: str) -> None:
+    with opened(place, {"sweep_interval_minutes": 1}) as store:
         running = store.start_ttl_sweeper()
         assert not running.done()
 
@@ -398,9 +400,9 @@ def graph_of(node: Callable[..., Any]) -> Any:
     return StateGraph(State).add_node("node", wrapped).add_edge(START, "node")
 
 
-@pytest.fixture(params=["memory://", "sqlite:///:memory:"])
-def url(request: pytest.FixtureRequest) -> str:
-    return request.param
+@pytest.fixture(params=QUICK)
+def url(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> str:
+    return url_of(request.param)
 
 
 def config(thread: str = "t") -> Any:
@@ -486,7 +488,7 @@ def test_a_task_that_fails_has_read_all_the_same(url: str, clock: FakeClock) -> 
         assert len(db.store.history(NOTES, "k")) == 1
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+@pytest.mark.parametrize("url", QUICK, indirect=True)
 def test_who_watches_is_told_that_an_item_expired(url: str) -> None:
     with connect(url, ttl={}) as db:
         with FakeClock(BEGIN) as clock:
@@ -506,7 +508,7 @@ def test_who_watches_is_told_that_an_item_expired(url: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+@pytest.mark.parametrize("url", QUICK, indirect=True)
 def test_who_watches_across_a_forgetting_is_told_that_changes_are_missing(url: str) -> None:
     with connect(url) as db:
         db.store.put(("a",), "k", {"n": 1})

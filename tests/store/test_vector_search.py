@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import hypothesis.strategies as st
@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+import perdure
+from databases import POSTGRES, QUICK
 from perdure import connect
 from perdure.errors import EmbeddingError, QueryError
 from perdure.graph import START, StateGraph
@@ -50,15 +52,11 @@ def model() -> Model:
     return Model()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, model: Model) -> Generator[ItemStore]:
+@pytest.fixture(params=["memory", "sqlite-memory", POSTGRES])
+def store(request: pytest.FixtureRequest, url_of: Callable[[str], str], model: Model) -> Generator[ItemStore]:
     index: Any = {"dims": DIMS, "embed": model, "fields": ["text", "more[*]"]}
-    if request.param == "memory":
-        with InMemoryStore(index=index) as opened:
-            yield opened
-    else:
-        with SqliteStore.from_conn_string(":memory:", index=index) as opened:
-            yield opened
+    with perdure.connect(url_of(request.param), index=index) as db:
+        yield db.store
 
 
 def keys(store: ItemStore, query: str, **more: Any) -> list[str]:
@@ -155,7 +153,7 @@ def test_a_store_may_put_embedding_off(model: Model) -> None:
         assert store.reindex().filed == 0
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+@pytest.mark.parametrize("url", QUICK, indirect=True)
 def test_a_change_of_model_is_followed_by_reindexing(url: str) -> None:
     from perdure.store.face import BackendStore, codec_of
 

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 import perdure
+from databases import KINDS, QUICK
 from perdure.storage.filter_tree import parse_filter
-from perdure.storage.memory import MemoryBackend
 from perdure.storage.preselect import preselections
-from perdure.storage.sqlite import SqliteBackend
 from perdure.store.face import BackendStore, codec_of
 from perdure.store.memory import InMemoryStore
 
@@ -48,7 +47,7 @@ def scores(store: Any, prefix: tuple[str, ...], query: str) -> list[Any]:
     return [(item.namespace, item.key, item.score) for item in store.search(prefix, query=query)]
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+@pytest.mark.parametrize("url", QUICK, indirect=True)
 def test_in_a_subtree_of_many_namespaces_nothing_of_others_is_found_or_counted(url: str) -> None:
     with perdure.connect(url) as db, perdure.connect("memory://") as alone:
         for n in range(40):
@@ -59,10 +58,10 @@ def test_in_a_subtree_of_many_namespaces_nothing_of_others_is_found_or_counted(u
             assert scores(db.store, ("a",), query) == scores(alone.store, ("a",), query)
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
-def test_an_item_without_vectors_gets_no_other_s_likeness(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("url", KINDS, indirect=True)
+def test_an_item_without_vectors_gets_no_other_s_likeness(url: str) -> None:
     index: Any = {"embed": lambda texts: [[1.0, 0.5] for _ in texts], "dims": 2, "fields": ["text"]}
-    backend = MemoryBackend() if kind == "memory" else SqliteBackend(tmp_path / "a.db")
+    backend = perdure.connect(url).backend
     plain = BackendStore(backend, codec_of({"fields": ["text"]}))
     for key in ("before", "behind"):  # the one stands before, the other behind what has a vector
         plain.put(ME, key, {"text": "tea"})

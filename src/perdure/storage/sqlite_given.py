@@ -10,23 +10,17 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, Protocol, TypeGuard, cast, runtime_checkable
+from collections.abc import Sequence
+from typing import Any, Final, Protocol, TypeGuard, cast, runtime_checkable
 from weakref import WeakKeyDictionary, finalize
 
 from perdure.errors import StorageError
 from perdure.storage.contract import Backend
 from perdure.storage.keycheck import check_key
+from perdure.storage.opened import Opened
 from perdure.storage.sqlite import SqliteBackend, open_backend
 
-__all__ = ["AsyncConnection", "Opened", "is_async", "of_async_connection", "of_connection", "of_path"]
-
-
-class Opened(NamedTuple):
-    """A backend, and how its user lets go of it."""
-
-    backend: Backend
-    let_go: Callable[[], object]
+__all__ = ["AsyncConnection", "is_async", "of_async_connection", "of_connection", "of_path"]
 
 
 @runtime_checkable

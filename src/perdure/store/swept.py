@@ -1,7 +1,7 @@
 """Stores whose expired items can be swept by hand or by a thread: `SweptStore`.
 
 Here: the interface's three methods, for blocking callers. Not here: sweeping itself (`storage/sweeping.py`), the same as
-coroutines (`sqlite/aio.py`), what hides expired items until then (the backends).
+coroutines (`swept_async.py`), what hides expired items until then (the backends).
 """
 
 from __future__ import annotations

@@ -84,6 +84,28 @@ def test_the_way_of_jdbc_to_ask_for_tls_is_understood() -> None:
     assert libpq(place_of("postgresql://h/d?ssl=true"))["sslmode"] == "require"
 
 
+@pytest.mark.parametrize(
+    ("options", "schema"),
+    [
+        ("-csearch_path%3Dours", "ours"),
+        ("-c%20search_path%3Dours%2Cpublic", "ours"),
+        ("-c%20search_path%3D%22Our%20Own%22", "Our Own"),
+        ("-csearch_path%3Dours&schema=theirs", "theirs"),
+        ("-c%20work_mem%3D1MB", "public"),
+    ],
+)
+def test_the_schema_is_the_first_of_the_search_path_unless_said(options: str, schema: str) -> None:
+    assert place_of(f"postgresql://h/d?options={options}").schema == schema
+
+
+def test_further_options_win_over_those_of_the_url() -> None:
+    place = place_of(
+        "postgresql://h/d?schema=a&pool_max=3&sslmode=require", {"schema": "b", "sslmode": "disable"}
+    )
+
+    assert (place.schema, place.pool_max, libpq(place)["sslmode"]) == ("b", 3, "disable")
+
+
 @given(st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), min_size=1))
 def test_any_password_and_any_database_name_arrive_as_they_are(text: str) -> None:
     from urllib.parse import quote
@@ -111,7 +133,8 @@ def test_any_password_and_any_database_name_arrive_as_they_are(text: str) -> Non
         ("postgresql://u:hunter2@h/d?pool_max=-1", "whole number"),
         ("postgresql://u:hunter2@h/d?pool_timeout=soon", "seconds"),
         ("postgresql://u:hunter2@h/d?statement_timeout=5%20years", "milliseconds, or a number with"),
-        ("postgresql://u:hunter2@h/d?options=-csearch_path%3Da", "say schema=NAME"),
+        ("postgresql://u:hunter2@h/d?options=-csearch_path%3D%22%24user%22%2Cpublic", "say schema=NAME"),
+        ("postgresql://u:hunter2@h/d?options=-csearch_path%3DNot_Lower", "say schema=NAME"),
         ("postgresql://u:hun%zzter2@h/d", "cannot be read"),
         ("postgresql://u:hunter2@h/d\0", "NUL"),
         ("postgresql+psycopg://u:hunter2@h/d", "'postgresql\\+psycopg' is not known"),

@@ -4,50 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from perdure.checkpoint.face import BackendSaver
+from perdure.checkpoint.opening import Opening
 from perdure.checkpoint.serde.base import SerializerProtocol, UntypedSerializerProtocol
-from perdure.storage.aside import aside
-from perdure.storage.sqlite_given import Opened, of_connection, of_path
+from perdure.storage.opened import Opened
+from perdure.storage.sqlite_given import of_connection, of_path
 
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["Opening", "SqliteFace", "SqliteSaver"]
+__all__ = ["SqliteFace", "SqliteSaver"]
 
-S = TypeVar("S", bound=BackendSaver)
 Serde = SerializerProtocol | UntypedSerializerProtocol
-
-
-class Opening(Generic[S]):
-    """A saver that is opened when a `with` or `async with` block is entered, and closed when it ends."""
-
-    def __init__(self, make: Callable[[], S]) -> None:
-        """With what opens it."""
-        self._make = make
-        self._saver: S | None = None
-
-    def __enter__(self) -> S:
-        self._saver = self._make()
-        return self._saver
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        if self._saver is not None:
-            self._saver.close()
-
-    async def __aenter__(self) -> S:
-        self._saver = await aside(self._make)
-        return self._saver
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        if self._saver is not None:
-            await self._saver.aclose()
 
 
 class SqliteFace(BackendSaver):

@@ -18,7 +18,6 @@ from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import closed, translated
 from perdure.storage.postgres.line import Line
 from perdure.storage.postgres.migrating import prepare
-from perdure.storage.postgres.parameters import teach
 from perdure.storage.postgres.place import Place, place_of
 from perdure.storage.postgres.readings import Reading, item_in, patiently, token_of
 from perdure.storage.postgres.transactions import Transactions
@@ -64,7 +63,6 @@ class PostgresBackend:
         connection = self._line.pool.take()
         sound = False
         try:
-            teach(connection)
             prepare(connection, self._place.schema, self._place.name)
             here, _ = self._line.here(connection)
             self._line.horizon.settle(connection, _SETTLE_SECONDS)

@@ -7,9 +7,11 @@ Not here: connections (`connections.py`). A password is in `Place.conninfo` and 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, quote
 
@@ -22,6 +24,7 @@ Prepare = Literal["auto", "on", "off"]
 SCHEMA_BYTES: Final = 63  # NAMEDATALEN - 1
 _UNITS: Final = {"": 1, "ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000}
 _DURATION: Final = re.compile(r"(\d{1,9})\s*(ms|s|min|h|)")
+_SEARCH_PATH: Final = re.compile(r'search_path\s*=\s*(?:"([^"$\\]+)"|([a-z_][a-z0-9_]*))(?=[\s,]|\\ |$)')
 _PAIR: Final = re.compile(r"\s*(\w+)\s*=\s*('(?:\\.|[^'\\])*'|(?:\\.|[^\s'\\])*)(?=\s|$)", re.DOTALL)
 
 # What libpq is told unless the URL says otherwise: a server that is gone without a word is noticed within half a minute.
@@ -76,7 +79,7 @@ _LIMITS: Final[dict[str, int | None]] = {
 _OURS: Final = ("schema", "prepare", "pool_min", "pool_max", "pool_timeout", "pool_idle", *_LIMITS)
 
 
-def place_of(source: str) -> Place:
+def place_of(source: str, more: Mapping[str, str] = MappingProxyType({})) -> Place:
     """The place that a URL, or a string of `key=value` pairs as libpq takes it, describes.
 
     Args:
@@ -84,6 +87,7 @@ def place_of(source: str) -> Place:
             (`auto`, `on`, `off`), `pool_min`, `pool_max`, `pool_timeout` and `pool_idle` (seconds), `statement_timeout`,
             `lock_timeout`, `idle_in_transaction_session_timeout` (milliseconds, or with a unit: `30s`); all others are
             libpq's: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+        more: further options, which win over those of the URL.
 
     Raises:
         ValueError: it is neither, or an option is unknown or cannot be right. No message has the password.
@@ -93,7 +97,7 @@ def place_of(source: str) -> Place:
     base, pairs = _split(source)
     given: dict[str, str] = {}
     theirs: dict[str, str] = {}
-    for key, value in pairs:
+    for key, value in [*((key, value) for key, value in pairs if key not in more), *more.items()]:
         if (key, value) == ("ssl", "true"):  # JDBC's way; libpq reads it in URLs, too
             theirs["sslmode"] = "require"
         elif key in _OURS:
@@ -106,14 +110,10 @@ def place_of(source: str) -> Place:
             raise ValueError(_unknown(key))
     known = {**_parsed(base), **theirs}
     options = known.pop("options", "")
-    schema = given.get("schema", "public")
+    schema = given.get("schema") if "schema" in given else _searched(options)
     if not schema or len(schema.encode()) > SCHEMA_BYTES:
         raise ValueError(
             f"schema={schema!r}: give the name of a schema, of 1 to {SCHEMA_BYTES} bytes. Nothing was opened."
-        )
-    if "search_path" in options and "schema" not in given:
-        raise ValueError(
-            "options= sets a search_path, which Perdure does not follow: say schema=NAME as well. Nothing was opened."
         )
     prepare = given.get("prepare", "auto")
     if prepare not in ("auto", "on", "off"):
@@ -213,6 +213,18 @@ def _name(parts: dict[str, Any], schema: str) -> str:
     port = f":{parts['port']}" if parts.get("port") else ""
     at = f"{quote(host, safe='')}{port}" if host.startswith("/") else f"{host}{port}"
     return f"postgresql://{user}{at}/{quote(parts.get('dbname', ''), safe='')}?schema={quote(schema)}"
+
+
+def _searched(options: str) -> str:
+    """The schema where a session would make tables that are told none: the first of its search_path."""
+    if "search_path" not in options:
+        return "public"
+    found = _SEARCH_PATH.search(options)
+    if found is None:
+        raise ValueError(
+            "options= sets a search_path whose first schema is no plain name: say schema=NAME as well. Nothing was opened."
+        )
+    return found[1] or found[2]
 
 
 def _count(given: dict[str, str], key: str, default: int) -> int:

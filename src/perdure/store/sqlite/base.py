@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.lifetimes import checked_config
+from perdure.storage.opened import Opened
 from perdure.storage.preselect import declared_paths
-from perdure.storage.sqlite_given import Opened, of_connection, of_path
+from perdure.storage.sqlite_given import of_connection, of_path
 from perdure.storage.upkeep import KeepHistory, checked
 from perdure.store.base import Contract, IndexConfig, TTLConfig
 from perdure.store.face import BackendStore, Opening, codec_of
