@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from perdure.store.base import Contract, IndexConfig, TTLConfig
     from perdure.store.swept import SweptStore
 
-__all__ = ["Database", "connect"]
+__all__ = ["Database", "connect", "file_of", "open_url"]
 
 
 def connect(
@@ -84,7 +84,7 @@ def connect(
         raise PerdureError(
             "indexes= beside encryption=: what is sealed cannot be indexed. Nothing was opened."
         )
-    backend = _open(url)
+    backend = open_url(url)
     try:
         check_key(backend, cipher, url)
         if declared:
@@ -119,7 +119,8 @@ def _cipher(encryption: Cipher | bytes | str | None) -> Cipher | None:
     return encryption
 
 
-def _open(url: str) -> Backend:
+def open_url(url: str) -> Backend:
+    """The database itself, whatever key it has. Raises as `connect`."""
     if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers come here, too
         name = url if isinstance(url, PurePath) else "agent.db"
         raise TypeError(f"url={url!r}: give a URL, a string such as 'sqlite:///{name}'. Nothing was opened.")
@@ -133,7 +134,10 @@ def _open(url: str) -> Backend:
 
         return MemoryBackend()
     if scheme == "sqlite":
-        return _open_sqlite(url, rest)
+        from perdure.storage.sqlite import SqliteBackend, open_backend
+
+        path = _path_in(url, rest)
+        return SqliteBackend(None) if path is None else open_backend(path)
     if scheme in ("postgres", "postgresql"):
         raise PerdureError(
             "Postgres arrives with a later release (see docs/reference/status.md). Until then: 'sqlite:///FILE'."
@@ -141,7 +145,14 @@ def _open(url: str) -> Backend:
     raise PerdureError(f"the scheme {scheme!r} is not known. Known: 'sqlite:///FILE' and 'memory://'.")
 
 
-def _open_sqlite(url: str, rest: str) -> Backend:
+def file_of(url: str) -> str | None:
+    """The path of the file that the URL names; None: it names no file. Raises ValueError for a URL of SQLite that is none."""
+    scheme, found, rest = url.partition("://")
+    return _path_in(url, rest) if found and scheme == "sqlite" else None
+
+
+def _path_in(url: str, rest: str) -> str | None:
+    """The file; None: memory."""
     path, asked, options = rest.partition("?")
     if asked and options:
         raise PerdureError(f"options in the URL are not supported: {options!r}. Nothing was opened.")
@@ -149,10 +160,8 @@ def _open_sqlite(url: str, rest: str) -> Backend:
         raise ValueError(
             f"{url!r} names no file: write 'sqlite:///agent.db', with three slashes (four for an absolute path)."
         )
-    from perdure.storage.sqlite import SqliteBackend, open_backend
-
     name = unquote(path[1:])
-    return SqliteBackend(None) if name == ":memory:" else open_backend(name)
+    return None if name == ":memory:" else name
 
 
 class Database:

@@ -29,7 +29,7 @@ from perdure.storage.contract import (
 from perdure.storage.deltas import FROM
 from perdure.storage.located import reading
 
-__all__ = ["removal_commit"]
+__all__ = ["Reach", "removal_commit"]
 
 
 def removal_commit(
@@ -51,7 +51,7 @@ def removal_commit(
         RemoveRun(thread, run) for run in {row.run for row in gone} if run is not None and run not in left
     ]
     survivors = _Survivors(rows, gone)
-    reach = _Reach(snapshot, pieces, thread)
+    reach = Reach(snapshot, pieces, thread)
     for row, head in survivors.all():
         reach.follow(head, results=survivors.keeps_results(row))
     cuts, ends = reach.cuts()
@@ -124,7 +124,7 @@ class _Survivors:
         return line
 
 
-class _Reach:
+class Reach:
     """How far checkpoints reach into the logs of a thread, directly or through logs that go on from others."""
 
     def __init__(self, snapshot: Snapshot, pieces: Pieces, thread: str) -> None:

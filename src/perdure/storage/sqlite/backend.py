@@ -18,6 +18,7 @@ from perdure.errors import PerdureError, StorageError
 from perdure.storage.contract import Backend, Commit, ItemRow, Namespace, Outcome, Revision, Snapshot
 from perdure.storage.path_ranges import PathRanges
 from perdure.storage.sqlite import process
+from perdure.storage.sqlite.administering import Administering
 from perdure.storage.sqlite.connections import (
     C,
     Connection,
@@ -44,7 +45,7 @@ _by_file: dict[Identity, SqliteBackend] = {}  # guarded by `process.opening`
 _by_connection: dict[int, SqliteBackend] = {}  # id of a user's connection, which the backend keeps alive
 
 
-class SqliteBackend:
+class SqliteBackend(Administering):
     """An SQLite database. Safe from any thread; see `contract.GroupBackend` for what every method promises.
 
     Args:

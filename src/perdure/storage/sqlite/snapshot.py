@@ -5,7 +5,8 @@ Here: `SqliteSnapshot`, which joins them. Not here: how it is asked (`asking.py`
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from perdure.storage.contract import Revision
 from perdure.storage.sqlite.connections import C
@@ -15,9 +16,9 @@ from perdure.storage.sqlite.past_answers import PastAnswers
 from perdure.storage.sqlite.statements import Q
 from perdure.storage.sqlite.thread_answers import ThreadAnswers
 
-__all__ = ["SqliteSnapshot"]
+__all__ = ["TABLES", "SqliteSnapshot"]
 
-_TABLES: Final = (
+TABLES: Final = (
     "checkpoints",
     "segments",
     "writes",
@@ -50,7 +51,15 @@ class SqliteSnapshot(ThreadAnswers, PastAnswers, IndexAnswers):
 
     def count(self, table: str) -> int:
         """Rows of a table, by its name in the contract."""
-        if table not in _TABLES:
-            raise ValueError(f"unknown table {table!r}; there are {', '.join(_TABLES)}")
+        if table not in TABLES:
+            raise ValueError(f"unknown table {table!r}; there are {', '.join(TABLES)}")
         ((rows,),) = self._ask(C[f"count_{table}"])
         return int(rows)
+
+    def ask_plainly(self, text: str, values: Sequence[Any] = ()) -> list[Any]:
+        """The rows of a statement, for what only operators ask."""
+        return self._ask(text, values)
+
+    def ask_about_many(self, name: str, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """The rows of a repeatable block, for many rows of values; an answer may come twice."""
+        return self._ask_many(name, rows)

@@ -17,6 +17,7 @@ Q: Final = Queries(
     "queries/texts.sqlite.sql",
     "queries/forget.sqlite.sql",
     "queries/check.sqlite.sql",
+    "queries/admin.sqlite.sql",
 )
 
 ADD_COMMIT: Final = Q["add_commit"]
