@@ -33,14 +33,17 @@ def _ask(state: Talk) -> dict[str, Any]:
     return {"answer": interrupt("well?")} if state.get("n", 0) % 4 == 3 else {}
 
 
+def _aside(state: Talk, *, store: Any) -> dict[str, Any]:
+    store.put(("aside",), "k", {"n": state.get("n", 0)})
+    return {}
+
+
 def talker(db: perdure.Database) -> Any:
     """A graph that remembers, writes lists and dicts, and sometimes waits for an answer with memory staged."""
     building = StateGraph(Talk)
     building.add_node("remember", _remember)
     building.add_node("ask", _ask)
-    building.add_node(
-        "aside", lambda state, *, store: store.put(("aside",), "k", {"n": state.get("n", 0)}) or {}
-    )
+    building.add_node("aside", _aside)
     building.add_edge(START, "remember")
     building.add_edge("remember", "ask")
     building.add_edge("remember", "aside")
