@@ -7,14 +7,17 @@ Here: the door. Not here: memory by itself (`store.check`, `export`, `forget` ..
 """
 
 from perdure.admin.checking import Finding, check
+from perdure.admin.copying import CopyReport, copy
 from perdure.admin.statistics import Statistics, stats
 from perdure.admin.status import Status, due, status
 
 __all__ = [
+    "CopyReport",
     "Finding",
     "Statistics",
     "Status",
     "check",
+    "copy",
     "due",
     "stats",
     "status",

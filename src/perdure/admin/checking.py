@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from perdure.admin import threads_check as known
+from perdure.admin.insides import codec_of, threads_of
 from perdure.admin.threads_check import ThreadCheck
-from perdure.codec import Codec
 from perdure.database import Database
 from perdure.errors import Conflict, StorageError
 from perdure.storage import outcome
@@ -28,7 +28,7 @@ from perdure.storage.contract import (
     commit_now,
 )
 
-__all__ = ["Finding", "check", "threads_of"]
+__all__ = ["Finding", "check"]
 
 _STRAYS: Final = 10_000  # places that are mended at once
 _RESTORE: Final = "restore a backup (perdure db restore)"
@@ -96,14 +96,6 @@ def check(
     return found
 
 
-def threads_of(db: Database) -> Iterator[str]:
-    """All ids of threads, in order, each page of a moment of its own."""
-    after: str | None = None
-    while page := db.threads(after=after, limit=200):
-        yield from page
-        after = page[-1]
-
-
 def _of_database(db: Database, *, quick: bool) -> Iterator[Finding]:
     if isinstance(db.backend, Administered):
         said = db.backend.faults(quick=quick)
@@ -138,14 +130,6 @@ def _of_threads(db: Database, *, repair: bool, progress: Callable[[int], object]
         Finding("threads", what, count, _MENDS[what], what not in _LEFT_OVER, examples[what])
         for what, count in sorted(counts.items())
     ]
-
-
-def codec_of(db: Database) -> Codec:
-    """What reads the values of its threads."""
-    handle = db.checkpointer.__perdure_backend__
-    assert handle is not None  # noqa: S101 - an open saver of ours has one
-    assert isinstance(handle.pieces, Codec)  # noqa: S101 - `Database` makes no other
-    return handle.pieces
 
 
 def _as_read(snapshot: Snapshot, thread: str) -> tuple[list[HeadIs], ThreadIs]:
