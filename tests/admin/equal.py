@@ -12,8 +12,15 @@ from perdure.testing.digests import digest
 
 
 def memory_of(db: perdure.Database) -> list[str]:
-    """Every item with its history, in the order of the newest writes; numbers of revisions and versions left out."""
-    return [json.dumps(line) for line in list(db.store.export(history=True))[1:-1]]
+    """Every item with its history, in the order of the newest writes; numbers of revisions and versions left out.
+
+    Without deletions at the beginning: what they deleted is kept no more, so they are not copied.
+    """
+    lines = list(db.store.export(history=True))[1:-1]
+    for line in lines:
+        while line["history"] and line["history"][0]["value"] is None:
+            line["history"].pop(0)
+    return [json.dumps(line) for line in lines if line["history"] or line["value"] is not None]
 
 
 def checkpoints_of(db: perdure.Database) -> list[Any]:

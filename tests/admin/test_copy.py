@@ -275,9 +275,9 @@ def test_a_source_that_is_written_in_the_last_pass_is_told(
     talk(source)
     walk = copying.Comparison.walk
 
-    def walked(self: Any, *arguments: Any) -> Any:
+    def walked(self: Any, *arguments: Any, **named: Any) -> Any:
         source.store.put(("always",), "k", {"n": 1})
-        return walk(self, *arguments)
+        return walk(self, *arguments, **named)
 
     monkeypatch.setattr(copying.Comparison, "walk", walked)
     done = admin.copy(source, target)

@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable
 from typing import Final
 
-from perdure.cli import db_look
+from perdure.cli import db_copy, db_look
 
 __all__ = ["add_to", "run"]
 
@@ -43,6 +43,7 @@ def add_to(commands: Parsers[argparse.ArgumentParser]) -> None:
         return made
 
     db_look.add_to(command)
+    db_copy.add_to(command)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -50,4 +51,4 @@ def run(options: argparse.Namespace) -> int:
     return _COMMANDS[options.what](options)
 
 
-_COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {**db_look.COMMANDS}
+_COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {**db_look.COMMANDS, **db_copy.COMMANDS}

@@ -125,7 +125,7 @@ class _Copy:
     def run(self, freeze: bool, wait_seconds: float, while_frozen: Callable[[], object] | None) -> CopyReport:
         pay(self._source.backend)  # what this process has read lives longer, and the database knows it
         if self._marks.done.seq:
-            seen = self._compare(None)
+            seen = self._compare(None, begun=True)
             self._memory.knows(seen.pairs, seen.ends)
         while self._passes < PASSES:
             before = self._newest()
@@ -155,14 +155,17 @@ class _Copy:
         """How much it brought over."""
         self._passes += 1
         before = self._memory.versions
-        self._memory.advance(lambda done: self._progress("versions", done, None))
+        end, moments = self._threads.moments()
+        self._memory.advance(end, moments, lambda done: self._progress("versions", done, None))
         one = self._threads.run(lambda done, total: self._progress("threads", done, total))
         self._sum.copied += one.copied
         self._sum.removed += one.removed
-        return one.copied + one.removed + self._memory.versions - before
+        return one.copied + one.removed + one.left + self._memory.versions - before
 
-    def _compare(self, since: Seen | None) -> Seen:
-        seen = self._comparison.walk(since, lambda done, total: self._progress("compared", done, total))
+    def _compare(self, since: Seen | None, *, begun: bool = False) -> Seen:
+        seen = self._comparison.walk(
+            since, lambda done, total: self._progress("compared", done, total), begun=begun
+        )
         self._erased += seen.erased
         return seen
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from perdure import clock
 from perdure.admin.copying.histories import digest_of, digests, told
 from perdure.admin.copying.memory import MemoryCopy
 from perdure.admin.insides import item_codec_of
@@ -31,6 +32,7 @@ from perdure.storage.contract import (
     chunks,
     commit_now,
 )
+from perdure.storage.lifetimes import is_over
 
 __all__ = ["Comparison", "Seen"]
 
@@ -93,8 +95,20 @@ class Comparison:
         self._memory = memory
         self._codec, self._theirs = item_codec_of(source), item_codec_of(target)
 
-    def walk(self, since: Seen | None = None, progress: Callable[[int, int], object] | None = None) -> Seen:
+    def walk(
+        self,
+        since: Seen | None = None,
+        progress: Callable[[int, int], object] | None = None,
+        *,
+        begun: bool = False,
+    ) -> Seen:
         """Compares all items, or those touched since another walk began and those that have an end.
+
+        Args:
+            since: that other walk.
+            progress: called with how many were compared, and of how many.
+            begun: memory is not brought up to date yet: what the source has pruned may have been replaced since, so nothing
+                is taken away.
 
         Raises:
             StorageError: the target has what the source never had.
@@ -110,16 +124,18 @@ class Comparison:
             places.update(dict.fromkeys(there.touched((), begin[1], None)))
             places.update(dict.fromkeys((row.namespace, row.key) for row in here.lapsed((), _EVER, _ALL)))
         for number, some in enumerate(chunks(list(places), _PAGE)):
-            self._page(some, seen)
+            self._page(some, seen, begun)
             if progress is not None:
                 progress(min(len(places), (number + 1) * _PAGE), len(places))
         return seen
 
-    def _page(self, places: Iterable[Place], seen: Seen) -> None:
+    def _page(self, places: Iterable[Place], seen: Seen, begun: bool) -> None:
         mending = _Mending()
         with self._source.read() as here, self._target.read() as there:
             for where in places:
                 self._item(where, here, there, seen, mending)
+        if begun:
+            return
         self._mend(mending)
         seen.refreshed += len(mending.lives)
         seen.erased += sum(map(len, mending.trims.values()))
@@ -134,7 +150,9 @@ class Comparison:
             newest = theirs[0]
             mending.lives.append(RefreshItem(*where, newest.version, ours[0].expires or 0))
             found[0] = mine[0]
-        if mine != found[: len(mine)] or (not mine and found and here.floor().seq == 0):
+        # Of what the source has forgotten there is no trace, but the floor.
+        unknown = not mine and found and here.floor().seq == 0 and not here.history(*where, 1).versions
+        if mine != found[: len(mine)] or unknown:
             raise StorageError(
                 f"item {where[1]!r} in {where[0]!r} is not what was copied: somebody else wrote it in the target. It was not"
                 " overwritten.",
@@ -163,11 +181,12 @@ class Comparison:
         if mending.lives:
             outcome.commit(self._target, commit_now(lives=mending.lives))
         if mending.deletions:
-            rows = mending.deletions
+            rows, now = mending.deletions, clock.micros()
+            standing = [row for row in rows if not is_over(row.expires, now)]  # the others are swept by it
             outcome.commit(
                 self._target,
                 commit_now(
-                    versions=[ItemIs(row.namespace, row.key, row.version) for row in rows],
+                    versions=[ItemIs(row.namespace, row.key, row.version) for row in standing],
                     items=[PutItem(row.namespace, row.key, None) for row in rows],
                 ),
             )

@@ -15,7 +15,10 @@ __all__ = ["digest_of", "digests", "told"]
 
 
 def told(versions: Sequence[ItemRow], until: Revision | None = None) -> list[ItemRow]:
-    """The versions, newest first, that say anything: not those behind `until`, nor deletions of what is not kept."""
+    """The versions, newest first, that can be copied: not those behind `until`, nor deletions of what is kept no more.
+
+    A put of nothing where nothing is makes no version.
+    """
     found = [row for row in versions if until is None or row.revision <= until]
     while found and found[-1].value is None:
         found.pop()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from itertools import groupby
 from typing import Final
 
 from perdure.admin.copying.marks import Marks
@@ -29,6 +28,7 @@ from perdure.storage.contract import (
     RefreshItem,
     Revision,
     Snapshot,
+    chunks,
     commit_now,
 )
 
@@ -64,45 +64,80 @@ class MemoryCopy:
         self._there = [there for _, there in both]
         self._ends |= ends
 
+    @property
+    def mortal(self) -> bool:
+        """Whether any item had an end, so that a view depends on its time, too."""
+        return bool(self._ends)
+
     def at(self, revision: Revision) -> Revision:
         """The revision of the target whose memory is the source's as of `revision`, which is not behind `done`."""
         number = bisect_right(self._here, revision)
         base = self._marks.base
         assert base is not None  # noqa: S101 - marks have one once they are made
-        return self._there[number - 1] if number else base
+        found = self._there[number - 1] if number else base
+        if not self._ends or (number and self._here[number - 1] == revision):
+            return found
+        # A commit without memory, made by an earlier process: at that time, between those beside it.
+        with self._source.backend.read() as here, self._target.backend.read() as there:
+            then = here.time_of(revision)
+            made = there.revision_at(then)
+            exact = there.time_of(made) == then
+        behind = self._there[number] if number < len(self._there) else None
+        return made if exact and found < made and (behind is None or made < behind) else found
 
-    def advance(self, progress: Callable[[int], object] | None = None) -> int:
-        """Brings over what was written up to now; how many versions.
+    def advance(
+        self,
+        end: Revision,
+        moments: Sequence[Revision] = (),
+        progress: Callable[[int], object] | None = None,
+    ) -> int:
+        """Brings over what was written up to `end`; how many versions.
+
+        Args:
+            end: a revision of the source.
+            moments: revisions that have to be told from the ones before them even if they wrote no memory, in order: as soon
+                as items have ends, memory is another one at another time.
+            progress: called with the number of all versions written so far.
 
         Raises:
             PerdureError: the target refused; what is written stays, and the next call goes on behind it.
         """
         begin, before = self.done, self.versions
         with self._source.backend.read() as now:
-            end = now.revision()
-            oldest = _oldest(now, begin)
-        self._up_to(min(oldest, end), progress)
+            oldest = min(end, _oldest(now, begin))
+        self._up_to(oldest, moments, progress)
         if oldest > begin:
             self._begin_views(oldest)
-        self._up_to(end, progress)
+        self._up_to(end, moments, progress)
         with self._source.backend.read() as now:
             later = _oldest(now, begin)
         if later > oldest:  # versions were pruned meanwhile, before they were copied
             self._begin_views(self.done)
         return self.versions - before
 
-    def _up_to(self, end: Revision, progress: Callable[[int], object] | None) -> None:
-        while True:
+    def _up_to(
+        self, end: Revision, moments: Sequence[Revision], progress: Callable[[int], object] | None
+    ) -> None:
+        more = True
+        while more:
             with self._source.backend.read() as now:
-                rows = [row for row in now.changes(self.done, _PAGE) if row.revision <= end]
+                found = now.changes(self.done, _PAGE)
+                rows = [row for row in found if row.revision <= end]
+                more = len(rows) == len(found) >= _PAGE
+                upto = rows[-1].revision if more else end
+                between = [one for one in moments if self.done < one <= upto]
+                times = {one: now.time_of(one) for one in (*(row.revision for row in rows), *between)}
                 live = [now.item(row.namespace, row.key) for row in rows]
-                times = {row.revision: now.time_of(row.revision) for row in rows}
                 moved = self._moved_ends(now, rows)
-            if not rows:
-                break
             vectors = self._vectors(rows)
-            puts = [self._put(row, item, vectors) for row, item in zip(rows, live, strict=True)]
-            self._write(moved, rows, puts, times)
+            puts: dict[Revision, list[PutItem]] = {row.revision: [] for row in rows}
+            for row, item in zip(rows, live, strict=True):
+                puts[row.revision].append(self._put(row, item, vectors))
+            if self._ends:
+                puts.update((one, []) for one in between if one not in puts)
+            for some in chunks(sorted(puts), _PAGE):
+                self._write({one: puts[one] for one in some}, times, moved)
+                moved = []
             if progress is not None:
                 progress(self.versions)
         self.done = max(self.done, end)
@@ -146,23 +181,19 @@ class MemoryCopy:
         return found
 
     def _write(
-        self,
-        moved: list[tuple[Place, int]],
-        rows: Sequence[ItemRow],
-        puts: Sequence[PutItem],
-        times: dict[Revision, int],
+        self, puts: dict[Revision, list[PutItem]], times: dict[Revision, int], moved: list[tuple[Place, int]]
     ) -> None:
         """One commit for each of the source's, all of them or the first ones."""
         backend = self._target.backend
         if moved:
             self._refresh(moved)
         commits: list[Commit] = []
-        here: list[Revision] = []
-        for revision, group in groupby(zip(rows, puts, strict=True), key=lambda both: both[0].revision):
-            head, link = self._marks.link(here[-1] if here else None, revision)
-            commit = commit_now(heads=[head], checkpoints=[link], items=[put for _, put in group])
+        before: Revision | None = None
+        for revision, items in puts.items():
+            head, link = self._marks.link(before, revision)
+            commit = commit_now(heads=[head], checkpoints=[link], items=items)
             commits.append(commit._replace(at=times[revision] or commit.at))
-            here.append(revision)
+            before = revision
         found = [
             outcome.known(backend, commit, one)
             for commit, one in zip(commits, backend.commit_group(commits), strict=True)
@@ -170,11 +201,11 @@ class MemoryCopy:
         for one in found:
             if isinstance(one, BaseException):  # the others behind it expected it, and failed, too
                 raise one
-        self._marks.end(here[-1])
-        self._here += here
+        self.done = max(puts)
+        self._marks.end(self.done)
+        self._here += puts
         self._there += [one for one in found if isinstance(one, Revision)]
-        self.versions += len(rows)
-        self.done = here[-1]
+        self.versions += sum(map(len, puts.values()))
 
     def _refresh(self, moved: list[tuple[Place, int]]) -> None:
         with self._target.backend.read() as now:
@@ -192,8 +223,12 @@ class MemoryCopy:
         Forgetting is what makes a database say so: an item that nobody has seen is forgotten.
         """
         backend, nowhere = self._target.backend, (self._marks.name,)
-        outcome.commit(backend, commit_now(items=[PutItem(nowhere, "nothing", b"{}", paths=())]))
-        floor = outcome.commit(backend, commit_now(removals=[ForgetItems(nowhere)]))
+        with self._source.backend.read() as now:
+            then = now.time_of(since)
+        put = commit_now(items=[PutItem(nowhere, "nothing", b"{}", paths=())])
+        forget = commit_now(removals=[ForgetItems(nowhere)])
+        outcome.commit(backend, put._replace(at=then or put.at))
+        floor = outcome.commit(backend, forget._replace(at=then or forget.at))
         self._marks.floors.append((since, floor))
         outcome.commit(backend, commit_now(writes=[self._marks.of_memory(max(self.done, since))]))
         self.knows(list(zip(self._here, self._there, strict=True)), set())

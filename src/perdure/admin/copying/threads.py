@@ -41,11 +41,12 @@ _GUARD, _BASE = 2, 3  # where versions of this database stand in what is staged 
 
 @dataclass(slots=True)
 class Pass:
-    """One look at all threads: how many were copied, were gone, were the same as before."""
+    """One look at all threads: how many were copied, were gone, were the same as before, are left for the next pass."""
 
     copied: int = 0
     removed: int = 0
     same: int = 0
+    left: int = 0
 
 
 class ThreadsCopy:
@@ -67,6 +68,17 @@ class ThreadsCopy:
             hashed.update(repr((thread, known.digest)).encode())
         return hashed.hexdigest()
 
+    def moments(self) -> tuple[Revision, list[Revision]]:
+        """The source's newest revision, and in order all those up to it that made a checkpoint."""
+        with self._source.backend.read() as now:
+            end = now.revision()
+        found: set[Revision] = set()
+        for thread in threads_of(self._source):
+            with self._source.backend.read() as now:
+                rows = now.checkpoints(thread, None, None, None)
+            found.update(row.revision for row in rows if row.revision is not None and row.revision <= end)
+        return end, sorted(found)
+
     def run(self, progress: Callable[[int, int], object] | None = None) -> Pass:
         """Brings over what has changed since it was copied last.
 
@@ -76,10 +88,13 @@ class ThreadsCopy:
         done, names = Pass(), list(threads_of(self._source))
         self._refuse_others()
         for number, thread in enumerate(names, 1):
-            if self._thread(thread):
-                done.copied += 1
-            else:
-                done.same += 1
+            match self._thread(thread):
+                case None:
+                    done.same += 1
+                case True:
+                    done.copied += 1
+                case False:
+                    done.left += 1
             if progress is not None:
                 progress(number, len(names))
         for thread in sorted(self._marks.threads.keys() - set(names)):
@@ -99,18 +114,21 @@ class ThreadsCopy:
             hint="Copy into a new database, and let nobody use it before it is done.",
         )
 
-    def _thread(self, thread: str) -> bool:
-        """Whether it had to be copied."""
+    def _thread(self, thread: str) -> bool | None:
+        """Whether it was copied; None: it is the same as before. False: memory must be brought up to it first."""
         known = self._marks.threads.get(thread)
         with self._source.backend.read() as now:
             fingerprint = _fingerprint(now, thread)
             if fingerprint is None or (known is not None and known.fingerprint == fingerprint):
-                return False
+                return None
             rows = rows_of(now, thread)
             newest = now.revision()
         assert rows is not None  # noqa: S101 - it has a fingerprint
-        if newest > self._memory.done:
-            self._memory.advance()
+        needed = newest if rows.staged else max(row.revision or newest for row in rows.checkpoints)
+        if needed > self._memory.done:
+            if self._memory.mortal:  # moments of other threads lie between
+                return False
+            self._memory.advance(newest)
         plain = copied(rows, Copier(self._ours, self._plain, thread, thread))
         digest = self._digest(plain, self._items)
         made = copied(plain, Copier(self._plain, self._theirs, thread, thread))
