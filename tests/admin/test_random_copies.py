@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import perdure
-from admin.equal import assert_equal
+from admin.equal import assert_equal, told, view_of
 from admin.rooms import talk
 from perdure import admin
 from perdure.storage.contract import PruneHistory, PruneVersions, commit_now
@@ -71,13 +71,15 @@ def test_a_copy_in_several_turns_is_the_same_as_its_source(
         perdure.connect(source_url, **options) as source,
         perdure.connect(target_url, **options) as target,
     ):
-        times = [clock.now()]
+        truth: dict[Any, Any] = {}
         for _ in range(luck.randrange(2, 5)):
             for _ in range(luck.randrange(25)):
                 act(source, luck, clock)
+                truth[clock.now()] = told(source.store.search((), limit=1000, refresh_ttl=False))
                 clock.advance(seconds=1)
-                times.append(clock.now())
             admin.copy(source, target)
 
-        assert_equal(source, target, times)
+        assert_equal(source, target, list(truth))
+        for moment, was in truth.items():
+            assert view_of(target, moment) in (was, "compacted")
         assert admin.check(target) == []

@@ -376,3 +376,9 @@ def open_backend(
         if place is not None and not read_only:
             _by_file[identity_of(place) or (0, 0)] = made
         return made
+
+
+def is_open(path: str) -> bool:
+    """Whether this process has that file open as a database. Ask while nobody opens one (`process.opening`)."""
+    file = identity_of(path)
+    return file is not None and file in _by_file
