@@ -8,17 +8,26 @@ Here: the door. Not here: memory by itself (`store.check`, `export`, `forget` ..
 
 from perdure.admin.checking import Finding, check
 from perdure.admin.copying import CopyReport, copy
+from perdure.admin.migrating import Migrated, migrate
+from perdure.admin.pruning import Pruned, prune
+from perdure.admin.saving import backup, restore
 from perdure.admin.statistics import Statistics, stats
 from perdure.admin.status import Status, due, status
 
 __all__ = [
     "CopyReport",
     "Finding",
+    "Migrated",
+    "Pruned",
     "Statistics",
     "Status",
+    "backup",
     "check",
     "copy",
     "due",
+    "migrate",
+    "prune",
+    "restore",
     "stats",
     "status",
 ]

@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable
 from typing import Final
 
-from perdure.cli import db_copy, db_look
+from perdure.cli import db_copy, db_keep, db_look
 
 __all__ = ["add_to", "run"]
 
@@ -44,6 +44,7 @@ def add_to(commands: Parsers[argparse.ArgumentParser]) -> None:
 
     db_look.add_to(command)
     db_copy.add_to(command)
+    db_keep.add_to(command)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -51,4 +52,8 @@ def run(options: argparse.Namespace) -> int:
     return _COMMANDS[options.what](options)
 
 
-_COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {**db_look.COMMANDS, **db_copy.COMMANDS}
+_COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
+    **db_look.COMMANDS,
+    **db_copy.COMMANDS,
+    **db_keep.COMMANDS,
+}

@@ -40,7 +40,7 @@ def back_up(path: str, file: str, *, force: bool, progress: Progress | None) -> 
         StorageError: `file` is there already and `force` is False, or is the database itself; or it could not be written.
     """
     target = resolved(file) or file
-    _check_free(target, force=force)
+    _check_free(target, "backup", force=force)
     if identity_of(path) == (identity_of(target) or ()):
         raise StorageError(
             f"{target} is the database itself. Nothing was written.", operation="backup", where=target
@@ -68,7 +68,7 @@ def restore(file: str, path: str, *, force: bool, progress: Progress | None) -> 
         raise StorageError(
             f"{target} is the backup itself. Nothing was written.", operation="restore", where=target
         )
-    _check_free(target, force=force)
+    _check_free(target, "restore", force=force)
     place = Place(source, read_only=True)
     with process.opening, closing(connect(place, writes=False)) as database:
         if is_open(target):
@@ -86,20 +86,15 @@ def restore(file: str, path: str, *, force: bool, progress: Progress | None) -> 
                 where=source,
             )
         missing("sqlite", number, source)
-        old = _alone(target)
-        try:
-            return _laid(database, source, target, progress)
-        finally:
-            if old is not None:
-                old.close()
+        return _laid(database, source, target, progress, taken=lambda: _alone(target))
 
 
-def _check_free(target: str, *, force: bool) -> None:
+def _check_free(target: str, operation: str, *, force: bool) -> None:
     check_directory(target, must_exist=False)
     if os.path.exists(target) and not force:
         raise StorageError(
             f"{target} is there already. Nothing was written.",
-            operation="backup",
+            operation=operation,
             where=target,
             hint="Name another file, or overwrite it with force=True (--force).",
         )
@@ -112,12 +107,21 @@ def _pin(source: sqlite3.Connection) -> None:
     source.execute("SELECT count(*) FROM sqlite_schema").fetchall()
 
 
-def _laid(source: sqlite3.Connection, name: str, target: str, progress: Progress | None) -> int:
-    """The copy, made beside its place and then put there; its bytes."""
+def _laid(
+    source: sqlite3.Connection,
+    name: str,
+    target: str,
+    progress: Progress | None,
+    *,
+    taken: Callable[[], sqlite3.Connection | None] = lambda: None,
+) -> int:
+    """The copy, made beside its place and then put there; its bytes. `taken`: makes sure of the place, at the last moment."""
     beside = f"{target}.{os.getpid()}.partial"
     _remove(beside)
+    old: sqlite3.Connection | None = None
     try:
         _copied(source, name, beside, progress)
+        old = taken()
         for suffix in _BESIDE:  # of the file that is replaced: they say nothing about the new one
             with suppress(FileNotFoundError):
                 os.remove(target + suffix)
@@ -129,6 +133,8 @@ def _laid(source: sqlite3.Connection, name: str, target: str, progress: Progress
             f"{target} could not be written: {error.strerror or error}.", operation="backup", where=target
         ) from error
     finally:
+        if old is not None:
+            old.close()
         _remove(beside)
     _to_disk(os.path.dirname(target), directory=True)
     return os.stat(target).st_size
