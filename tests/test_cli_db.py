@@ -14,6 +14,8 @@ from admin.rooms import KEY, OTHER_KEY, by_sql, talk
 from perdure.cli import main
 from perdure.storage.migrate import migrations
 
+NOBODY = f"x'{'01' * 16}'"
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -110,7 +112,7 @@ def test_what_is_left_over_is_no_failure_and_goes_by_repair(
 ) -> None:
     by_sql(
         path,
-        "INSERT INTO perdure_writes VALUES (1, zeroblob(15) || x'01', zeroblob(15) || x'01', 0, x'', x'', x'10c0')",
+        f"INSERT INTO perdure_writes VALUES (1, {NOBODY}, {NOBODY}, 0, x'', x'', x'10c0')",
         "DELETE FROM perdure_postings WHERE item = (SELECT min(item) FROM perdure_postings)",
     )
     assert "[left over]" in said(capsys, "check", "--db", url, code=1)
