@@ -16,8 +16,10 @@ from admin.equal import assert_equal, checkpoints_of, memory_of, view_of, views_
 from admin.rooms import KEY, OTHER_KEY, talk, talker
 from perdure import admin
 from perdure.admin import copying
+from perdure.admin.insides import codec_of
 from perdure.errors import PerdureError, StorageError
-from perdure.storage.contract import PruneHistory, commit_now
+from perdure.storage.chains import aad
+from perdure.storage.contract import PruneHistory, StagedRow, commit_now
 from perdure.testing.fake_clock import FakeClock
 from perdure.testing.faulty import Faulty, Killed, Moment
 from perdure.types import Command
@@ -109,6 +111,45 @@ def test_a_thread_that_waits_for_an_answer_goes_on_there_with_the_memory_that_it
     assert [item.value for item in target.store.search(())] == [
         item.value for item in source.store.search(())
     ]
+
+
+@pytest.mark.parametrize("pair", [("sqlite", "memory"), ("memory", "sqlite with a key")], indirect=True)
+def test_what_staged_memory_expects_is_expected_by_its_name_in_the_target(
+    pair: tuple[perdure.Database, perdure.Database],
+) -> None:
+    source, target = pair
+    talk(source, threads=1, turns=1)
+    source.store.put(("a",), "k", {"n": 1})
+    source.store.put(("b",), "k", {"n": 1})
+    source.store.put(("b",), "k", {"n": 2})
+    version = {item.namespace: item.version for item in source.store.search(())}
+    pieces = codec_of(source)
+    head = source.checkpointer.get_tuple({"configurable": {"thread_id": "t0"}})
+    assert head is not None
+    id = head.config["configurable"]["checkpoint_id"]
+
+    def staged(index: int, namespace: tuple[str, ...], guard: list[Any], base: list[Any]) -> StagedRow:
+        payload = pieces.encode([b"{}", 1, guard, base, None, None, None, None, None])
+        return StagedRow("t0", "", id, "task", index, namespace, "k", payload)
+
+    rows = [
+        staged(0, ("a",), [version["a",]], []),
+        staged(1, ("b",), [], [version["b",]]),
+        staged(2, ("b",), [12345], []),
+        staged(3, ("c",), [None], []),
+    ]
+    source.backend.commit(commit_now(staged=rows))
+
+    admin.copy(source, target)
+
+    there = {item.namespace: item.version for item in target.store.search(())}
+    with target.backend.read() as now:
+        found = [
+            codec_of(target).decode(row.payload, aad=aad("t0", "staged", id, "task", row.index))[2:4]
+            for row in now.staged("t0", "", id)
+            if row.task == "task"
+        ]
+    assert found == [[[there["a",]], []], [[], [there["b",]]], [[-1], []], [[None], []]]
 
 
 def test_what_has_changed_is_brought_over_and_nothing_else(
@@ -207,7 +248,7 @@ def test_a_target_with_something_else_in_it_is_refused_untouched(rooms: Rooms) -
     assert checkpoints_of(target) == []
 
 
-@pytest.mark.parametrize("what", ["thread", "new thread", "item", "new item"])
+@pytest.mark.parametrize("what", ["thread", "thread alone", "new thread", "item", "new item"])
 def test_what_somebody_wrote_into_the_target_is_never_overwritten(
     pair: tuple[perdure.Database, perdure.Database], what: str
 ) -> None:
@@ -217,6 +258,9 @@ def test_what_somebody_wrote_into_the_target_is_never_overwritten(
     if what == "thread":
         talk(target, threads=1, turns=1)
         talk(source, threads=1, turns=2)
+    elif what == "thread alone":
+        target.checkpointer.prune(["t0"])
+        source.checkpointer.prune(["t0"], keep=2)
     elif what == "new thread":
         talk(target, threads=1, turns=1, begin=9)
     else:

@@ -72,6 +72,27 @@ def test_a_backup_while_another_process_writes_is_one_moment(
                     assert now.revision().seq > 0
 
 
+def test_a_backup_is_of_the_moment_when_it_began(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backups, "PAGES", 2)
+    file = tmp_path / "saved"
+    with perdure.connect(url(place)) as db:
+        before, written = memory_of(db), list[int]()
+
+        def write(done: int, total: int) -> None:
+            if len(written) < 5:
+                db.store.put(("late",), f"k{done}", {"text": "x" * 5000})
+                written.append(done)
+
+        admin.backup(url(place), file, progress=write)
+
+    assert len(written) == 5
+    assert written == sorted(set(written)), "it never began anew"
+    with perdure.connect(url(file)) as saved:
+        assert memory_of(saved) == before
+
+
 def test_what_stands_there_is_replaced_only_by_force_and_never_by_half(place: Path, tmp_path: Path) -> None:
     file = tmp_path / "saved"
     file.write_text("precious")
@@ -182,6 +203,25 @@ def test_a_damaged_database_is_replaced_with_all_that_stood_beside_it(place: Pat
 
     admin.restore(good, url(place), force=True)
 
+    assert not Path(f"{place}-wal").exists(), "it would be read into the new one"
+    with perdure.connect(url(place)) as db, perdure.connect(url(good)) as saved:
+        assert_equal(saved, db)
+
+
+def test_a_log_that_was_left_beside_a_lost_database_is_not_read_into_the_new_one(
+    place: Path, tmp_path: Path
+) -> None:
+    good, log = tmp_path / "good", tmp_path / "log"
+    admin.backup(url(place), good)
+    with perdure.connect(url(place)) as db:
+        db.store.put(("later",), "k", {"n": 1})
+        shutil.copy(f"{place}-wal", log)
+    place.unlink()
+    shutil.copy(log, f"{place}-wal")
+
+    admin.restore(good, url(place))
+
+    assert not Path(f"{place}-wal").exists()
     with perdure.connect(url(place)) as db, perdure.connect(url(good)) as saved:
         assert_equal(saved, db)
 
