@@ -22,7 +22,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("codec", "channels", "managed", "messages"),
     ("graph", "storage"),
     ("engine", "config", "runtime", "callbacks"),
-    ("checkpoint", "store", "cache", "func", "pregel", "stream", "database"),
+    ("checkpoint", "store", "cache", "func", "pregel", "stream", "database", "admin"),
     ("prebuilt", "agents", "memory", "testing", "integrations", "sdk"),
     ("server", "demo"),
     ("cli", "__main__"),

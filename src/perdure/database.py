@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from perdure.store.base import Contract, IndexConfig, TTLConfig
     from perdure.store.swept import SweptStore
 
-__all__ = ["Database", "connect"]
+__all__ = ["Database", "connect", "file_of", "open_url"]
 
 
 def connect(
@@ -120,6 +120,11 @@ def _cipher(encryption: Cipher | bytes | str | None) -> Cipher | None:
     return encryption
 
 
+def open_url(url: str) -> Backend:
+    """The database itself, whatever key it has. Raises as `connect`."""
+    return _open(url)[0]
+
+
 def _open(url: str) -> tuple[Backend, str]:
     """The backend, and what messages call it: a URL without a password."""
     if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers come here, too
@@ -141,7 +146,10 @@ def _open(url: str) -> tuple[Backend, str]:
 
         return MemoryBackend(), url
     if scheme == "sqlite":
-        return _open_sqlite(url, rest), url
+        from perdure.storage.sqlite import SqliteBackend, open_backend
+
+        path = _path_in(url, rest)
+        return (SqliteBackend(None) if path is None else open_backend(path)), url
     raise PerdureError(
         f"the scheme {scheme!r} is not known. Known: 'sqlite:///FILE', 'postgresql://USER@HOST/DATABASE' and 'memory://'."
     )
@@ -155,7 +163,14 @@ def _open_postgres(url: str) -> tuple[Backend, str]:
     return open_backend(place), place.name
 
 
-def _open_sqlite(url: str, rest: str) -> Backend:
+def file_of(url: str) -> str | None:
+    """The path of the file that the URL names; None: it names no file. Raises ValueError for a URL of SQLite that is none."""
+    scheme, found, rest = url.partition("://")
+    return _path_in(url, rest) if found and scheme == "sqlite" else None
+
+
+def _path_in(url: str, rest: str) -> str | None:
+    """The file; None: memory."""
     path, asked, options = rest.partition("?")
     if asked and options:
         raise PerdureError(f"options in the URL are not supported: {options!r}. Nothing was opened.")
@@ -163,10 +178,8 @@ def _open_sqlite(url: str, rest: str) -> Backend:
         raise ValueError(
             f"{url!r} names no file: write 'sqlite:///agent.db', with three slashes (four for an absolute path)."
         )
-    from perdure.storage.sqlite import SqliteBackend, open_backend
-
     name = unquote(path[1:])
-    return SqliteBackend(None) if name == ":memory:" else open_backend(name)
+    return None if name == ":memory:" else name
 
 
 class Database:

@@ -1,16 +1,18 @@
-"""A thread's rows under another name.
+"""A thread's rows under another name, or for another database.
 
 Everything is equal but the thread, the numbers of logs, and, where a cipher binds bytes to their place, the bytes. Pure
-but for the snapshot it is given.
+but for the snapshot it is given. Not here: what else another database needs (`admin/copying`).
 """
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
 
 import ormsgpack
 
 from perdure import clock
+from perdure.codec import Codec
 from perdure.storage import chains
 from perdure.storage.chains import Pieces, aad
 from perdure.storage.contract import (
@@ -20,61 +22,116 @@ from perdure.storage.contract import (
     RunRow,
     SegmentRow,
     Snapshot,
+    StagedRow,
+    WriteRow,
     commit_now,
 )
 from perdure.storage.deltas import FROM
 from perdure.storage.located import reading
 
-__all__ = ["copy_commit"]
+__all__ = ["Copier", "ThreadRows", "copied", "copy_commit", "rows_of"]
+
+
+class ThreadRows(NamedTuple):
+    """All that is kept of one thread."""
+
+    heads: list[tuple[str, str]]
+    runs: list[RunRow]
+    checkpoints: list[CheckpointRow]
+    segments: list[SegmentRow]
+    writes: list[WriteRow]
+    staged: list[StagedRow]
+
+
+def rows_of(snapshot: Snapshot, thread: str) -> ThreadRows | None:
+    """The thread's rows; None: it has no checkpoint."""
+    rows = snapshot.checkpoints(thread, None, None, None)
+    if not rows:
+        return None
+    runs = [snapshot.run(thread, id) for id in {row.run for row in rows if row.run is not None}]
+    written = snapshot.writes_of([(thread, row.ns, row.id) for row in rows])
+    return ThreadRows(
+        snapshot.heads(thread),
+        [run for run in runs if run is not None],
+        rows,
+        [row for log, _ in snapshot.logs(thread) for row in snapshot.segments(thread, log, 1 << 32)],
+        [write for at in written.values() for write in at],
+        [staged for row in rows for staged in snapshot.staged(thread, row.ns, row.id)],
+    )
+
+
+def copied(rows: ThreadRows, copier: Copier) -> ThreadRows:
+    """The rows for the copier's other place."""
+    return ThreadRows(
+        rows.heads,
+        [copier.run(row) for row in rows.runs],
+        [copier.checkpoint(row) for row in rows.checkpoints],
+        [copier.segment(row) for row in rows.segments],
+        [copier.write(row) for row in rows.writes],
+        [copier.staged(row) for row in rows.staged],
+    )
 
 
 def copy_commit(snapshot: Snapshot, pieces: Pieces, source: str, target: str) -> Commit | None:
     """The commit that makes `target` a copy, expecting that it has none of these chains; None: there is no source."""
-    rows = snapshot.checkpoints(source, None, None, None)
-    if not rows:
+    rows = rows_of(snapshot, source)
+    if rows is None:
         return None
     logs = {log: clock.random_id() for log, _ in snapshot.logs(source)}
-    copier = _Copier(pieces, source, target, logs)
-    segments = [copier.segment(row) for log in logs for row in snapshot.segments(source, log, 1 << 32)]
-    runs = [snapshot.run(source, id) for id in {row.run for row in rows if row.run is not None}]
-    writes = [row for at in rows for row in snapshot.writes(source, at.ns, at.id)]
-    staged = [row for at in rows for row in snapshot.staged(source, at.ns, at.id)]
+    made = copied(rows, Copier(pieces, pieces, source, target, logs))
     return commit_now(
-        heads=[HeadIs(target, ns, None) for ns, _ in snapshot.heads(source)],
-        runs=[copier.run(run) for run in runs if run is not None],
-        checkpoints=[copier.checkpoint(row) for row in rows],
-        segments=segments,
-        writes=[
-            row._replace(
-                thread=target, payload=copier.moved(row.payload, "write", row.checkpoint, row.task, row.index)
-            )
-            for row in writes
-        ],
-        staged=[
-            row._replace(
-                thread=target,
-                payload=copier.moved(row.payload, "staged", row.checkpoint, row.task, row.index),
-            )
-            for row in staged
-        ],
+        heads=[HeadIs(target, ns, None) for ns, _ in made.heads],
+        runs=made.runs,
+        checkpoints=made.checkpoints,
+        segments=made.segments,
+        writes=made.writes,
+        staged=made.staged,
     )
 
 
-class _Copier:
-    def __init__(self, pieces: Pieces, source: str, target: str, logs: dict[int, int]) -> None:
-        self._pieces = pieces
-        self._source = source
-        self._target = target
-        self._logs = logs
-        self._bound = getattr(pieces, "cipher", None) is not None
+class Copier:
+    """Rows of one thread for another place: under another name, with other numbers of logs, under another cipher.
+
+    Args:
+        source: what the rows were written with.
+        target: what they are to be read with.
+        thread: the name they have.
+        other: the name they get.
+        logs: the new number of each log; one that is missing keeps its own.
+    """
+
+    def __init__(
+        self, source: Pieces, target: Pieces, thread: str, other: str, logs: Mapping[int, int] | None = None
+    ) -> None:
+        self._pieces = source
+        self._others = target
+        self._source = thread
+        self._target = other
+        self._logs = logs or {}
+        self._bound = any(getattr(pieces, "cipher", None) is not None for pieces in (source, target))
 
     def moved(self, payload: bytes, *place: object) -> bytes:
         """The bytes for the same place in the other thread."""
         if not self._bound:
             return payload
         with reading(self._source, None, None, " ".join(map(str, place))):
-            value = self._pieces.decode(payload, aad=aad(self._source, *place))
-        return self._pieces.encode(value, aad=aad(self._target, *place))
+            return self._resealed(payload, aad(self._source, *place), aad(self._target, *place))
+
+    def _resealed(self, payload: bytes, here: bytes, there: bytes) -> bytes:
+        source, target = self._pieces, self._others
+        if isinstance(source, Codec) and isinstance(target, Codec):  # no type needs to be known
+            return target.seal(source.unseal(payload, aad=here), aad=there)
+        return target.encode(source.decode(payload, aad=here), aad=there)
+
+    def write(self, row: WriteRow) -> WriteRow:
+        """The pending write of the copied task."""
+        payload = self.moved(row.payload, "write", row.checkpoint, row.task, row.index)
+        return row._replace(thread=self._target, payload=payload)
+
+    def staged(self, row: StagedRow) -> StagedRow:
+        """The staged memory of the copied task."""
+        payload = self.moved(row.payload, "staged", row.checkpoint, row.task, row.index)
+        return row._replace(thread=self._target, payload=payload)
 
     def run(self, row: RunRow) -> RunRow:
         """What the copied checkpoints share."""
@@ -82,14 +139,15 @@ class _Copier:
 
     def segment(self, row: SegmentRow) -> SegmentRow:
         """The piece in the copied log."""
-        log = self._logs[row.log]
-        payload = row.payload
-        if row.kind == FROM or self._bound:
-            with reading(self._source, None, None, f"log {row.log}"):
-                value = self._pieces.decode(payload, aad=aad(self._source, row.log, row.start))
-            if row.kind == FROM:
-                value = [self._logs[value[0]], value[1]]
-            payload = self._pieces.encode(value, aad=aad(self._target, log, row.start))
+        log = self._logs.get(row.log, row.log)
+        payload, here, there = row.payload, (row.log, row.start), (log, row.start)
+        with reading(self._source, None, None, f"log {row.log}"):
+            if row.kind == FROM and self._logs:
+                other, length = self._pieces.decode(payload, aad=aad(self._source, *here))
+                value = [self._logs.get(other, other), length]
+                payload = self._others.encode(value, aad=aad(self._target, *there))
+            elif self._bound:
+                payload = self._resealed(payload, aad(self._source, *here), aad(self._target, *there))
         return row._replace(thread=self._target, log=log, payload=payload)
 
     def checkpoint(self, row: CheckpointRow) -> CheckpointRow:

@@ -12,6 +12,7 @@ import copy
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, cast
@@ -32,7 +33,7 @@ from perdure.checkpoint.copying import copy_commit
 from perdure.checkpoint.pieces import SerdePieces
 from perdure.checkpoint.places import config_of, place_of
 from perdure.checkpoint.reading import Page, Reader, read_page, read_tuple
-from perdure.checkpoint.removal import removal_commit
+from perdure.checkpoint.removal import beyond, removal_commit
 from perdure.checkpoint.serde.base import SerializerProtocol, UntypedSerializerProtocol
 from perdure.checkpoint.writing import look_before, put_commit, writes_commit
 from perdure.codec import DEFAULT, Codec
@@ -286,25 +287,36 @@ class BackendSaver(BaseCheckpointSaver[Any]):
                 self._remove(thread, lambda reader: lambda row: reader.metadata(row).get("run_id") in wanted)
             after = threads[-1]
 
-    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+    def prune(
+        self,
+        thread_ids: Sequence[str],
+        *,
+        strategy: str = "keep_latest",
+        keep: int = 1,
+        before: datetime | None = None,
+    ) -> None:
         """Old checkpoints of these threads go.
 
         Args:
             thread_ids: unknown ones are passed over.
             strategy: `"keep_latest"`: the newest of each namespace stays, with its writes; `"delete"`: nothing does.
+            keep: with `"keep_latest"`: so many of each namespace stay.
+            before: with `"keep_latest"`: those that were made at that time or later stay, too.
 
         Raises:
-            ValueError: another strategy.
+            ValueError: another strategy, or `keep` is not 1 or more.
         """
         if strategy not in ("keep_latest", "delete"):
             raise ValueError(
                 f"prune() knows the strategies 'keep_latest' and 'delete', not {strategy!r}. Nothing was done."
             )
+        if keep < 1:
+            raise ValueError(f"prune(keep={keep!r}): at least 1, or strategy='delete'. Nothing was done.")
         for id in thread_ids:
             if strategy == "delete":
                 self.delete_thread(id)
             else:
-                self._remove(str(id), _is_no_head)
+                self._remove(str(id), lambda _: beyond(keep, before))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """The target gets everything of the source: checkpoints with their ids, pending writes, staged memory.
@@ -383,9 +395,16 @@ class BackendSaver(BaseCheckpointSaver[Any]):
         """As `copy_thread`."""
         await self._aside(lambda: self.copy_thread(source_thread_id, target_thread_id))
 
-    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+    async def aprune(
+        self,
+        thread_ids: Sequence[str],
+        *,
+        strategy: str = "keep_latest",
+        keep: int = 1,
+        before: datetime | None = None,
+    ) -> None:
         """As `prune`."""
-        await self._aside(lambda: self.prune(thread_ids, strategy=strategy))
+        await self._aside(lambda: self.prune(thread_ids, strategy=strategy, keep=keep, before=before))
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
@@ -459,14 +478,3 @@ def ours(saver: object) -> BackendSaver | None:
 @cache
 def _is_ours(kind: type[BackendSaver]) -> bool:
     return all(str(getattr(kind, name).__module__).startswith("perdure.") for name in _BYPASSED)
-
-
-def _is_no_head(reader: Reader) -> Callable[[CheckpointRow], bool]:
-    heads: dict[str, dict[str, str]] = {}
-
-    def goes(row: CheckpointRow) -> bool:
-        if row.thread not in heads:
-            heads[row.thread] = reader.heads(row.thread)
-        return heads[row.thread].get(row.ns) != row.id
-
-    return goes

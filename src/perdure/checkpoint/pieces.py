@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from perdure.checkpoint.serde.base import SerializerProtocol
+from perdure.codec.envelope import FOREIGN
 from perdure.errors import EncodingError, PerdureError
 
 __all__ = ["SerdePieces"]
 
-_MARK: Final = b"\x20"
+_MARK: Final = FOREIGN
 
 
 class SerdePieces:

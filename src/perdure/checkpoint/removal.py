@@ -6,8 +6,10 @@ whose newest checkpoints were removed goes on where it was.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from typing import Any, cast
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, cast
 
 from perdure.checkpoint.places import Place
 from perdure.checkpoint.writing import rebased
@@ -29,7 +31,11 @@ from perdure.storage.contract import (
 from perdure.storage.deltas import FROM
 from perdure.storage.located import reading
 
-__all__ = ["removal_commit"]
+__all__ = ["Reach", "beyond", "removal_commit"]
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICRO: Final = timedelta(microseconds=1)
 
 
 def removal_commit(
@@ -51,12 +57,24 @@ def removal_commit(
         RemoveRun(thread, run) for run in {row.run for row in gone} if run is not None and run not in left
     ]
     survivors = _Survivors(rows, gone)
-    reach = _Reach(snapshot, pieces, thread)
+    reach = Reach(snapshot, pieces, thread)
     for row, head in survivors.all():
         reach.follow(head, results=survivors.keeps_results(row))
     cuts, ends = reach.cuts()
     rewritten = survivors.rewritten(ends)
     return _commit(expected, as_read, [*removals, *cuts], rewritten)
+
+
+def beyond(keep: int, before: datetime | None = None) -> Callable[[CheckpointRow], bool]:
+    """Whether a row is none of the newest `keep` of its chain, nor made at `before` or later: asked once for each, newest first."""
+    passed: Counter[tuple[str, str]] = Counter()
+    cut = None if before is None else (before - _EPOCH) // _MICRO
+
+    def goes(row: CheckpointRow) -> bool:
+        passed[row.thread, row.ns] += 1
+        return passed[row.thread, row.ns] > keep and (cut is None or row.at < cut)
+
+    return goes
 
 
 def _commit(
@@ -124,7 +142,7 @@ class _Survivors:
         return line
 
 
-class _Reach:
+class Reach:
     """How far checkpoints reach into the logs of a thread, directly or through logs that go on from others."""
 
     def __init__(self, snapshot: Snapshot, pieces: Pieces, thread: str) -> None:

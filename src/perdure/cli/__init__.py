@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from perdure.cli import memory
+from perdure.cli import db, memory
 from perdure.version import __version__
 
 __all__ = ["main"]
@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="the summary, or the answers, as one JSON object")
     demo.set_defaults(run=_demo)
     memory.add_to(commands)
+    db.add_to(commands)
     return parser
 
 

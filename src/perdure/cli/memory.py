@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from time import perf_counter
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from perdure.cli import watching
+from perdure.cli.databases import check_there
+from perdure.cli.progress import Progress
 from perdure.cli.words import labels_of, say, text_of
-from perdure.errors import PerdureError
 
 if TYPE_CHECKING:
     from perdure.store.face import BackendStore
     from perdure.store.past import Forgotten
 
 __all__ = ["add_to", "run"]
-
-PAUSE_SECONDS: Final = 0.1  # between two drawings of the progress
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage] - it has no public name
@@ -113,17 +110,10 @@ def run(options: argparse.Namespace) -> int:
         )
         return 2
     if options.what != "import":
-        _check_there(options.db)
+        check_there(options.db)
     index: Any = None if options.language is None else {"language": options.language}
     with connect(options.db, index=index) as db:
         return _COMMANDS[options.what](db.store, options)
-
-
-def _check_there(url: str) -> None:
-    """Raises PerdureError for a file that is not there: opening it would make one."""
-    path = url.removeprefix("sqlite:///")
-    if path not in (url, ":memory:") and not os.path.exists(path):
-        raise PerdureError(f"{path}: there is no such database. Name it with --db sqlite:///FILE.")
 
 
 # ---- commands
@@ -195,7 +185,7 @@ def _search(store: BackendStore, options: argparse.Namespace) -> int:
 def _export(store: BackendStore, options: argparse.Namespace) -> int:
     out: IO[str] = sys.stdout if options.out is None else options.out.open("w", encoding="ascii")
     try:
-        with _Progress("exported") as progress:
+        with Progress("items exported") as progress:
             for number, line in enumerate(store.export(tuple(options.prefix), history=options.history)):
                 print(json.dumps(line), file=out)
                 progress.update(number)
@@ -206,7 +196,7 @@ def _export(store: BackendStore, options: argparse.Namespace) -> int:
 
 
 def _import(store: BackendStore, options: argparse.Namespace) -> int:
-    with _Progress("imported") as progress:
+    with Progress("items imported") as progress:
         done = store.import_(
             _lines(options.file), progress=lambda so_far: progress.update(so_far.written + so_far.unchanged)
         )
@@ -293,29 +283,6 @@ _COMMANDS: Final[dict[str, Callable[[BackendStore, argparse.Namespace], int]]] =
 
 
 # ---- words
-
-
-class _Progress:
-    """A count on stderr, drawn over itself, wiped at the end; nothing where nobody looks."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._shown = sys.stderr.isatty()
-        self._drawn_at = 0.0
-
-    def update(self, count: int) -> None:
-        """Draws, unless it was drawn just now."""
-        now = perf_counter()
-        if self._shown and now - self._drawn_at > PAUSE_SECONDS:
-            self._drawn_at = now
-            print(f"\r{count:,} items {self._what}", end="", file=sys.stderr, flush=True)
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._drawn_at:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def _object(text: str) -> dict[str, Any]:

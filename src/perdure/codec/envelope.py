@@ -16,6 +16,7 @@ from typing import Any, cast
 from perdure.codec.cipher import Cipher
 from perdure.codec.pack import Packer
 from perdure.codec.registry import DEFAULT, Registry
+from perdure.codec.slow import check_slowly
 from perdure.errors import EncodingError
 
 if sys.version_info >= (3, 14):
@@ -23,11 +24,13 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["Codec"]
+__all__ = ["FOREIGN", "Codec"]
 
 _PLAIN = b"\x10"
 _ZSTD = b"\x11"
 _SEALED = b"\x12"
+FOREIGN = b"\x20"
+"""What values begin with that a user's serializer has written."""
 _NONE = _PLAIN + b"\xc0"
 
 _LEVEL = 3
@@ -110,12 +113,45 @@ class Codec:
             return self._packer.unpack(stored[1:])
         if stored.startswith(_ZSTD):
             return self._packer.unpack(_decompressed(stored[1:]))
-        if stored.startswith(_SEALED):
-            raise _unreadable(
-                "the value is encrypted, and this codec has no cipher; give it the one it was written with"
-            )
-        mark = stored[:1].hex() or "missing"
-        raise _unreadable(f"its first byte is {mark}; damaged, or written by a newer Perdure")
+        raise _unreadable(_of_mark(stored))
+
+    def check(self, data: bytes, *, aad: bytes = b"") -> None:
+        """Returns if these bytes are what `encode` gave, of whatever types: none is built, so none needs to be known.
+
+        Raises:
+            EncodingError: damaged bytes, a newer format, a wrong key or place, or a plain value where a cipher is due.
+        """
+        stored = self.unseal(data, aad=aad)
+        if stored.startswith(_PLAIN):
+            check_slowly(stored[1:])
+        elif stored.startswith(_ZSTD):
+            check_slowly(_decompressed(stored[1:]))
+        else:
+            raise _unreadable(_of_mark(stored))
+
+    def unseal(self, data: bytes, *, aad: bytes = b"") -> bytes:
+        """The bytes within the seal; the same bytes where there is no cipher. For moving values that nobody looks at.
+
+        Raises:
+            EncodingError: a wrong key or place, or a plain value where a cipher is due.
+        """
+        if self._cipher is not None:
+            return _opened(data, self._cipher, aad)
+        if data.startswith(_SEALED):
+            raise _unreadable(_of_mark(data))
+        return data
+
+    def seal(self, stored: bytes, *, aad: bytes = b"") -> bytes:
+        """What `unseal` gave, sealed for this place if there is a cipher.
+
+        Raises:
+            EncodingError: the bytes are no codec's, so that nobody could read them behind a seal.
+        """
+        if self._cipher is None:
+            return stored
+        if not stored.startswith((_PLAIN, _ZSTD)):
+            raise _unreadable(_of_mark(stored))
+        return _SEALED + self._cipher.seal(stored, aad)
 
     def __repr__(self) -> str:
         sealed = "no cipher" if self._cipher is None else f"key {self._cipher.key_id}"
@@ -158,6 +194,15 @@ def _decompressed(frame: bytes) -> bytes:
     if len(packed) != size or not reader.eof or reader.unused_data:
         raise _unreadable("compressed bytes are cut off or followed by others")
     return packed
+
+
+def _of_mark(stored: bytes) -> str:
+    if stored.startswith(_SEALED):
+        return "the value is encrypted, and this codec has no cipher; give it the one it was written with"
+    if stored.startswith(FOREIGN):
+        return "it was written through a serializer of one's own (serde=), which this codec does not have"
+    mark = stored[:1].hex() or "missing"
+    return f"its first byte is {mark}; damaged, or written by a newer Perdure"
 
 
 def _opened(stored: bytes, cipher: Cipher, aad: bytes) -> bytes:

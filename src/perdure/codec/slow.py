@@ -200,8 +200,25 @@ def unpack_slowly(packed: bytes, registry: Registry) -> Any:
     Raises:
         EncodingError: damaged bytes, or a type that the registry does not have.
     """
+    root, holes = _taken_apart(packed)
+    for container, place, hole in reversed(holes):
+        container[place] = _built(hole, registry)
+    return root[0]
+
+
+def check_slowly(packed: bytes) -> None:
+    """Returns if these bytes are whole, whatever their types are: nothing is built.
+
+    Raises:
+        EncodingError: damaged bytes.
+    """
+    _taken_apart(packed)
+
+
+def _taken_apart(packed: bytes) -> tuple[list[Any], list[tuple[Any, Any, _Hole]]]:
+    """The value in a list, and its extensions: (container, place, what stands there), outer before inner."""
     root: list[Any] = [_parsed(packed)]
-    holes: list[tuple[Any, Any, _Hole]] = []  # container, place, what stands there; outer before inner
+    holes: list[tuple[Any, Any, _Hole]] = []
     waiting: list[tuple[Any, int]] = [(root, 0)]
     while waiting:
         container, level = waiting.pop()
@@ -215,9 +232,7 @@ def unpack_slowly(packed: bytes, registry: Registry) -> Any:
                 waiting.append((item.plain, level + 1))
             elif type(item) in (list, dict):
                 waiting.append((item, level))
-    for container, place, hole in reversed(holes):
-        container[place] = _built(hole, registry)
-    return root[0]
+    return root, holes
 
 
 def _places(container: Any) -> Iterable[tuple[Any, Any]]:

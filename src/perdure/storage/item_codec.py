@@ -89,9 +89,7 @@ class ItemCodec:
         plain = json_of(value)
         if self.contracts is not None:
             plain = self.contracts.signed(namespace, key, value, plain)
-        if self.cipher is None:
-            return plain
-        return _SEALED + self.cipher.seal(plain, _aad(namespace, key))
+        return self.seal(namespace, key, plain)
 
     def encode_as(self, namespace: Namespace, key: str, value: Mapping[str, Any], version: int) -> bytes:
         """The value's bytes, as written under that version of a contract (0: of none), whatever contracts say now.
@@ -99,8 +97,7 @@ class ItemCodec:
         Raises:
             EncodingError: as `encode`.
         """
-        plain = marked(version, json_of(value))
-        return plain if self.cipher is None else _SEALED + self.cipher.seal(plain, _aad(namespace, key))
+        return self.seal(namespace, key, marked(version, json_of(value)))
 
     def decode(self, namespace: Namespace, key: str, stored: bytes) -> dict[str, Any]:
         """The value that was encoded for this place, as its contract has it now; a new object each time.
@@ -111,7 +108,7 @@ class ItemCodec:
         """
         if self.contracts is None:
             if self.cipher is not None or stored.startswith(_SEALED):
-                stored = self._unsealed(namespace, key, stored)
+                stored = self.unseal(namespace, key, stored)
             return self._loaded(namespace, key, stored)
         value, version = self.written(namespace, key, stored)
         return self.contracts.current(namespace, key, value, version)
@@ -123,12 +120,21 @@ class ItemCodec:
             EncodingError: as `decode`.
         """
         try:
-            version, plain = taken_apart(self._unsealed(namespace, key, stored))
+            version, plain = taken_apart(self.unseal(namespace, key, stored))
         except ValueError as error:
             raise EncodingError(f"{key!r} in {namespace!r} is damaged: {error}.", path="value") from error
         return self._loaded(namespace, key, plain), version
 
-    def _unsealed(self, namespace: Namespace, key: str, stored: bytes) -> bytes:
+    def seal(self, namespace: Namespace, key: str, plain: bytes) -> bytes:
+        """What `unseal` gave, for this place, sealed if there is a cipher."""
+        return plain if self.cipher is None else _SEALED + self.cipher.seal(plain, _aad(namespace, key))
+
+    def unseal(self, namespace: Namespace, key: str, stored: bytes) -> bytes:
+        """The bytes within the seal; the same bytes where there is no cipher. For moving values that nobody looks at.
+
+        Raises:
+            EncodingError: a wrong key or place, sealed without our having a key, or plain though we have one.
+        """
         if stored[:1] == _SEALED:
             if self.cipher is None:
                 message = (

@@ -23,7 +23,7 @@ from perdure.storage.contract import (
 if TYPE_CHECKING:
     from perdure.codec import Cipher
 
-__all__ = ["check_key"]
+__all__ = ["check_key", "key_of"]
 
 _PLACE: Final = ("", "", "key")
 _CONTENT: Final = b"perdure"
@@ -68,6 +68,12 @@ def check_key(backend: Backend, cipher: Cipher | None, where: str) -> None:
         cipher is not None and mark.channel != cipher.key_id
     ):  # an older key of the cipher's: the present one from now on
         _leave(backend, cipher, instead=True)
+
+
+def key_of(snapshot: Snapshot) -> str | None:
+    """The id of the key that seals the database's values; None: they are not sealed."""
+    mark = _mark(snapshot)
+    return None if mark is None else mark.channel
 
 
 def _mark(snapshot: Snapshot) -> WriteRow | None:

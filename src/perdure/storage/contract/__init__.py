@@ -8,9 +8,18 @@ Payloads are bytes that the backend stores and never interprets. All text is any
 included (thread ids excepted, see `check_thread_id`), and comes back equal.
 
 Here: the door, which hands out all of it. Not here: what is written (`threads.py`, `items.py`, `removals.py`, `expectations.py`,
-gathered in `commit.py`), what is asked (`snapshot.py`), the database itself (`backend.py`).
+gathered in `commit.py`), what is asked (`snapshot.py`), the database itself (`backend.py`), what operators ask
+(`administered.py`).
 """
 
+from perdure.storage.contract.administered import (
+    About,
+    Administered,
+    Largest,
+    SpaceSize,
+    TableSize,
+    ThreadSize,
+)
 from perdure.storage.contract.backend import Backend, GroupBackend
 from perdure.storage.contract.commit import Commit, Outcome, chunks, commit_now
 from perdure.storage.contract.disagreements import Disagreement
@@ -77,6 +86,8 @@ __all__ = [
     "ITEMS_A_COMMIT",
     "OWED",
     "THREAD_ID_BYTES",
+    "About",
+    "Administered",
     "Backend",
     "Chained",
     "CheckpointIs",
@@ -95,6 +106,7 @@ __all__ = [
     "ItemAnswers",
     "ItemIs",
     "ItemRow",
+    "Largest",
     "MendIndexes",
     "MendVectors",
     "Namespace",
@@ -118,13 +130,16 @@ __all__ = [
     "RunRow",
     "SegmentRow",
     "Snapshot",
+    "SpaceSize",
     "StagedRow",
     "Standing",
     "SubtreeIs",
     "SweepItem",
+    "TableSize",
     "TextTotals",
     "ThreadAnswers",
     "ThreadIs",
+    "ThreadSize",
     "UnfileItems",
     "VectorSpace",
     "WriteRow",

@@ -1,8 +1,8 @@
 """The memory backend: the contract, over plain dicts under one lock.
 
 Here: the lock, who may come in, and the story of a commit: it is checked, then all of it is applied. Not here: the dicts
-(`tables.py`), the checks (`expecting.py`), the effects (`applying.py`), the answers (`snapshot.py`). Not durable: the data
-ends with the process.
+(`tables.py`), the checks (`expecting.py`), the effects (`applying.py`), the answers (`snapshot.py`), what operators ask
+(`administering.py`). Not durable: the data ends with the process.
 """
 
 from __future__ import annotations
@@ -15,9 +15,23 @@ from itertools import count
 from typing import Any, Final
 
 from perdure import clock
-from perdure.errors import Conflict, StorageError
-from perdure.storage.contract import Backend, Commit, ItemRow, Namespace, Outcome, Revision, Snapshot
+from perdure.errors import Busy, Conflict, StorageError
+from perdure.storage.contract import (
+    About,
+    Backend,
+    Chained,
+    Commit,
+    Embedded,
+    ItemRow,
+    Largest,
+    Namespace,
+    Outcome,
+    Revision,
+    Snapshot,
+    TableSize,
+)
 from perdure.storage.lifetimes import is_over
+from perdure.storage.memory import administering
 from perdure.storage.memory.applying import applied
 from perdure.storage.memory.expecting import expect
 from perdure.storage.memory.snapshot import snapshot_of
@@ -152,6 +166,52 @@ class MemoryBackend:
             self._check_open()
             row = self._tables.items.get(namespace, _NO_ITEMS).get(key)
         return None if row is None or is_over(row.expires, clock.micros()) else row
+
+    # -- what operators ask: see `Administered` ------------------------------------------------------------------------
+
+    def about(self) -> About:
+        """Which it is."""
+        self._check_open()
+        return administering.about(self._identity)
+
+    def sizes(self) -> list[TableSize]:
+        """Rows, and bytes of values."""
+        with self.read() as now:
+            return administering.sizes(self._tables, now)
+
+    def largest(self, limit: int, /) -> Largest:
+        """The threads and namespaces with most bytes."""
+        with self.read():
+            return administering.largest(self._tables, limit)
+
+    def faults(self, *, quick: bool) -> list[str]:
+        """Nothing: there is no file."""
+        del quick
+        self._check_open()
+        return []
+
+    def strays(self, limit: int, /) -> list[Chained]:
+        """Pending writes and staged memory of nobody."""
+        with self.read():
+            return administering.strays(self._tables, limit)
+
+    def embedded(
+        self, places: Sequence[tuple[Namespace, str]], /
+    ) -> dict[tuple[Namespace, str], tuple[int, Embedded]]:
+        """Version and vectors of live items."""
+        with self.read():
+            return administering.embedded(self._tables, places)
+
+    @contextmanager
+    def hold(self, wait_seconds: float, /) -> Generator[None]:
+        """The lock: other threads wait for it, readers, too."""
+        if not self._lock.acquire(timeout=wait_seconds):
+            raise Busy(f"{self._identity} was in use for {wait_seconds:g} seconds. Nothing was written.")
+        try:
+            self._check_open()
+            yield
+        finally:
+            self._lock.release()
 
     def _check_open(self) -> None:
         if self._closed:

@@ -55,6 +55,13 @@ class Vectors:
             shelf.changed = seq
             self._model[ref] = model
 
+    def of(self, ref: int, namespace: Namespace) -> Embedded | None:
+        """The item's vectors, or that they are owed; None: it has none."""
+        if ref in self.owed:
+            return OWED
+        model = self._model.get(ref)
+        return None if model is None else self._shelves[namespace][model].rows[ref][1]
+
     def _shelf(self, namespace: Namespace, model: str) -> _Shelf:
         at = bisect_left(self._names, namespace)
         if self._names[at : at + 1] != [namespace]:

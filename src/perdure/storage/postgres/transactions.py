@@ -232,7 +232,8 @@ class _Attempts:
             if not step.gathered():
                 remembered.forget(member)
                 return None
-            self._outcomes, self.unsure = [Unavailable("not told")], True
+            untold: list[Outcome] = [Unavailable("not told")]
+            self._outcomes, self.unsure = untold, True
             seq = step.commit_at_once(line.limits)
         except psycopg.Error as error:
             remembered.forget(member)

@@ -18,6 +18,7 @@ from perdure.errors import PerdureError, StorageError
 from perdure.storage import process
 from perdure.storage.contract import Backend, Commit, ItemRow, Namespace, Outcome, Revision, Snapshot
 from perdure.storage.path_ranges import PathRanges
+from perdure.storage.sqlite.administering import Administering
 from perdure.storage.sqlite.connections import (
     C,
     Connection,
@@ -44,7 +45,7 @@ _by_file: dict[Identity, SqliteBackend] = {}  # guarded by `process.opening`
 _by_connection: dict[int, SqliteBackend] = {}  # id of a user's connection, which the backend keeps alive
 
 
-class SqliteBackend:
+class SqliteBackend(Administering):
     """An SQLite database. Safe from any thread; see `contract.GroupBackend` for what every method promises.
 
     Args:
@@ -375,3 +376,9 @@ def open_backend(
         if place is not None and not read_only:
             _by_file[identity_of(place) or (0, 0)] = made
         return made
+
+
+def is_open(path: str) -> bool:
+    """Whether this process has that file open as a database. Ask while nobody opens one (`process.opening`)."""
+    file = identity_of(path)
+    return file is not None and file in _by_file

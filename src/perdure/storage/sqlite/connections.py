@@ -151,7 +151,7 @@ def prepare(database: Connection, place: Place, side: SideLock | None) -> None:
     def ask(act: Callable[[], Any]) -> Any:
         return patiently(act, place.busy_timeout_seconds, "open", place.name)
 
-    steps = missing("sqlite", ask(lambda: _applied(database)), place.name)
+    steps = missing("sqlite", ask(lambda: applied(database)), place.name)
     if place.read_only:
         if steps:
             raise StorageError(
@@ -192,7 +192,7 @@ def _migrate(database: Connection, place: Place) -> None:
     """All missing steps, each with its record in one transaction; the first transaction is open already."""
     try:
         while steps := missing(
-            "sqlite", _applied(database), place.name
+            "sqlite", applied(database), place.name
         ):  # another process may have been first
             step = steps[0]
             for statement in step.statements:  # `executescript` would commit first
@@ -211,7 +211,8 @@ def _migrate(database: Connection, place: Place) -> None:
         raise
 
 
-def _applied(database: Connection) -> int:
+def applied(database: Connection) -> int:
+    """The number of the newest migration applied; 0: none."""
     if not database.execute(C["has_migrations"]).fetchall():
         return 0
     return _one(database, C["applied_migration"]) or 0

@@ -6,7 +6,7 @@ Here: `SqliteSnapshot`, which joins them. Not here: how it is asked (`asking.py`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from perdure.storage.contract import ItemRow, Namespace, Revision
 from perdure.storage.path_ranges import PathRanges
@@ -20,9 +20,9 @@ from perdure.storage.tables.past_answers import PastAnswers
 from perdure.storage.tables.thread_answers import ThreadAnswers
 from perdure.storage.tables.values import items_of
 
-__all__ = ["SqliteSnapshot"]
+__all__ = ["TABLES", "SqliteSnapshot"]
 
-_TABLES: Final = (
+TABLES: Final = (
     "checkpoints",
     "segments",
     "writes",
@@ -63,7 +63,15 @@ class SqliteSnapshot(SqliteAsking, ThreadAnswers, PastAnswers, IndexAnswers):
 
     def count(self, table: str) -> int:
         """Rows of a table, by its name in the contract."""
-        if table not in _TABLES:
-            raise ValueError(f"unknown table {table!r}; there are {', '.join(_TABLES)}")
+        if table not in TABLES:
+            raise ValueError(f"unknown table {table!r}; there are {', '.join(TABLES)}")
         ((rows,),) = self._ask_text(C[f"count_{table}"])
         return int(rows)
+
+    def ask_plainly(self, text: str, values: Sequence[Any] = ()) -> list[Any]:
+        """The rows of a statement, for what only operators ask."""
+        return self._ask_text(text, values)
+
+    def ask_about_many(self, name: str, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """The rows of a repeatable block, for many rows of values; an answer may come twice."""
+        return self._ask_many(name, rows)

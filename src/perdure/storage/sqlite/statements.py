@@ -16,4 +16,5 @@ Q: Final = Queries(
     "queries/texts.sqlite.sql",
     "queries/forget.sqlite.sql",
     "queries/check.sqlite.sql",
+    "queries/admin.sqlite.sql",
 )

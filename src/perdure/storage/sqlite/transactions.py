@@ -10,7 +10,8 @@ import copy
 import logging
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from perdure.errors import Busy, PerdureError, StaleThread, StorageError, VersionConflict
@@ -375,6 +376,20 @@ class Transactions:
         patient()
         self.vacuum()
         patient()
+
+    @contextmanager
+    def hold(self, wait_seconds: float) -> Generator[None]:
+        """The writing transaction, held open and rolled back: others wait for it as for any commit."""
+        with self.turn:
+            database = self.database()
+            patiently(
+                lambda: self._begin_at_once(database), wait_seconds, "hold writers off", self._place.name
+            )
+            try:
+                yield
+            finally:
+                self._undo(database)
+                self._unlock()
 
     # -- ends and forks ----------------------------------------------------------------------------------------------
 

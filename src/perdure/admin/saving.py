@@ -1,0 +1,78 @@
+"""A database saved as a file, and brought back: SQLite by its online backup."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from perdure.database import file_of
+from perdure.errors import PerdureError
+
+__all__ = ["backup", "restore"]
+
+
+def backup(
+    url: str,
+    file: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    progress: Callable[[int, int], object] | None = None,
+) -> int:
+    """Bytes of `file`, which is from now on the whole database as it was when this began, checked and on the disk.
+
+    Others read and write meanwhile, in this process or another; the write-ahead log is not shortened before it ends. An
+    encrypted database is encrypted in the file, too, under the same key. The file is a database that can be opened.
+
+    Args:
+        url: of a file of SQLite.
+        file: where to. It appears, or is replaced, when it is whole.
+        force: replace what stands there.
+        progress: called with the pages that are done, and how many there are.
+
+    Raises:
+        StorageError: `file` is there and `force` is False; the database is damaged; or the disk refused.
+        PerdureError: the URL names no file of SQLite.
+    """
+    from perdure.storage import sqlite
+
+    return sqlite.back_up(_path(url, "saved"), os.fspath(file), force=force, progress=progress)
+
+
+def restore(
+    file: str | os.PathLike[str],
+    url: str,
+    *,
+    force: bool = False,
+    progress: Callable[[int, int], object] | None = None,
+) -> int:
+    """Bytes of the database at `url`, which is from now on what `backup` has saved in `file`.
+
+    It is copied beside the old one, checked, and then takes its place: whenever this is killed, there is the old one or the
+    new one, never half of both. Revisions that the old one had and `file` has not are given again: whoever kept one, as a
+    watcher does, has to begin anew.
+
+    Args:
+        file: a backup, or any closed database of Perdure's.
+        url: of a file of SQLite, which nobody may have open.
+        force: replace the database that stands there.
+        progress: as in `backup`.
+
+    Raises:
+        SchemaTooNew: `file` was written by a newer Perdure.
+        StorageError: `url` is there and `force` is False, or somebody has it open; `file` is damaged, or no database of
+            Perdure's. What stood at `url` stands there still.
+        PerdureError: the URL names no file of SQLite.
+    """
+    from perdure.storage import sqlite
+
+    return sqlite.restore(os.fspath(file), _path(url, "restored"), force=force, progress=progress)
+
+
+def _path(url: str, done: str) -> str:
+    path = file_of(url)
+    if path is None:
+        raise PerdureError(
+            f"{url!r} is no file of SQLite, so it cannot be {done} as one. Nothing was done. `perdure db copy` copies any"
+            " database into another."
+        )
+    return path

@@ -1,0 +1,86 @@
+"""What a database is and how it stands, whether its schema is up to date or not. Nothing is changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from perdure.database import file_of, open_url
+from perdure.storage.contract import Administered, Backend
+from perdure.storage.keycheck import key_of
+
+__all__ = ["Status", "due", "status"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A database, as its operator asks.
+
+    Attributes:
+        url: as it was given.
+        kind: `memory`, `sqlite`, ...
+        where: path or address.
+        engine: name and version of what keeps the rows.
+        schema: number of its newest migration; 0: none.
+        due: migrations that it lacks, as `NNNN_name`; while there are any, what follows is not known and None.
+        revision: of its newest commit.
+        floor: of older revisions deleted items may be gone without a trace; `store.at` refuses them.
+        encrypted: the id of the key that seals its values; None: they are not sealed.
+        facts: what else there is to know of this kind of database.
+    """
+
+    url: str
+    kind: str
+    where: str
+    engine: str
+    schema: int
+    due: tuple[str, ...] = ()
+    revision: str | None = None
+    floor: str | None = None
+    encrypted: str | None = None
+    facts: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def due(url: str) -> tuple[int, tuple[str, ...]]:
+    """The number of the newest migration that the database has, and the names of those it lacks, in order.
+
+    Raises:
+        SchemaTooNew: written by a newer Perdure. It was not touched.
+        StorageError: there is no such file, or it is no database.
+        ValueError: no URL.
+    """
+    path = file_of(url)
+    if path is None:  # whatever is no file is brought up to date by whoever opens it
+        return 0, ()
+    from perdure.storage import sqlite
+
+    number, steps = sqlite.due(path)
+    return number, tuple(f"{step.number:04}_{step.name}" for step in steps)
+
+
+def status(url: str) -> Status:
+    """How the database at `url` stands; it needs no key. A file of an older schema is left as it is.
+
+    Raises:
+        SchemaTooNew: as `due`; so are StorageError and ValueError.
+    """
+    number, lacking = due(url)
+    if lacking:
+        path = file_of(url) or url
+        return Status(url, "sqlite", path, "SQLite", number, lacking)
+    backend = open_url(url)
+    try:
+        return _standing(url, backend)
+    finally:
+        backend.close()
+
+
+def _standing(url: str, backend: Backend) -> Status:
+    with backend.read() as now:
+        revision, floor, key = str(now.revision()), str(now.floor()), key_of(now)
+    if not isinstance(backend, Administered):
+        kind = url.partition("://")[0]
+        return Status(url, kind, backend.identity, "", 0, (), revision, floor, key)
+    known = backend.about()
+    return Status(
+        url, known.kind, known.where, known.engine, known.schema, (), revision, floor, key, dict(known.facts)
+    )

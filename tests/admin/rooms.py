@@ -1,0 +1,68 @@
+"""Words of these tests: a graph whose threads and memory have something of everything, and what is kept of them."""
+
+from __future__ import annotations
+
+import base64
+import operator
+import sqlite3
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+import perdure
+from perdure import END, START, StateGraph, interrupt
+
+KEY = base64.b64encode(bytes(range(32))).decode()
+OTHER_KEY = base64.b64encode(bytes(range(1, 33))).decode()
+
+
+class Talk(TypedDict, total=False):
+    log: Annotated[list[str], operator.add]
+    facts: dict[str, Any]
+    n: int
+    answer: str
+
+
+def _remember(state: Talk, *, store: Any) -> dict[str, Any]:
+    n = state.get("n", 0)
+    store.put(("users", f"u{n % 3}"), f"k{n % 5}", {"text": f"likes tea {n}", "n": n})
+    facts = {**state.get("facts", {}), f"f{n}": "x" * 40}
+    return {"log": [f"line {n} " + "y" * 50], "facts": facts, "n": n + 1}
+
+
+def _ask(state: Talk) -> dict[str, Any]:
+    return {"answer": interrupt("well?")} if state.get("n", 0) % 4 == 3 else {}
+
+
+def _aside(state: Talk, *, store: Any) -> dict[str, Any]:
+    store.put(("aside",), "k", {"n": state.get("n", 0)})
+    return {}
+
+
+def talker(db: perdure.Database) -> Any:
+    """A graph that remembers, writes lists and dicts, and sometimes waits for an answer with memory staged."""
+    building = StateGraph(Talk)
+    building.add_node("remember", _remember)
+    building.add_node("ask", _ask)
+    building.add_node("aside", _aside)
+    building.add_edge(START, "remember")
+    building.add_edge("remember", "ask")
+    building.add_edge("remember", "aside")
+    building.add_edge("ask", END)
+    return building.compile(db)
+
+
+def talk(db: perdure.Database, threads: int = 3, turns: int = 4, begin: int = 0) -> None:
+    """So many threads, each with so many turns; every fourth ends with a question, its sibling's memory staged."""
+    graph = talker(db)
+    for thread in range(begin, begin + threads):
+        config: Any = {"configurable": {"thread_id": f"t{thread}"}}
+        for turn in range(turns):
+            graph.invoke({"log": [], "n": turn + thread} if turn == 0 else {"log": []}, config)
+
+
+def by_sql(path: Path, *statements: str) -> None:
+    """Damage: statements that another connection commits, in a database that nobody has open."""
+    made = sqlite3.connect(path, isolation_level=None)
+    for statement in statements:
+        assert made.execute(statement).rowcount, f"changed nothing: {statement}"
+    made.close()
