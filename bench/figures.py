@@ -28,6 +28,13 @@ class AtMost:
 
 
 @dataclass(frozen=True, slots=True)
+class Floors:
+    """Ours is at most so many times its floor, by the median of the quotients."""
+
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
 class AtLeast:
     """Ours is at least this, by the median."""
 
@@ -41,7 +48,7 @@ class Figure:
     key: str
     title: str
     unit: Unit
-    target: Times | AtMost | AtLeast | None = None
+    target: Times | AtMost | Floors | AtLeast | None = None
     more: bool = False
     apart: str = ""
 
@@ -147,6 +154,29 @@ MEMORY: Sequence[Figure] = (
 )
 
 
+POSTGRES: Sequence[Figure] = (
+    Figure("pg_step", "durable step", "us", Floors(1.4)),
+    Figure("pg_step_memory", "- with one memory write and its history", "us"),
+    Figure("pg_step_async", "- async", "us"),
+    Figure("pg_crowd", "200 async threads at once", "steps/s", Times(6), more=True),
+    Figure("pg_size", "2,000 turns of 1 KB text: bytes of all tables / raw", "x", AtMost(1.4)),
+    Figure("pg_turn", "- turn 2,000 above turn 100", "ms", apart="turn {turns} above turn 100"),
+    Figure(
+        "pg_search_one", "best 10 by vector of a namespace of 100, 100,000 items in 1,000", "us", Times(5)
+    ),
+    Figure("pg_search_all", "- of all 100,000", "ms", Times(5)),
+    Figure(
+        "pg_recall",
+        "- of all 100,000, one in a hundred meets the filter: recall@10 of ten searches",
+        "x",
+        AtLeast(0.99),
+        more=True,
+    ),
+    Figure("pg_put", "items put in batches of 1,000 with their vectors", "items/s", more=True),
+    Figure("pg_writers", "16 processes, each durable steps of a thread", "steps/s", more=True),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """Samples of one figure by one library. `floors`: of the machine, one right before each sample, or none."""
@@ -177,6 +207,11 @@ class Measured:
     def above(self) -> float:
         """The median of what is left of each sample without the floor that was measured right before it."""
         return median(self._differences) if self.floors else self.median
+
+    @property
+    def floors_apart(self) -> float:
+        """The median of how many times its floor each sample is."""
+        return median(sample / floor for sample, floor in zip(self.samples, self.floors, strict=True))
 
     def unclear(self, limit: float) -> bool:
         """Whether the floor swings so much that nobody can say on which side of `limit` the figure is."""
@@ -215,6 +250,8 @@ class Row:
                 return f"{factor:g}x {'more' if self.figure.more else 'less'}"
             case AtMost(limit):
                 return f"<= {limit:g} {self.figure.unit}{' above floor' if self.ours.floors else ''}"
+            case Floors(factor):
+                return f"<= {factor:g} floors"
             case AtLeast(limit):
                 return f">= {limit:,g} {self.figure.unit}"
             case None:
@@ -228,6 +265,8 @@ class Row:
                 return None if self.ratio is None else self.ratio >= factor
             case AtMost(limit):
                 return None if self.ours.unclear(limit) else self.ours.above <= limit
+            case Floors(factor):
+                return self.ours.floors_apart <= factor
             case AtLeast(limit):
                 return self.ours.median >= limit
             case None:

@@ -6,6 +6,8 @@ beside `.venv`, made at the first run; delete it to measure a newer version.
 
 `--memory`: the figures of memory instead (some ten minutes), into `bench/results-memory.json` and
 `docs/reference/benchmarks-memory.md`.
+`--postgres`: the figures on Postgres instead, on a server that is started for them, into `bench/results-postgres.json` and
+`docs/reference/benchmarks-postgres.md`.
 `--retrieval`: how well search finds, instead (`retrieval.py`; prints only).
 `--profile`: where our own time goes instead, into `docs/reference/profile.md` (`shares.py`).
 `--quick`: fewer samples, prints only. `--only NAME`: some programs, prints only. `--theirs PYTHON`: take that interpreter
@@ -21,25 +23,36 @@ import os
 import platform
 import re
 import shlex
+import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any, TypeAlias
 
+import plot
 import retrieval
 import shares
-from figures import ENGINE, HEADINGS, MEMORY, Figure, Measured, Row, grown
+from figures import HEADINGS, Figure, Measured, Row, grown
+from suites import ENGINE_SUITE, LONG, MEMORY_SUITE, POSTGRES_SUITE, SUITES, Program, Suite
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = ROOT / "bench" / "programs"
 VENV = ROOT / ".venv-bench"
 THEIR_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-PACKAGES = ["langgraph", "langgraph-checkpoint-sqlite", "numpy"]  # its store in memory is faster with numpy
+PACKAGES = [
+    "langgraph",
+    "langgraph-checkpoint-sqlite",
+    "langgraph-checkpoint-postgres",
+    "psycopg[binary,pool]",
+    "numpy",  # its store in memory is faster with it
+]
 TIMEOUT_SECONDS = 1800
 OURS, THEIRS = "perdure", "langgraph"
 
@@ -47,62 +60,14 @@ Sample: TypeAlias = float | Sequence[float]  # or with its floor
 Facts: TypeAlias = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A file of `programs/`. `rounds`: how often each library runs it. `ours`, `theirs`: the arguments of each run."""
-
-    name: str
-    rounds: int
-    quick_rounds: int = 1
-    ours: tuple[tuple[str, ...], ...] = ((),)
-    theirs: tuple[tuple[str, ...], ...] = ((),)
-
-
-LONG = 2000
-SHORT = (100, 200)  # theirs: 2,000 turns would take gigabytes; its sizes are extrapolated from these two
-KINDS = ("text", "bytes", "messages")
-
-ENGINE_PROGRAMS = (
-    Program("loop", 4, 2),
-    Program("durable", 2),
-    Program("crowd", 2),
-    Program("sends", 3),
-    Program("imports", 1),
-    *(
-        Program("turns", 1, 1, ((kind, str(LONG)),), tuple((kind, str(turns)) for turns in SHORT))
-        for kind in KINDS
-    ),
-)
-
-BACKENDS = (("memory",), ("sqlite",))
-MEMORY_PROGRAMS = (
-    Program("memory_gets", 3, 1, BACKENDS, BACKENDS),
-    Program("memory_vectors", 1, 1, BACKENDS, BACKENDS),
-    Program("memory_texts", 1, 1, theirs=()),
-    Program("memory_listing", 1, 1, theirs=()),
-    Program("memory_million", 1, 1, theirs=()),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Suite:
-    """Programs, the figures they answer, and where these are written."""
-
-    command: str
-    programs: tuple[Program, ...]
-    figures: Sequence[Figure]
-    results: Path
-    page: Path
-    text: str
-
-
 def main() -> int:
     """0, whatever was met: a figure is no test. 1 if a program failed."""
     parser = argparse.ArgumentParser(prog="dev.py bench", description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer samples; prints only")
-    names = sorted({program.name for program in (*ENGINE_PROGRAMS, *MEMORY_PROGRAMS)})
+    names = sorted({program.name for suite in SUITES for program in suite.programs})
     parser.add_argument("--only", choices=names, action="append", help="prints only")
     parser.add_argument("--memory", action="store_true", help="the figures of memory, instead")
+    parser.add_argument("--postgres", action="store_true", help="the figures on Postgres, instead")
     parser.add_argument(
         "--theirs", metavar="PYTHON", help="an interpreter that has LangGraph; installs nothing"
     )
@@ -119,13 +84,14 @@ def main() -> int:
     theirs = None if options.alone else options.theirs or their_python()
     about = machine(theirs)
     print(*describe(about), sep="\n", flush=True)
-    suite = MEMORY_SUITE if options.memory else ENGINE_SUITE
+    suite = MEMORY_SUITE if options.memory else POSTGRES_SUITE if options.postgres else ENGINE_SUITE
     programs = [p for p in suite.programs if p.name in (options.only or {p.name})]
     if options.quick:  # one kind of long thread shows whether all is well
         programs = [
             p for p in programs if p.ours not in ((("messages", str(LONG)),), (("bytes", str(LONG)),))
         ]
-    rows, facts = measure(suite.figures, programs, theirs, failures, quick=options.quick)
+    with server(suite):
+        rows, facts = measure(suite.figures, programs, theirs, failures, quick=options.quick)
     print(*table(rows), *remarks(facts), sep="\n")
     if not options.quick and not options.only:
         about["seconds"] = round(perf_counter() - began)
@@ -173,12 +139,16 @@ def measure(
         for library, given in answers.items():
             if program.name == "turns":
                 given = long_thread(program.ours[0][0], library, given, facts, remarks_)
+            if program.name == "postgres_turns":
+                given = long_thread_on_postgres(library, given, facts, remarks_)
             for answer in given:
                 for key, value in answer.items():
                     if key == "import_packages":
                         facts[f"third-party packages, {library}"] = value
                     elif key == "recall":
                         facts.update({f"recall@10 of {what}": share for what, share in value.items()})
+                    elif key == "writers":
+                        facts[f"steps a second by writers, {library}"] = value
                     elif key == "not_measured":
                         facts[f"not measured, {library}"] = f"{', '.join(value['figures'])}: {value['why']}"
                     else:
@@ -216,6 +186,24 @@ def ask(python: str, library: str, program: str, args: Sequence[str], quick: boo
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def long_thread_on_postgres(
+    library: str, given: list[dict[str, Any]], facts: Facts, remarks_: dict[str, str]
+) -> list[dict[str, Any]]:
+    """As `long_thread`, of what a long thread takes on Postgres."""
+    if not given or not all(given):
+        return []
+    last = given[-1]
+    size, raw = last["bytes"], last["raw_bytes"]
+    if library == THEIRS:
+        turns, sizes = [run["turns"] for run in given], [run["bytes"] for run in given]
+        size, raw = grown(turns, sizes, LONG), raw / last["turns"] * LONG
+        remarks_["pg_size"] = f"from {' and '.join(map(str, turns))} turns"
+        remarks_["pg_turn"] = f"turn {last['turns']} above turn 100"
+    else:
+        facts[f"bytes per table after {LONG:,} turns"] = last["bytes_per_table"]
+    return [{"pg_size": [size / raw], "pg_turn": [last["turn_last"] - last["turn_100"]]}]
+
+
 def long_thread(
     kind: str, library: str, given: list[dict[str, Any]], facts: Facts, remarks_: dict[str, str]
 ) -> list[dict[str, Any]]:
@@ -227,7 +215,7 @@ def long_thread(
     if library == THEIRS:
         turns, sizes = [run["turns"] for run in given], [run["bytes"] for run in given]
         size, raw = grown(turns, sizes, LONG), raw / last["turns"] * LONG
-        for figure in ENGINE:
+        for figure in ENGINE_SUITE.figures:
             if figure.key.startswith(f"{kind}_"):
                 remarks_[figure.key] = figure.apart.format(turns=last["turns"])
         remarks_[f"{kind}_size"] = f"from {' and '.join(map(str, turns))} turns"
@@ -248,6 +236,25 @@ def long_thread(
             f"{kind}_history": last["history"],
         }
     ]
+
+
+@contextmanager
+def server(suite: Suite) -> Iterator[None]:
+    """A Postgres server for the programs of a suite that needs one, with its own settings; its URL is in the environment."""
+    if not suite.server:
+        yield
+        return
+    from perdure.testing.postgres import PostgresServer
+
+    folder = Path(tempfile.mkdtemp(prefix="perdure-bench-", dir=tempfile.gettempdir()))
+    settings = {"fsync": "on", "full_page_writes": "on", "max_wal_size": "1GB", "shared_buffers": "512MB"}
+    running = PostgresServer(folder / "server", settings=settings)
+    os.environ["BENCH_POSTGRES"] = running.url
+    try:
+        yield
+    finally:
+        running.remove()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 # -- the environment and the machine -----------------------------------------------------------------------------------
@@ -284,7 +291,10 @@ def their_python() -> str | None:
 VERSIONS = """
 import importlib.metadata as m, json, platform, sqlite3
 found = {"Python": platform.python_version(), "SQLite": sqlite3.sqlite_version}
-for name in ("langgraph", "langgraph-checkpoint", "langgraph-checkpoint-sqlite", "langchain-core", "ormsgpack"):
+for name in (
+    "langgraph", "langgraph-checkpoint", "langgraph-checkpoint-sqlite", "langgraph-checkpoint-postgres", "langchain-core",
+    "ormsgpack", "psycopg",
+):
     try:
         found[name] = m.version(name)
     except m.PackageNotFoundError:
@@ -390,64 +400,6 @@ def remarks(facts: Facts) -> list[str]:
     return lines
 
 
-PAGE_TEXT = """# Benchmarks
-
-Perdure side by side with LangGraph, both measured in one run. This page is generated by `python dev.py bench`
-({seconds} seconds; the same figures for programs are in `bench/results.json`).
-
-{about}
-
-Each program of `bench/programs/` runs in both interpreters in turn, several rounds. *Best* is the least disturbed sample,
-*median* that of all samples of all rounds. *Floor* is what the machine takes by itself, measured in the same process
-right before each sample: one raw insert-and-commit for a step on SQLite (synchronous=FULL), a start of Python for an
-import. *Above floor* is the median of the differences. *Ratio* compares the best of both. A target in multiples is judged
-by the ratio, one in units by the median, or by what is above the floor; *noise* means that the floor swung too much to
-say. Where theirs has a remark in brackets, it was measured on a shorter thread, because 2,000 turns would take
-gigabytes; its size is extrapolated as a*n + b*n*n.
-
-{rows}
-
-{met} of {judged} targets met.
-
-{facts}
-"""
-
-
-MEMORY_TEXT = """# Benchmarks of memory
-
-Stores of Perdure side by side with LangGraph's, where theirs can do the same, both measured in one run. This page is generated by
-`python dev.py bench --memory` ({seconds} seconds; the same figures for programs are in `bench/results-memory.json`).
-
-{about}
-
-Each program of `bench/programs/memory_*.py` says in its first lines what it measures. *Best* is the least disturbed sample,
-*median* that of all samples. A target in multiples is judged by the ratio of the best, one in units by the median.
-
-{rows}
-
-{met} of {judged} targets met.
-
-{facts}
-"""
-
-ENGINE_SUITE = Suite(
-    "dev.py bench",
-    ENGINE_PROGRAMS,
-    ENGINE,
-    ROOT / "bench" / "results.json",
-    ROOT / "docs" / "reference" / "benchmarks.md",
-    PAGE_TEXT,
-)
-MEMORY_SUITE = Suite(
-    "dev.py bench --memory",
-    MEMORY_PROGRAMS,
-    MEMORY,
-    ROOT / "bench" / "results-memory.json",
-    ROOT / "docs" / "reference" / "benchmarks-memory.md",
-    MEMORY_TEXT,
-)
-
-
 def write(suite: Suite, rows: Sequence[Row], facts: Facts, about: dict[str, Any]) -> None:
     """The two files of a full run."""
     judged = [row.met for row in rows if row.met is not None]
@@ -461,6 +413,14 @@ def write(suite: Suite, rows: Sequence[Row], facts: Facts, about: dict[str, Any]
         facts="\n".join(remarks(facts)),
     )
     suite.page.write_text(page, encoding="utf-8")
+    writers = {
+        library: found
+        for library in (OURS, THEIRS)
+        if (found := facts.get(f"steps a second by writers, {library}"))
+    }
+    if writers:
+        drawn = suite.page.with_name("postgres-writers.svg")
+        drawn.write_text(plot.lines(writers, "writers", "steps a second"), encoding="utf-8")
     results = {
         "about": about,
         "figures": {

@@ -61,6 +61,21 @@ def scratch(parent: Path = ON_DISK) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
+@contextmanager
+def postgres() -> Iterator[str]:
+    """The URL of an empty database on the server that the benchmark runs; it is gone afterwards."""
+    import psycopg
+
+    server = os.environ["BENCH_POSTGRES"]
+    name = f"bench_{os.getpid()}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        try:
+            yield f"{server.rpartition('/')[0]}/{name}"
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 class RawCommits:
     """The floor of a durable step: one row of 300 bytes, inserted and committed by `sqlite3`, synchronous=FULL."""
 
