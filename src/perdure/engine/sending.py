@@ -99,7 +99,7 @@ class Sender:
         if self.memory.as_of is not None and operations:
             await self.settle()
             revision = await self._send_computed(parts, operations)
-            self.memory.as_of.wrote(operations, revision)
+            self.memory.as_of.wrote(operations, revision, parts.at)
             return revision
         if needs_answer(operations):
             await self.settle()
@@ -156,6 +156,8 @@ class Sender:
         commit, layer = parts.commit(items), Layer()
         pending = Pending(self.backend, commit)
         layer.extend(operations)
+        for operation in operations:
+            operation.committed = commit.at
         self.ports.commit_soon(self.backend, commit, pending)
         self._flight.append((pending, layer, head if parts.rows else None))
         while len(self._flight) > IN_FLIGHT:
