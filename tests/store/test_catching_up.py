@@ -340,6 +340,73 @@ def test_what_a_node_stored_without_vectors_is_embedded_after_its_step(
     store.close()
 
 
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+@pytest.mark.parametrize("durability", ["sync", "async", "exit", None])
+def test_what_is_computed_anew_when_the_model_is_gone_is_embedded_after_its_step(
+    url: str, durability: str | None, model: Model
+) -> None:
+    """It had answered in the task; then somebody else was faster. None: a graph without a saver."""
+    model.fails, model.refuses = False, {"tea of 2"}
+
+    def node(state: dict[str, Any], store: Any) -> None:
+        store.update(ME, "a", lambda value: {"text": f"tea of {value['n'] + 1}", "n": value["n"] + 1})
+        store.direct.update(ME, "a", lambda value: {"text": "theirs", "n": 1})
+
+    with connect(url, index=index(model)) as db:
+        db.store.put(ME, "a", {"text": "tea of 0", "n": 0})
+        graph = StateGraph(dict).add_node("node", node).add_edge(START, "node")
+        if durability is None:
+            graph.compile(store=db.store).invoke({})
+        else:
+            graph.compile(db).invoke({}, {"configurable": {"thread_id": "t"}}, durability=durability)
+        item = db.store.get(ME, "a")
+        assert item is not None
+        assert item.value == {"text": "tea of 2", "n": 2}
+        assert owed(db.backend) == ["a"]
+        model.refuses.clear()
+
+        assert settled(db.store)
+        assert owed(db.backend) == []
+        assert found(db.store) == ["a"]
+
+
+# ---- what others filed
+
+
+@pytest.mark.parametrize("other", [{"text": False}, {"language": "german"}, {"fields": ["text", "title"]}])
+def test_words_that_another_store_filed_stay_as_they_are(
+    backend: Backend, model: Model, other: dict[str, Any]
+) -> None:
+    """Who embeds what was put off has no say in words; who is told to reindex has, in those that he files."""
+    codec = codec_of(index(model, catch_up=False))
+    writer = BackendStore(backend, codec)
+    assert codec.filer is not None
+    analysis = codec.filer.analysis
+    for key in "abc":
+        writer.put(ME, key, {"text": f"tea for {key}"})
+    writer.put(ME, "wordless", {"other": 1})
+    with backend.read() as now:
+        filed = now.text_totals((), analysis)
+        before = now.count("postings")
+    assert (filed.items, filed.strays) == (3, 0)
+    model.fails = False
+
+    reader = BackendStore(backend, codec_of(index(model, **other)))
+    assert settled(reader)
+
+    assert owed(backend) == []
+    with backend.read() as now:
+        assert now.text_totals((), analysis) == filed
+        assert now.count("postings") == before
+    assert [item.key for item in writer.search((), query="tea", mode="text")] == ["c", "b", "a"]
+    if other == {"text": False}:
+        assert reader.reindex().filed == 0
+        with backend.read() as now:
+            assert now.text_totals((), analysis) == filed
+    reader.close()
+    writer.close()
+
+
 # ---- the end
 
 

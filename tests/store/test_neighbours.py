@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 import perdure
@@ -32,6 +34,7 @@ from perdure.testing.nearby import shown
 TALK = ("users", "ada", "talk")
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 Place = tuple[tuple[str, ...], str]
+Doing = tuple[str, str]  # a key, and what is done to it
 
 
 def name(check: object) -> str:
@@ -225,6 +228,130 @@ def test_a_task_sees_its_own_items_among_the_others(url: str) -> None:
         assert found == seen[-1]
 
 
+KEYS = "klmn"
+doings = st.lists(st.tuples(one(KEYS), one(("put", "delete", "update"))), max_size=5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    before=st.lists(doings, max_size=3),
+    steps=st.lists(doings, min_size=1, max_size=3),
+    durability=one(("sync", "async", "exit")),
+)
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///{}/near.db"])
+def test_items_stand_where_they_will_before_their_step_is_committed(
+    url: str, before: list[list[Doing]], steps: list[list[Doing]], durability: Any
+) -> None:
+    """Whatever tasks write, one after the other, however their commits are waited for."""
+    seen: list[tuple[list[str], list[str]]] = []  # of each task: at its beginning, at its end
+
+    def around(store: Any) -> list[str]:
+        found: list[str] = []
+        for place in range(len(KEYS)):
+            found += shown(store.search(("a",), order_by="key", limit=1, offset=place, neighbours=9))
+        return found
+
+    def do(store: Any, doing: list[Doing]) -> None:
+        for key, what in doing:
+            clock.advance(seconds=1)
+            match what:
+                case "put":
+                    store.put(("a",), key, {})
+                case "delete":
+                    store.delete(("a",), key)
+                case _:
+                    store.update(("a",), key, lambda value: {} if value is None else {**value, "again": 1})
+
+    def node(doing: list[Doing]) -> Callable[..., None]:
+        def runs(state: Any, *, store: Any) -> None:
+            del state
+            begins = around(store)
+            do(store, doing)
+            clock.advance(seconds=1)
+            seen.append((begins, around(store)))
+
+        return runs
+
+    with FakeClock(BEGIN) as clock, TemporaryDirectory() as folder, connect(url.format(folder)) as db:
+        for doing in before:
+            do(db.store, doing)
+        graph = StateGraph(dict)
+        for number, doing in enumerate(steps):
+            graph.add_node(f"n{number}", node(doing))
+            graph.add_edge(START if number == 0 else f"n{number - 1}", f"n{number}")
+        graph.compile(db).invoke({}, {"configurable": {"thread_id": "t"}}, durability=durability)
+
+        assert around(db.store) == seen[-1][1]
+        for (_, ended), (begins, _) in itertools.pairwise(seen):
+            assert begins == ended
+
+
+def test_what_is_on_its_way_stands_before_what_later_steps_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+    held: list[Callable[[], None]] = []
+
+    def first(state: Any, *, store: Any) -> None:
+        store.put(TALK, "new", {})
+        clock.advance(minutes=1)
+
+    def second(state: Any, *, store: Any) -> None:
+        store.put(TALK, "m1", {})  # made again, with the number that it had
+        clock.advance(minutes=1)
+        assert held  # the first step is not committed yet
+        assert store.direct.get(TALK, "new") is None
+        seen.append(shown(store.search((), query="word0", neighbours=9)))
+        monkeypatch.undo()
+        for send in held:
+            send()
+
+    with FakeClock(BEGIN) as clock, connect(f"sqlite:///{tmp_path}/flight.db") as db:
+        for n in range(3):
+            db.store.put(TALK, f"m{n}", {"text": f"word{n}"})
+        db.store.delete(TALK, "m1")
+        clock.advance(minutes=1)
+        graph = StateGraph(dict).add_node("first", first).add_node("second", second)
+        compiled = graph.add_edge(START, "first").add_edge("first", "second").compile(db)
+        soon = type(db.backend).commit_soon
+        monkeypatch.setattr(type(db.backend), "commit_soon", lambda *sent: held.append(lambda: soon(*sent)))
+        compiled.invoke({}, {"configurable": {"thread_id": "t"}}, durability="async")
+
+        assert seen == [["m0", "m2 of m0", "new of m0", "m1 of m0"]]
+        assert shown(db.store.search((), query="word0", neighbours=9)) == seen[0]
+
+
+@pytest.mark.parametrize("url", QUICK, indirect=True)
+def test_a_run_of_the_past_has_its_items_where_its_commits_put_them(url: str) -> None:
+    seen: list[list[str]] = []
+
+    def node(key: str) -> Callable[..., None]:
+        def runs(state: Any, *, store: Any) -> None:
+            del state
+            store.put(TALK, key, {"n": 0})
+            clock.advance(minutes=1)
+            seen.append(shown(store.search((), filter={"n": 1}, neighbours=9)))
+
+        return runs
+
+    with FakeClock(BEGIN) as clock, connect(url) as db:
+        db.store.put_many([(TALK, "m1", {}), (TALK, "m0", {"n": 1})])
+        db.store.delete(TALK, "m1")
+        graph = StateGraph(dict).add_node("a", node("new")).add_node("b", node("m1"))
+        compiled = graph.add_edge(START, "a").add_edge("a", "b").compile(db)
+        compiled.invoke({}, {"configurable": {"thread_id": "old"}})
+        db.store.delete(TALK, "m1")
+        db.store.delete(TALK, "new")
+        (first,) = (
+            s for s in compiled.get_state_history({"configurable": {"thread_id": "old"}}) if s.next == ("a",)
+        )
+        seen.clear()
+        compiled.invoke(None, first.config, memory="as_of")
+
+        assert seen == [["m0", "new of m0"], ["m0", "new of m0", "m1 of m0"]]
+        assert shown(db.store.search((), filter={"n": 1}, neighbours=9)) == seen[-1]
+
+
 @pytest.mark.parametrize("url", QUICK, indirect=True)
 def test_what_a_task_deletes_leaves_the_next_ones_beside(url: str) -> None:
     def node(state: Any, store: Any) -> None:
@@ -293,11 +420,11 @@ class Knowing(Plain, AsyncBatchedBaseStore):
 async def test_a_store_that_knows_no_neighbours_says_so_and_one_that_does_has_them() -> None:
     plain, knowing = Plain(), Knowing()
     options: tuple[Any, ...] = ({"neighbours": 1}, {"rank_by": RankBy(diversity=0.5)})
-    for given in options:
+    for asked in options:
         with pytest.raises(NotSupported, match="supports_ranking"):
-            plain.search((), query="tea", **given)
+            plain.search((), query="tea", **asked)
         with pytest.raises(NotSupported, match="supports_ranking"):
-            await plain.asearch((), query="tea", **given)
+            await plain.asearch((), query="tea", **asked)
     for key in "abc":
         knowing.put(TALK, key, {"text": f"tea {key}"})
 

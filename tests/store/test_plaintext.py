@@ -208,6 +208,21 @@ def test_words_without_a_model_any_more_leave_no_vectors(url: str) -> None:
         assert (holds.postings, holds.vectors) == (1, 0)
 
 
+def test_vectors_without_words_any_more_leave_no_words(url: str) -> None:
+    with opened(url, index=MODEL) as db:
+        db.store.put(ME, "a", VALUE)
+        wordless = BackendStore(
+            db.backend, codec_of({**MODEL, "text": False}, AesGcm(KEY), plaintext=["title", "tags[*]"])
+        )
+
+        assert wordless.reindex().filed == 1
+
+        with db.backend.read() as now:
+            holds = now.forgettable(())
+        assert (holds.postings, holds.vectors) == (0, 1)
+        assert wordless.reindex().filed == 0
+
+
 # ---- any values
 
 texts = st.text(st.sampled_from("abcxyz 😀é\0\ud800"), max_size=8)

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 import perdure
-from perdure.errors import EncodingError, PerdureError, QueryError
+from perdure import Contract
+from perdure.errors import ContractError, EncodingError, PerdureError, QueryError
 from perdure.storage.filter_tree import parse_filter
-from perdure.storage.preselect import preselections
+from perdure.storage.memory import MemoryBackend
+from perdure.storage.preselect import declared_paths, preselections
+from perdure.storage.sqlite import SqliteBackend
 from perdure.storage.sqlite.preselecting import USABLE
-from perdure.store.face import BackendStore
+from perdure.store.face import BackendStore, codec_of
 from perdure.store.memory import InMemoryStore
 from perdure.store.sqlite import SqliteStore
 from perdure.testing import FakeClock
@@ -165,6 +174,81 @@ def test_a_filter_of_very_many_conditions_is_answered() -> None:
                 assert keys(store, ME, filter=filter) == ["k"]
                 assert store.count(ME, filter=filter) == 1
                 assert store.count((), filter=filter) == 1
+
+
+class Anything(BaseModel, extra="allow"):
+    """What older and newer programs wrote."""
+
+
+class Named(TypedDict):
+    name: str
+    n: NotRequired[int]
+
+
+def with_a_name(value: dict[str, Any], version: int) -> dict[str, Any]:
+    return {**value, "name": f"{value['name']} {version}"}
+
+
+PLAIN, MIGRATED = ("plain", "x"), ("migrated", "x")
+READER = [Contract(PLAIN, Named), Contract(MIGRATED, Named, migrate=with_a_name)]
+WRITERS = {version: [Contract(("**",), Anything, version=version)] for version in (1, 2)}
+written = st.tuples(
+    st.sampled_from([PLAIN, PLAIN, MIGRATED, ("free",)]),
+    st.fixed_dictionaries(
+        {}, optional={"name": st.sampled_from(["a", "b", 1, None]), "n": st.integers(0, 2)}
+    ),
+    st.integers(0, 2),
+)
+of_named = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.sampled_from(["a", 1, "a 0", {"$in": ["b", 1]}, {"$exists": True}, {"$ne": "a"}]),
+        "n": st.sampled_from([0, {"$gte": 1}, {"$lt": 2}, {"$nin": [1]}]),
+    },
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    several=st.lists(written, max_size=8),
+    asked=st.lists(of_named, min_size=1, max_size=4),
+    order=st.sampled_from([None, "key", "value.n"]),
+    limit=st.integers(1, 4),
+)
+def test_what_breaks_its_contract_is_told_of_alike_by_every_database(
+    several: list[tuple[tuple[str, ...], dict[str, Any], int]],
+    asked: list[dict[str, Any]],
+    order: str | None,
+    limit: int,
+) -> None:
+    """Items of several versions, under a contract that migrates, under one that does not, and under none."""
+    answers: list[list[object]] = []
+    with (
+        closing(MemoryBackend()) as reference,
+        closing(SqliteBackend(None)) as plain,
+        closing(SqliteBackend(None)) as declared,
+    ):
+        declared.declare_paths(declared_paths(["name", "n"]))
+        for backend in (reference, plain, declared):
+            for number, (where, value, version) in enumerate(several):
+                codec = codec_of(None, None, contracts=WRITERS.get(version))
+                BackendStore(backend, codec).put(where, f"k{number}", value)
+            reader = BackendStore(backend, codec_of(None, None, contracts=READER))
+            answers.append([])
+            for filter, prefix in product(asked, ((), PLAIN, MIGRATED)):
+                listing: dict[str, Any] = {"filter": filter, "order_by": order, "limit": limit}
+                answers[-1].append(told(partial(keys, reader, prefix, **listing)))
+                answers[-1].append(told(partial(reader.count, prefix, filter=filter)))
+    assert answers[1] == answers[0]
+    assert answers[2] == answers[0]
+
+
+def told(asks: Callable[[], object]) -> object:
+    """The answer, or what the error is about."""
+    try:
+        return asks()
+    except ContractError as error:
+        return error.namespace, error.key, error.path, error.written_under
 
 
 # ---- declared indexes

@@ -80,9 +80,10 @@ class AsOf:
             keys=[(want.namespace, want.key) for want in moved],
         )
 
-    def wrote(self, operations: Sequence[Operation], revision: Revision) -> None:
-        """The run's commit of that revision has them: from now on the run reads them."""
+    def wrote(self, operations: Sequence[Operation], revision: Revision, at: int) -> None:
+        """The run's commit of that revision and time (microseconds) has them: from now on the run reads them."""
         with self._lock:
             for operation in operations:
+                operation.committed = at
                 self._own[operation.namespace, operation.key] = revision
             self.layer.extend(operations)

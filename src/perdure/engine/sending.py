@@ -87,8 +87,6 @@ class Sender:
             raise
         if parts.rows:
             self.expected, self.standing, self.rests = head, revision, ()
-        if operations and self.memory.backend is not None and self._together():
-            wrote(self.memory.backend, operations)
 
     async def _send_with_memory(
         self, parts: Parts, operations: Sequence[Operation], head: str | None
@@ -99,7 +97,7 @@ class Sender:
         if self.memory.as_of is not None and operations:
             await self.settle()
             revision = await self._send_computed(parts, operations)
-            self.memory.as_of.wrote(operations, revision)
+            self.memory.as_of.wrote(operations, revision, parts.at)
             return revision
         if needs_answer(operations):
             await self.settle()
@@ -115,14 +113,16 @@ class Sender:
         return backend is self.backend or (backend is not None and self.backend.joins(backend))
 
     async def _commit(self, parts: Parts, items: Sequence[PutItem], versions: Sequence[ItemIs]) -> Revision:
-        if items and self.memory.backend is not self.backend:
+        backend = self.memory.backend
+        if items and backend is not None and backend is not self.backend:
             commit = parts.commit()
             other = Commit(commit.id, commit.at, versions=versions, items=items)
-            assert self.memory.backend is not None  # noqa: S101 - `_together` was asked
-            return self.backend.commit_with(
-                commit, self.memory.backend, other
-            )  # in memory: its outcome is known
-        return await self.ports.commit(self.backend, parts.commit(items, versions))
+            revision = self.backend.commit_with(commit, backend, other)  # in memory: its outcome is known
+        else:
+            revision = await self.ports.commit(self.backend, parts.commit(items, versions))
+        if items and backend is not None:
+            wrote(backend, items)  # what was written, not what was staged: that was computed anew
+        return revision
 
     async def _send_computed(self, parts: Parts, operations: Sequence[Operation]) -> Revision:
         """With expectations and computed values: computed anew when somebody else was first."""
@@ -156,7 +156,11 @@ class Sender:
         commit, layer = parts.commit(items), Layer()
         pending = Pending(self.backend, commit)
         layer.extend(operations)
+        for operation in operations:
+            operation.committed = commit.at
         self.ports.commit_soon(self.backend, commit, pending)
+        if items:
+            wrote(self.backend, items)
         self._flight.append((pending, layer, head if parts.rows else None))
         while len(self._flight) > IN_FLIGHT:
             await self._landed()

@@ -16,7 +16,7 @@ from perdure.storage.contract import ItemRow, Namespace, Snapshot
 from perdure.storage.filter_tree import Node, parse_filter
 from perdure.storage.filters import predicate_of
 from perdure.storage.item_codec import ItemCodec
-from perdure.storage.item_rows import value_of
+from perdure.storage.item_rows import value_if
 from perdure.storage.preselect import preselections
 from perdure.storage.staging import Layer, Operation, read_items, staged_in
 from perdure.store.base.bulk import BulkMethods
@@ -134,7 +134,7 @@ class ItemBulk(BulkMethods):
         fits = predicate_of(meant)
         wanted = preselections(meant) if self._codec.in_clear(prefix) else ()
         for row in read_items(snapshot, layers, prefix, _PAGE, wanted):
-            if fits(value_of(self._codec, row)):
+            if value_if(self._codec, row, fits) is not None:
                 yield row
 
 

@@ -113,6 +113,23 @@ class ItemCodec:
         value, version = self.written(namespace, key, stored)
         return self.contracts.current(namespace, key, value, version)
 
+    def decode_if(
+        self, namespace: Namespace, key: str, stored: bytes, fits: Callable[[dict[str, Any]], bool]
+    ) -> dict[str, Any] | None:
+        """As `decode`; None: the value does not meet the filter.
+
+        A filter says which items are read. Where nothing would make another value of what is stored, one that does not meet
+        it is none of the reader's, whatever its contract says: so databases may leave it out unread.
+
+        Raises:
+            EncodingError, ContractError: as `decode`, for a value that meets the filter or has to be brought up to date first.
+        """
+        if self.contracts is None or self.contracts.migrates(namespace):
+            value = self.decode(namespace, key, stored)
+            return value if fits(value) else None
+        value, version = self.written(namespace, key, stored)
+        return self.contracts.current(namespace, key, value, version) if fits(value) else None
+
     def written(self, namespace: Namespace, key: str, stored: bytes) -> tuple[dict[str, Any], int]:
         """The value as it was written, and the version of the contract that it was written under; 0: of none.
 

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from perdure.storage.contract import ItemRow
+from perdure.storage.filters import Predicate
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.lifetimes import MINUTE
 from perdure.store.base import Item, SearchItem
 
-__all__ = ["item_of", "moment_of", "search_item_of", "value_of", "written_in"]
+__all__ = ["item_of", "moment_of", "search_item_of", "value_if", "value_of", "written_in"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EXACT: Final = 1_000_000 << 32
@@ -25,6 +26,12 @@ def value_of(codec: ItemCodec, row: ItemRow) -> dict[str, Any]:
     """The value, decoded, as its contract has it now: a new object each time."""
     assert row.value is not None  # noqa: S101 - reads give live items only
     return codec.decode(row.namespace, row.key, row.value)
+
+
+def value_if(codec: ItemCodec, row: ItemRow, fits: Predicate) -> dict[str, Any] | None:
+    """As `value_of`; None: it does not meet the filter, see `ItemCodec.decode_if`."""
+    assert row.value is not None  # noqa: S101 - as above
+    return codec.decode_if(row.namespace, row.key, row.value, fits)
 
 
 def written_in(codec: ItemCodec, row: ItemRow) -> dict[str, Any]:

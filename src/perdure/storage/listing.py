@@ -19,7 +19,7 @@ from perdure.storage.cursors import mark_cursor, mark_of, position_cursor, posit
 from perdure.storage.filter_tree import parse_filter
 from perdure.storage.filters import Predicate, predicate_of
 from perdure.storage.item_codec import ItemCodec
-from perdure.storage.item_rows import search_item_of, value_of
+from perdure.storage.item_rows import search_item_of, value_if, value_of
 from perdure.storage.neighbours import beside, laid_out
 from perdure.storage.ordering import Ordering, Position, SortKey, parse_order
 from perdure.storage.path_ranges import PathRanges
@@ -95,7 +95,7 @@ def _newest_first(
                 (row, search_item_of(row, value_of(codec, row), cursor=mark_cursor(at)))
                 for at, row in islice(found, offset, offset + limit)
             ]
-        meeting = ((at, row, value) for at, row in found if fits(value := value_of(codec, row)))
+        meeting = ((at, row, value) for at, row in found if (value := value_if(codec, row, fits)) is not None)
         return [
             (row, search_item_of(row, value, cursor=mark_cursor(at)))
             for at, row, value in islice(meeting, offset, offset + limit)
@@ -115,12 +115,15 @@ def _ordered(
     offset: int,
 ) -> _Found:
     behind = None if after is None else order.sort_key(after)
-    decodes = fits is not None or order.path is not None
 
     def placed(snapshot: Snapshot, layers: Sequence[Layer]) -> Iterator[tuple[SortKey, Position, ItemRow]]:
         for row in read_items(snapshot, layers, prefix, _PAGE, wanted):
-            value: dict[str, Any] | None = value_of(codec, row) if decodes else None
-            if value is None or fits is None or fits(value):
+            value: dict[str, Any] | None = None
+            if fits is not None:
+                value = value_if(codec, row, fits)
+            elif order.path is not None:
+                value = value_of(codec, row)
+            if value is not None or fits is None:
                 position = order.position(row, value)
                 at = order.sort_key(position)
                 if behind is None or behind < at:

@@ -1,22 +1,23 @@
 """Items that were stored right before and behind those that were found, in the same namespace: what `neighbours=` asks for.
 
-As the reader sees the namespace: what a task staged stands among what is committed, as it will when its step commits;
-what is deleted, expired, or somebody else's and staged is not there. Filters are not looked at: what does not meet one may
-well be what explains a hit.
+As the reader sees the namespace: what a task staged stands among what is committed, as it will when its step commits (see
+`staged_standing.py`); what is deleted, expired, or somebody else's and staged is not there. Filters are not looked at: what
+does not meet one may well be what explains a hit.
 Here: which items, and the answer with them. Not here: where items stand (`standing.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from operator import itemgetter
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from perdure.storage.contract import ItemRow, Namespace, Snapshot, Standing
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_rows import search_item_of, value_of
-from perdure.storage.staging import Layer, Operation, staged_in
-from perdure.storage.standing import in_order, nearest
+from perdure.storage.staged_standing import staged_standing
+from perdure.storage.staging import Layer
+from perdure.storage.standing import nearest
 from perdure.store.base import SearchItem
 
 __all__ = ["Beside", "beside", "laid_out"]
@@ -25,29 +26,19 @@ Place: TypeAlias = tuple[Namespace, str]
 Beside: TypeAlias = dict[Place, tuple[list[ItemRow], list[ItemRow]]]
 """Of each item found: those before it, those behind it, in order."""
 
-_NEW: Final = 1 << 62  # above every number of a committed item
-
 
 def beside(snapshot: Snapshot, layers: Sequence[Layer], rows: Sequence[ItemRow], count: int) -> Beside:
     """The neighbours of these items, at most `count` on either side. Two questions to the database, however many items."""
     if not count or not rows:
         return {}
-    spaces = {row.namespace for row in rows}
-    staged: dict[Namespace, dict[str, Operation]] = {space: {} for space in spaces}
-    for operation in staged_in(layers, ()):
-        if operation.namespace in spaces:
-            staged[operation.namespace][operation.key] = operation
-    touched = [(space, key) for space, several in staged.items() for key in several]
-    numbers = snapshot.numbers(list(dict.fromkeys([*((row.namespace, row.key) for row in rows), *touched])))
-    for place in _made_here(layers, spaces):
-        numbers.setdefault(place, _NEW + len(numbers))
-    live = {space: in_order(_rows(snapshot, several.values()), numbers) for space, several in staged.items()}
-    anchors = [(row.namespace, (row.created_at, numbers[row.namespace, row.key])) for row in rows]
-    hidden = max(map(len, staged.values()))
+    staged = staged_standing(snapshot, layers, rows)
+    anchors = [(row.namespace, staged.of(row)) for row in rows]
     found: Beside = {}
-    for row, (space, at), near in zip(rows, anchors, snapshot.around(anchors, count + hidden), strict=True):
-        committed = [one for one in near if one[1].key not in staged[space]]
-        before, behind = _sides(committed, live[space], at, count)
+    for row, (space, at), near in zip(
+        rows, anchors, snapshot.around(anchors, count + staged.most), strict=True
+    ):
+        committed = [one for one in near if (space, one[1].key) not in staged.touched]
+        before, behind = _sides(committed, staged.live.get(space, []), at, count)
         found[space, row.key] = before, behind
     return found
 
@@ -62,22 +53,6 @@ def _sides(
         committed = sorted([*committed, *live], key=itemgetter(0))
     before, behind = nearest(committed, at, count)
     return [row for _, row in before], [row for _, row in behind]
-
-
-def _rows(snapshot: Snapshot, operations: Iterable[Operation]) -> list[ItemRow]:
-    rows = [operation.row(snapshot) for operation in operations]
-    return [row for row in rows if row is not None]
-
-
-def _made_here(layers: Sequence[Layer], spaces: set[Namespace]) -> list[Place]:
-    """Places that are written by what is staged, in the order of their first writes."""
-    made = [
-        (operation.namespace, operation.key)
-        for layer in layers
-        for operation in list(layer.operations)
-        if operation.namespace in spaces and operation.value is not None
-    ]
-    return list(dict.fromkeys(made))
 
 
 def laid_out(

@@ -55,6 +55,9 @@ def reindexed(codec: ItemCodec, backend: Backend, prefix: Namespace) -> Iterator
         yield from _unfiled(backend, prefix)
         return
     done = Reindexed(0, 0, 0)
+    if codec.filer is None and codec.cipher is not None:
+        for done in _unfiled(backend, prefix, words_only=True):
+            yield done
     if codec.filer is not None:
         for done in _refiled(codec, codec.filer, backend, prefix):
             yield done
@@ -64,16 +67,17 @@ def reindexed(codec: ItemCodec, backend: Backend, prefix: Namespace) -> Iterator
             yield done
 
 
-def _unfiled(backend: Backend, prefix: Namespace) -> Iterator[Reindexed]:
-    """Nothing of an encrypted subtree is found by words or meaning: what was readable of it is taken away."""
+def _unfiled(backend: Backend, prefix: Namespace, *, words_only: bool = False) -> Iterator[Reindexed]:
+    """Nothing of an encrypted subtree is found by words, nor by meaning: what was readable of it is taken away."""
     done = Reindexed(0, 0, 0)
     with backend.read() as snapshot:
         holds = snapshot.forgettable(prefix)
     before: int | None = None
-    while holds.postings or holds.vectors:
+    vectors = None if words_only else _NO_VECTORS
+    while holds.postings or (holds.vectors and not words_only):
         with backend.read() as snapshot:
             rows = snapshot.items(prefix, before, _BATCH)
-        filings = [FileItem(row.namespace, row.key, row.version, None, _NO_VECTORS) for row in rows]
+        filings = [FileItem(row.namespace, row.key, row.version, None, vectors) for row in rows]
         outcome.commit(backend, commit_now(filings=filings))
         done = Reindexed(done.filed + len(rows), 0, 0)
         yield done

@@ -66,6 +66,9 @@ class Operation:
         None  # microseconds that it lives from its commit on; while it is staged it does not expire
     )
     keeps: bool = False  # the life of the item that it replaces stays, if there is one
+    committed: int | None = field(
+        default=None, compare=False
+    )  # when the commit that has it was made (microseconds), where that is known
     serial: int = field(
         default=0, compare=False
     )  # of this process, from when it was first staged on; 0: it is not

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from perdure.errors import QueryError
+from perdure.graph import START, StateGraph
 from perdure.storage.item_store import ItemStore
 from perdure.store.base import PutOp, RankBy, SearchItem, SearchOp
 from perdure.testing.fake_clock import FakeClock
@@ -223,6 +224,73 @@ def _refused(store: ItemStore, query: str | None, neighbours: Any) -> str | None
     return "nothing"
 
 
+def a_task_sees_what_the_commit_gives(store: ItemStore) -> None:
+    """However time goes on in it: keys that are new, made again, and replaced stand where they will when its step is done."""
+    _talk(store, 5)
+    seen: list[list[str]] = []
+
+    def node(state: Any, *, store: Any) -> None:
+        del state
+        for key, act in (
+            ("new", "put"),
+            ("m1", "delete"),
+            ("newer", "put"),
+            ("m4", "put"),  # made again: its deletion is kept
+            ("m1", "put"),
+            ("m3", "put"),  # replaced
+            ("new", "delete"),
+            ("newest", "put"),
+            ("new", "put"),
+            ("m4", "put"),
+        ):
+            clock.advance(seconds=1)
+            if act == "put":
+                store.put(TALK, key, {"text": f"all {key}", "at": len(seen)})
+            else:
+                store.delete(TALK, key)
+        clock.advance(minutes=1)
+        seen.extend(_around_each(store))
+
+    with FakeClock(BEGIN) as clock:
+        clock.advance(hours=1)
+        store.delete(TALK, "m4")
+        clock.advance(minutes=1)
+        _in_a_task(store, node)
+
+        assert seen == _around_each(store)
+        assert shown(store.search((), query="word0", neighbours=9)) == [
+            "m0",
+            *(f"{key} of m0" for key in ("m2", "m3", "m1", "m4", "new", "newer", "newest")),
+        ]
+
+
+def _around_each(store: Any) -> list[list[str]]:
+    """What stands beside each item: all of it, and the next."""
+    size = len(store.search(TALK, limit=99))
+    asked: list[dict[str, Any]] = [
+        {"order_by": "key", "offset": place, "neighbours": count}
+        for place in range(size)
+        for count in (1, 99)
+    ]
+    return [shown(store.search(TALK, limit=1, **options)) for options in asked] + [
+        shown(store.search(TALK, query="all", limit=1, offset=place, neighbours=99)) for place in range(size)
+    ]
+
+
+class _State(TypedDict, total=False):
+    """Nothing is said in it."""
+
+    said: str
+
+
+def _in_a_task(store: ItemStore, node: Callable[..., None]) -> None:
+    """Runs the function as the one node of a graph with this store."""
+    graph = StateGraph(_State)
+    graph.add_node("node", node)
+    graph.add_edge(START, "node")
+    graph.compile(store=store).invoke({})
+
+
 async def the_async_face_has_the_same_neighbours(store: ItemStore) -> None:
     """In `asearch`, in batches, before their writes; past a task, too."""
     _talk(store, 4)
@@ -253,6 +321,7 @@ NEARBY_CHECKS: Final[tuple[Callable[[ItemStore], None], ...]] = (
     the_past_has_its_own_neighbours,
     neighbours_stay_beside_what_is_ranked_anew,
     what_is_no_number_of_neighbours_is_refused,
+    a_task_sees_what_the_commit_gives,
 )
 ASYNC_NEARBY_CHECKS: Final[tuple[Callable[[ItemStore], Awaitable[None]], ...]] = (
     the_async_face_has_the_same_neighbours,

@@ -226,6 +226,41 @@ def what_cannot_be_brought_up_to_date_is_an_error(open_: Open) -> None:
     assert _value(same, ADA, "me") == {"name": "Ada"}
 
 
+def what_a_filter_passes_over_is_no_error(open_: Open) -> None:
+    """Where nothing brings items up to date, a filter looks at them as they are stored; only those that meet it are read."""
+    plain = open_([])
+    plain.put(ADA, "bad", {"name": 1, "age": 1})
+    plain.put(ADA, "good", {"name": "Ada", "age": 2})
+    open_([SECOND]).put(ADA, "later", {"first": "Ada", "last": "L", "tags": ["3"]})
+    store = open_([FIRST])
+
+    for order in (None, "key", "value.age"):
+
+        def found(filter: dict[str, Any], order: str | None = order) -> list[str]:
+            return [item.key for item in store.search(("users",), filter=filter, order_by=order)]
+
+        assert found({"name": "Ada"}) == ["good"]
+        assert found({"age": {"$gte": 2}}) == ["good"]
+        assert found({"first": "Eve"}) == []
+        for filter, key in (
+            ({"name": 1}, "bad"),
+            ({"age": {"$lt": 2}}, "bad"),
+            ({"name": {"$in": ["Ada", 1]}}, "bad"),
+            ({"age": {"$exists": False}}, "later"),
+            ({"tags[*]": "3"}, "later"),
+        ):
+            assert _raises(ContractError, lambda found=found, filter=filter: found(filter)).key == key
+    assert store.count(("users",), filter={"name": "Ada"}) == 1
+    assert _raises(ContractError, lambda: store.count(("users",), filter={"name": 1})).key == "bad"
+    _raises(ContractError, lambda: store.delete_prefix(("users",), filter={"first": "Ada"}))
+    assert store.delete_prefix(("users",), filter={"name": "Ada"}) == 1
+
+    # What a `migrate` would make of an item is known when it has been asked: then all are read.
+    store = open_([Contract(EVERY, Newer, version=2, migrate=split)])
+    for filter in ({"name": "nobody"}, {"age": 7}, {"first": "Ada"}):
+        assert _raises(ContractError, lambda f=filter, s=store: s.search((), filter=f)).key == "bad"
+
+
 def items_are_rewritten_under_the_present_version(open_: Open) -> None:
     """In their order, each with its life, its times of creation and what of it is to be found; again, nothing is done."""
     with FakeClock(datetime(2026, 1, 1, tzinfo=UTC)) as clock:
@@ -362,6 +397,7 @@ CONTRACT_CHECKS: Final[tuple[Callable[[Open], None], ...]] = (
     what_is_told_of_the_past_is_what_was_written,
     a_later_version_is_not_read,
     what_cannot_be_brought_up_to_date_is_an_error,
+    what_a_filter_passes_over_is_no_error,
     items_are_rewritten_under_the_present_version,
     items_that_cannot_be_rewritten_stop_no_others,
     an_export_knows_versions,

@@ -38,6 +38,7 @@ from perdure.storage.contract.expectations import (
 from perdure.storage.contract.index_answers import IndexAnswers, Posting, TextTotals, VectorSpace
 from perdure.storage.contract.item_answers import ItemAnswers
 from perdure.storage.contract.items import (
+    AS_FILED,
     EXPIRED,
     ITEMS_A_COMMIT,
     OWED,
@@ -82,6 +83,7 @@ from perdure.storage.contract.threads import (
 )
 
 __all__ = [
+    "AS_FILED",
     "EXPIRED",
     "ITEMS_A_COMMIT",
     "OWED",

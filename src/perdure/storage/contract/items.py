@@ -12,6 +12,7 @@ from perdure.errors import StorageError
 from perdure.storage.contract.marks import Namespace, Revision
 
 __all__ = [
+    "AS_FILED",
     "EXPIRED",
     "ITEMS_A_COMMIT",
     "OWED",
@@ -45,6 +46,10 @@ class Filed(NamedTuple):
     analysis: str  # names what made the terms: those of another name never meet them
     counts: Mapping[str, int]  # term -> how often; no term holds a NUL; empty: nothing to find
     length: int  # terms in all
+
+
+AS_FILED: Final = Filed("", {}, 0)
+"""Of an item whose words are none of this commit's business: it stays filed as it is, by whomever."""
 
 
 class Embedded(NamedTuple):
@@ -81,12 +86,12 @@ class PutItem(NamedTuple):
 
 
 class FileItem(NamedTuple):
-    """The live item is filed anew, if it still has this version: no version is made, the value stays."""
+    """The live item is filed or embedded anew, if it still has this version: no version is made, the value stays."""
 
     namespace: Namespace
     key: str
     version: int
-    filed: Filed | None
+    filed: Filed | None  # None: nowhere, until somebody files it; AS_FILED: as it is
     embedded: Embedded | None = None  # None: its vectors stay, and what is owed; empty: both go
 
 

@@ -66,9 +66,14 @@ class Agreed:
             return False
         return _alike(front, namespace[:middle]) and _alike(back, namespace[len(namespace) - len(back) :])
 
+    @property
+    def migrates(self) -> bool:
+        """Whether it brings older values up to date."""
+        return self._contract.migrate is not None
+
     def migrates_below(self, prefix: Namespace) -> bool:
         """Whether it brings items up to date that may lie in this subtree."""
-        if self._contract.migrate is None:
+        if not self.migrates:
             return False
         pattern = self._contract.namespace
         front = pattern[: pattern.index(ANY_LABELS)] if ANY_LABELS in pattern else pattern
@@ -175,6 +180,11 @@ class Contracts:
             found = next((one for one in self._agreed if one.holds_for(namespace)), None)
             self._known[namespace] = found
             return found
+
+    def migrates(self, namespace: Namespace) -> bool:
+        """Whether an item that is filed there may be read otherwise than it was written."""
+        agreed = self.of(namespace)
+        return agreed is not None and agreed.migrates
 
     def migrate_below(self, prefix: Namespace) -> bool:
         """Whether items of the subtree may be read otherwise than they were written."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from perdure.storage.contract import (
+    AS_FILED,
     EXPIRED,
     Embedded,
     Filed,
@@ -126,7 +127,8 @@ def refile(tables: Tables, filing: FileItem, revision: Revision) -> None:
     live = tables.items.get(filing.namespace, {}).get(filing.key)
     if live is not None and live.version == filing.version:
         where = filing.namespace, filing.key
-        tables.texts.file(where, filing.filed, to_find=live.paths != ())
+        if filing.filed != AS_FILED:
+            tables.texts.file(where, filing.filed, to_find=live.paths != ())
         if filing.embedded is not None and live.paths != ():
             embed(tables, where, filing.embedded if filing.embedded.data else None, revision)
 

@@ -140,13 +140,16 @@ def _refile(group: Gathering, filing: Refile, seq: int) -> None:
     state = group.known.items.get(filing.item)
     if state is None or not state.alive or state.version != filing.version or state.paths == NO_PATHS:
         return
-    idx = _index(group, filing.text)
-    length = 0 if filing.text is None else filing.text.length
+    idx, length = state.idx, state.length
+    if not filing.as_filed:
+        idx = _index(group, filing.text)
+        length = 0 if filing.text is None else filing.text.length
     model = state.model if filing.vectors is None else _model(group, filing.vectors, None)
     group.set_items[state.id] = (
         state.version, 1, idx, length, state.paths, model, state.life.expires, state.id,
     )  # fmt: skip
-    _file(group, state.id, state, filing.text, idx)
+    if not filing.as_filed:
+        _file(group, state.id, state, filing.text, idx)
     if filing.vectors is not None:
         group.vectors.put(state.id, state, filing.vectors, model, seq)
     group.known.items[filing.item] = state._replace(idx=idx, length=length, model=model)

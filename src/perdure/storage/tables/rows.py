@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from perdure.codec import encode_namespace, text_to_bytes
 from perdure.errors import StorageError
 from perdure.storage.contract import (
+    AS_FILED,
     OWED,
     CheckpointRow,
     Commit,
@@ -116,6 +117,7 @@ class Refile(NamedTuple):
     version: int
     text: PreparedText | None
     vectors: PreparedVectors | None
+    as_filed: bool  # whatever `text` says, its words stay
 
 
 _NO_VECTORS: Final = PreparedVectors(b"", b"")
@@ -357,10 +359,11 @@ class Prepared:
         return Live(self._item(life.namespace, life.key), life.version, life.expires)
 
     def _filing(self, filing: FileItem) -> Refile:
-        text = None if filing.filed is None else self._text(filing.filed)
+        as_filed = filing.filed == AS_FILED
+        text = None if filing.filed is None or as_filed else self._text(filing.filed)
         item = self._item(filing.namespace, filing.key)
         vectors = None if filing.embedded is None else self._vectors(filing.embedded) or _NO_VECTORS
-        return Refile(item, filing.version, text, vectors)
+        return Refile(item, filing.version, text, vectors, as_filed)
 
     def _vectors(self, embedded: Embedded | None) -> PreparedVectors | None:
         if embedded is None or not embedded.data:

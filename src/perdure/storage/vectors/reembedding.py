@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from perdure.storage import outcome
-from perdure.storage.contract import Backend, FileItem, ItemRow, Namespace, Snapshot, commit_now
+from perdure.storage.contract import AS_FILED, Backend, FileItem, ItemRow, Namespace, Snapshot, commit_now
 from perdure.storage.item_codec import ItemCodec
-from perdure.storage.item_rows import written_in
 from perdure.storage.staging import Operation
 
 __all__ = ["embed_rows", "reembedded"]
@@ -64,6 +63,8 @@ def embed_rows(
 ) -> tuple[int, int]:
     """How many of the items were embedded, by one commit, and how many were written by others meanwhile.
 
+    Their words stay as whoever filed them has left them: that may be a store with another setting.
+
     `clear`: those without texts have no vectors from now on, of whatever model, and are owed none. `unless`: asked when the model has
     answered; if so, nothing is written.
 
@@ -73,9 +74,7 @@ def embed_rows(
     made = [Operation(row.namespace, row.key, row.value, 0, paths=row.paths) for row in rows]
     codec.embed_now(made)
     filings = [
-        FileItem(
-            row.namespace, row.key, row.version, codec.filed(written_in(codec, row), row.paths), op.embedded
-        )
+        FileItem(row.namespace, row.key, row.version, AS_FILED, op.embedded)
         for row, op in zip(rows, made, strict=True)
         if op.embedded is not None and (op.embedded.data or clear)
     ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from perdure.storage.contract import (
+    AS_FILED,
+    Embedded,
     Filed,
     FileItem,
     Namespace,
@@ -132,11 +134,23 @@ def check_items_that_are_filed_otherwise_are_told(make: Make) -> None:
             assert [row.version for row in now.items((), None, 9)] == sorted(
                 (row.version for row in rows.values()), reverse=True
             )
+        vectors = Embedded("model", b"\0" * 8)
+        kept = [FileItem(NOTES, key, row.version, AS_FILED, vectors) for key, row in rows.items()]
+        kept += [FileItem(NOTES, "plain", rows["plain"].version, AS_FILED)]
+        db.commit(commit_of(filings=kept))  # their words stay as they are, whoever filed them
+        with db.read() as now:
+            assert now.text_totals(NOTES, EN) == TextTotals(4, 8, 0)
+            assert {key for _, key in found_in(now, (), "tea")} == {"plain", "german", "wordless", "some"}
+            assert now.count("vectors") == 4
+        db.commit(commit_of(filings=[FileItem(NOTES, "some", rows["some"].version, None)]))
+        db.commit(commit_of(filings=[FileItem(NOTES, "some", rows["some"].version, AS_FILED)]))
+        with db.read() as now:
+            assert [row.key for row in now.strays((), EN)] == ["some"]
         db.commit(commit_of(items=[PutItem(NOTES, "plain", b"w")]))
         db.commit(commit_of(filings=[FileItem(NOTES, "plain", rows["plain"].version, filed_of("late"))]))
         with db.read() as now:
             assert not found_in(now, (), "late")  # it has another version meanwhile
-            assert [row.key for row in now.strays((), EN)] == ["plain"]
+            assert [row.key for row in now.strays((), EN)] == ["some", "plain"]
 
 
 def check_terms_that_begin_alike_are_listed(make: Make) -> None:
