@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import operator
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -13,6 +14,9 @@ from perdure import END, START, StateGraph, interrupt
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 OTHER_KEY = base64.b64encode(bytes(range(1, 33))).decode()
+
+# Where clocks that a test moves begin: so long ago that no id of this process gets ahead of the true time.
+BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class Talk(TypedDict, total=False):

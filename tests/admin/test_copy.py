@@ -13,7 +13,7 @@ import pytest
 
 import perdure
 from admin.equal import assert_equal, checkpoints_of, memory_of, view_of, views_of
-from admin.rooms import KEY, OTHER_KEY, talk, talker
+from admin.rooms import BEGIN, KEY, OTHER_KEY, talk, talker
 from perdure import admin
 from perdure.admin import copying
 from perdure.admin.insides import codec_of
@@ -188,7 +188,7 @@ def test_what_was_forgotten_in_the_source_leaves_no_trace_in_the_target(
 
 def test_items_end_there_when_they_end_here_although_they_were_read_meanwhile(rooms: Rooms) -> None:
     source, target = rooms.open("memory"), rooms.open("sqlite", "b")
-    with FakeClock() as clock:
+    with FakeClock(BEGIN) as clock:
         for key in ("read", "replaced", "left", "swept"):
             source.store.put(("a",), key, {"n": 1}, ttl=10)
         source.store.put(("a",), "ever", {"n": 1})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import perdure
-from admin.rooms import KEY, talk, talker
+from admin.rooms import BEGIN, KEY, talk, talker
 from perdure import admin
 from perdure.testing.fake_clock import FakeClock
 
@@ -48,7 +48,7 @@ def filled(db: perdure.Database, clock: FakeClock) -> None:
     ids=str,
 )
 def test_a_dry_run_tells_what_then_goes(url: str, key: str | None, options: dict[str, Any]) -> None:
-    with FakeClock() as clock, perdure.connect(url, encryption=key, keep_history="all") as db:
+    with FakeClock(BEGIN) as clock, perdure.connect(url, encryption=key, keep_history="all") as db:
         filled(db, clock)
         clock.advance(seconds=1)
         before = counts(db)

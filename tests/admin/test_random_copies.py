@@ -10,7 +10,7 @@ import pytest
 
 import perdure
 from admin.equal import assert_equal, told, view_of
-from admin.rooms import talk
+from admin.rooms import BEGIN, talk
 from perdure import admin
 from perdure.storage.contract import PruneHistory, PruneVersions, commit_now
 from perdure.testing.fake_clock import FakeClock
@@ -67,7 +67,7 @@ def test_a_copy_in_several_turns_is_the_same_as_its_source(
     target_url = "memory://" if target_kind == "memory" else f"sqlite:///{tmp_path / 'b.db'}"
     options: dict[str, Any] = {"ttl": {}, "keep_history": "all"}
     with (
-        FakeClock() as clock,
+        FakeClock(BEGIN) as clock,
         perdure.connect(source_url, **options) as source,
         perdure.connect(target_url, **options) as target,
     ):
