@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Final
 
 from perdure.errors import PerdureError, StorageError
 from perdure.storage import process
@@ -18,7 +18,6 @@ from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import closed, translated
 from perdure.storage.postgres.line import Line
 from perdure.storage.postgres.migrating import prepare
-from perdure.storage.postgres.parameters import teach
 from perdure.storage.postgres.place import Place, place_of
 from perdure.storage.postgres.readings import Reading, item_in, patiently, token_of
 from perdure.storage.postgres.transactions import Transactions
@@ -26,6 +25,8 @@ from perdure.storage.tables.group import GroupQueue
 from perdure.storage.tables.rows import Prepared
 
 __all__ = ["PostgresBackend", "open_backend"]
+
+_SETTLE_SECONDS: Final = 1.0  # at opening; what is not known then is found out later
 
 _by_identity: dict[str, PostgresBackend] = {}  # guarded by `process.opening`
 
@@ -62,9 +63,9 @@ class PostgresBackend:
         connection = self._line.pool.take()
         sound = False
         try:
-            teach(connection)
             prepare(connection, self._place.schema, self._place.name)
             here, _ = self._line.here(connection)
+            self._line.horizon.settle(connection, _SETTLE_SECONDS)
             sound = True
         except psycopg.Error as error:
             raise translated(error, "connect", self._place.name) from error

@@ -22,14 +22,33 @@ from perdure.storage.tables.known import Known
 from perdure.storage.tables.rows import SOURCES, Prepared
 from perdure.storage.tables.statements import (
     ADD_CHECKPOINT,
+    ADD_ITEM,
+    ADD_STAGED,
+    ADD_VERSION,
     ADD_WRITE,
+    END_VERSION,
     IN_ORDER,
     MOVE_END,
+    REMOVE_STAGED,
+    REMOVE_STAGED_OF,
+    REMOVE_WRITES,
+    REMOVE_WRITES_OF,
+    SET_ITEM,
 )
 
 __all__ = ["PostgresGathering"]
 
 _Row = tuple[Any, ...]
+_SAME_TABLE: Final = (
+    (REMOVE_WRITES, ADD_WRITE),
+    (REMOVE_WRITES_OF, ADD_WRITE),
+    (REMOVE_WRITES, REMOVE_WRITES_OF),
+    (REMOVE_STAGED, ADD_STAGED),
+    (REMOVE_STAGED_OF, ADD_STAGED),
+    (REMOVE_STAGED, REMOVE_STAGED_OF),
+    (MOVE_END, ADD_VERSION),
+    (MOVE_END, END_VERSION),
+)
 _SOURCE: Final = 5  # its place in a row of a checkpoint
 _SOURCE_TEXTS: Final = tuple(map(text_to_bytes, SOURCES))
 
@@ -158,19 +177,34 @@ class PostgresGathering(Gathering):
 
     def _gathered(self) -> list[Said]:
         self.settle_items()
-        said: list[Said] = []
-        for name in IN_ORDER:
-            rows = self.rows.get(name)
-            if not rows:
-                continue
+        rows = self.rows
+        names = tuple([name for name in IN_ORDER if rows.get(name)])
+        columns: list[list[Any]] = []
+        for name in names:
             prepare = _PREPARE.get(name)
-            if prepare is not None:
-                rows = prepare(rows)
-            block = self._statements[name]
-            said.append((block.text, columns_of(block.kinds, rows)))
+            some = rows[name] if prepare is None else prepare(rows[name])
+            columns.append(columns_of(self._statements[name].kinds, some))
         self.rows = {}
         self.touched = set()
-        return said
+        if len(names) > 1 and not _touching(rows):
+            text = self._statements.combined(names)
+            if text is not None:
+                return [(text, [column for of_one in columns for column in of_one])]
+        return [(self._statements[name].text, of_one) for name, of_one in zip(names, columns, strict=True)]
+
+
+def _touching(rows: dict[str, list[_Row]]) -> bool:
+    """Whether one statement may change rows that another adds or changes: then each is to see what the one before did."""
+    if any(out in rows and into in rows for out, into in _SAME_TABLE):
+        return True
+    if SET_ITEM in rows and ADD_ITEM in rows:
+        added = {row[0] for row in rows[ADD_ITEM]}
+        if any(row[-1] in added for row in rows[SET_ITEM]):
+            return True
+    if END_VERSION in rows and ADD_VERSION in rows:
+        added = {row[0] for row in rows[ADD_VERSION]}
+        return any(row[1] in added for row in rows[END_VERSION])
+    return False
 
 
 # A statement meets each row of a table once: of what a group says of one row more than once, the last word counts.

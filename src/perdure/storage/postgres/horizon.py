@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -57,16 +58,26 @@ class Horizon:
             seen: the seqs of later commits that can be seen, in order.
             most: how many were asked for.
         """
+        at = decided
         with self._lock:
-            void, at = self._void, decided
-            for place, seq in enumerate(seen):
-                while at + 1 < seq and at + 1 in void:
+            for seq in seen:
+                while at + 1 < seq and at + 1 in self._void:
                     at += 1
                 if at + 1 != seq:
                     self._advance(at)
-                    return at, place < len(seen)
+                    return at, True
                 at = seq
             self._advance(at)
+        return at, len(seen) >= most
+
+    @staticmethod
+    def reach_of_old(decided: int, seen: Sequence[int], most: int, made: Sequence[int]) -> Reach:
+        """As `reach`, of a moment in the past; `made`: all commits since `decided`, when these were settled, in order."""
+        at = decided
+        for seq in seen:
+            if at + 1 != seq and (first := made[bisect_right(made, at)]) != seq:
+                return first - 1, True
+            at = seq
         return at, len(seen) >= most
 
     def _advance(self, seq: int) -> None:

@@ -19,7 +19,6 @@ from perdure.storage.postgres.faults import sqlstate_of, translated
 from perdure.storage.postgres.horizon import Horizon
 from perdure.storage.postgres.locks import key_of_all
 from perdure.storage.postgres.opening import Connection
-from perdure.storage.postgres.parameters import teach
 from perdure.storage.postgres.place import Place
 from perdure.storage.postgres.statements import statements_of
 from perdure.storage.postgres.talking import say
@@ -30,6 +29,23 @@ JUMP: Final = 1 << 30
 """Commits that may have been lost: a year of 30 a second. A version holds 43 bits of a seq, so there is room for 8,000 jumps."""
 
 _NOT_ALLOWED: Final = "42501"
+
+# Every statement of ours seeks, and says where it does not. So it is planned once a connection, whatever its values are
+# (planning took three times as long as doing), and by indexes, whatever the server knows of tables that have just grown.
+# What is compiled costs more than it gains. https://www.postgresql.org/docs/current/runtime-config-query.html
+_PLANS: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+
+
+def _set_plans(*, local: bool) -> bytes:
+    how = "true" if local else "false"
+    calls = ", ".join(f"set_config('{name}', '{value}', {how})" for name, value in _PLANS.items())
+    return f"SELECT {calls}".encode()
 
 
 class Line:
@@ -46,7 +62,9 @@ class Line:
     def limits(self) -> bytes | None:
         """What a transaction is to be told behind its BEGIN, if anything."""
         told = self.pool.settle
-        return told.encode() if told else None
+        if told:
+            return told.encode()
+        return _set_plans(local=True) if self.pool.pooled else None
 
     def take(self) -> Connection:
         """A connection in no transaction. To be given back."""
@@ -54,7 +72,8 @@ class Line:
         if connection not in self._met:
             sound = False
             try:
-                teach(connection)
+                if not self.pool.pooled:
+                    say(connection, _set_plans(local=False))
                 self._check_origin(connection)
                 self._met.add(connection)
                 sound = True

@@ -31,7 +31,7 @@ from perdure.storage.contract import (
 )
 from perdure.storage.tables.rows import Prepared
 
-__all__ = ["MOST_NAMES", "halves", "key_of_all", "keys_of"]
+__all__ = ["MOST_NAMES", "halves", "key_of_all", "keys_of", "names_of"]
 
 MOST_NAMES: Final = 256  # the server's table of locks has 64 a connection, shared by all
 _INDEXES: Final = "indexes"
@@ -51,6 +51,14 @@ def key_of_all(schema: str) -> int:
 def halves(key: int) -> tuple[int, int]:
     """The key as `pg_locks` shows it."""
     return key >> 32 & 0xFFFFFFFF, key & 0xFFFFFFFF
+
+
+def names_of(member: Prepared) -> set[bytes]:
+    """Names of the threads and namespaces that an ordinary commit touches."""
+    names = {chain[0] for chain in member.chains}
+    names |= member.threads
+    names.update([item[0] for item in member.known_items])
+    return names
 
 
 def keys_of(members: Sequence[Prepared], schema: str, indexes: object) -> list[int] | None:

@@ -80,14 +80,34 @@ class Reading:
         """
         horizon = self._line.horizon
         reached = horizon.reach(self._decided, self._seen, MOST_SEEN)
-        if not reached[1] or self.asked:
+        if not reached[1]:
             return reached
+        if self.asked:
+            return self._reach_of_old() or reached
         say(self.connection, self.statements["commit"].text)
         settled = horizon.settle(self.connection, SETTLE_SECONDS)
         self._begin()
         if not settled:
             log.warning("a commit has been under way for %s seconds; watches wait for it", SETTLE_SECONDS)
         return horizon.reach(self._decided, self._seen, MOST_SEEN)
+
+    def _reach_of_old(self) -> Reach | None:
+        """How far a moment reaches that cannot be moved any more; None: who knows."""
+        line, last = self._line, self._seen[-1]
+        connection = line.take()
+        sound = made = False
+        rows: list[tuple[Any, ...]] = []
+        try:
+            if line.horizon.settle(connection, SETTLE_SECONDS):
+                most = last - self._decided
+                rows = say(connection, self.statements["newest_seqs"].text, (self._decided, most))
+                made = True
+            sound = True
+        finally:
+            line.give(connection, sound=sound)
+        if not made:
+            return None
+        return line.horizon.reach_of_old(self._decided, self._seen, MOST_SEEN, [seq for (seq,) in rows])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None

@@ -23,9 +23,10 @@ from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import UNIQUE_VIOLATION, is_lost, is_transient, sqlstate_of, translated
 from perdure.storage.postgres.gathering import PostgresGathering
 from perdure.storage.postgres.line import Line
-from perdure.storage.postgres.locks import MOST_NAMES
+from perdure.storage.postgres.locks import MOST_NAMES, names_of
 from perdure.storage.postgres.numbers import Numbers
 from perdure.storage.postgres.opening import Connection
+from perdure.storage.postgres.remembered import NOT_SO, Remembered, Step
 from perdure.storage.postgres.talking import say
 from perdure.storage.tables.committing import commit_member
 from perdure.storage.tables.known import Known
@@ -52,10 +53,12 @@ class Transactions:
         self._line = line
         self._numbers = Numbers()
         self._indexes: dict[bytes, int] = {}
+        self._remembered = Remembered()
 
     def after_fork(self) -> None:
         """In the child: what is left of numbers is the parent's."""
         self._numbers = Numbers()
+        self._remembered = Remembered()
 
     def untidy(self) -> bool:
         """Nothing is done between groups: the server does."""
@@ -75,7 +78,7 @@ class Transactions:
         return True
 
     def _write(self, members: Sequence[Prepared], outcomes: list[Outcome]) -> None:
-        attempts = _Attempts(self._line, self._numbers, self._indexes, members)
+        attempts = _Attempts(self._line, self._numbers, self._indexes, self._remembered, members)
         try:
             outcomes += attempts.made()
         except Exception as error:  # noqa: BLE001 - whatever a member did, it and its neighbours must get an answer
@@ -94,17 +97,18 @@ class Transactions:
 
 
 def _parts(members: Sequence[Prepared]) -> list[Sequence[Prepared]]:
-    """Groups of so few names that they can be locked."""
+    """Groups of so few names that they can be locked; those that may be under way alone, each by itself."""
     parts: list[list[Prepared]] = []
-    names = MOST_NAMES
+    names: set[bytes] = set()
+    full = True
     for member in members:
-        of_member = len(member.chains) + len(member.threads) + len(member.known_items)
-        alone = member.rare
-        if alone or not parts or names + of_member > MOST_NAMES:
+        of_member = names_of(member)
+        if full or member.rare or len(names | of_member) > MOST_NAMES:
             parts.append([])
-            names = 0
+            names = set()
         parts[-1].append(member)
-        names += MOST_NAMES if alone else of_member
+        names |= of_member
+        full = member.rare
     return list(parts)
 
 
@@ -112,11 +116,17 @@ class _Attempts:
     """One group, tried until it is decided."""
 
     def __init__(
-        self, line: Line, numbers: Numbers, indexes: dict[bytes, int], members: Sequence[Prepared]
+        self,
+        line: Line,
+        numbers: Numbers,
+        indexes: dict[bytes, int],
+        remembered: Remembered,
+        members: Sequence[Prepared],
     ) -> None:
         self._line = line
         self._numbers = numbers
         self._indexes = indexes
+        self._remembered = remembered
         self._members = members
         self._outcomes: list[Outcome] = []  # of the last attempt that may have been committed
         self.unsure = False
@@ -173,6 +183,10 @@ class _Attempts:
 
     def _transaction(self, connection: Connection) -> list[Outcome]:
         line, members = self._line, self._members
+        if len(members) == 1 and not self.unsure and self._remembered.covers(members[0]):
+            seq = self._at_once(connection, members[0])
+            if seq is not None:
+                return [Revision(0, seq)]
         known = Known()
         known.indexes = dict(self._indexes)
         group = PostgresGathering(connection, line.statements, self._numbers, known)
@@ -181,7 +195,10 @@ class _Attempts:
         if made:
             say(connection, line.statements["rollback"].text)
             line.horizon.void(seqs)
-            return self._outcomes
+            return [
+                Revision(0, made[member.id]) if member.id in made else outcome
+                for member, outcome in zip(members, self._outcomes, strict=True)
+            ]
         self.unsure = False
         try:
             outcomes = self._gathered(group, seqs)
@@ -204,7 +221,33 @@ class _Attempts:
         self.unsure = False
         line.horizon.void(seq for seq in seqs if seq not in used)
         self._indexes.update(known.indexes)
+        self._remembered.learn(known, members)
         return outcomes
+
+    def _at_once(self, connection: Connection, member: Prepared) -> int | None:
+        """The seq of a commit whose threads are remembered; None: they are not as remembered, so they must be asked for."""
+        line, remembered = self._line, self._remembered
+        step = Step(connection, line.statements, self._numbers, remembered, member)
+        try:
+            if not step.gathered():
+                remembered.forget(member)
+                return None
+            self._outcomes, self.unsure = [Unavailable("not told")], True
+            seq = step.commit_at_once(line.limits)
+        except psycopg.Error as error:
+            remembered.forget(member)
+            if is_lost(error):
+                raise
+            self.unsure = False
+            if sqlstate_of(error) != NOT_SO:
+                raise
+            say(connection, line.statements["rollback"].text)
+            return None
+        except BaseException:
+            remembered.forget(member)
+            raise
+        self.unsure = False
+        return seq
 
     def _gathered(self, group: PostgresGathering, seqs: Sequence[int]) -> list[Outcome]:
         outcomes: list[Outcome] = []

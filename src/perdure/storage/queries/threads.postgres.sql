@@ -250,9 +250,10 @@ SELECT l.thread, l.log, l.no
 -- ---- rows in
 
 -- name: add_commit
--- seq, id, at. An error if the number is taken: somebody else committed since it was found.
+-- seq (0: the one that this transaction drew), id, at.
 INSERT INTO perdure_commits (seq, id, at)
-SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bigint[]);
+SELECT coalesce(nullif(new.seq, 0), currval('perdure_seq')), new.id, new.at
+  FROM unnest($1::bigint[], $2::bytea[], $3::bigint[]) AS new (seq, id, at);
 
 -- name: add_thread
 -- no, name.
@@ -276,12 +277,15 @@ SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bytea[])
     ON CONFLICT (thread, id) DO NOTHING;
 
 -- name: add_checkpoint
--- chain, id, parent, parent_ns, step, source, at, run, whole, seq, metadata, state. Replaces the row that has this id.
+-- chain, id, parent, parent_ns, step, source, at, run, whole, seq (0: the one that this transaction drew), metadata, state.
+-- Replaces the row that has this id.
 INSERT INTO perdure_checkpoints
        (chain, id, parent, parent_ns, step, source, at, run, whole, seq, metadata, state)
-SELECT *
+SELECT new.chain, new.id, new.parent, new.parent_ns, new.step, new.source, new.at, new.run, new.whole,
+       coalesce(nullif(new.seq, 0), currval('perdure_seq')), new.metadata, new.state
   FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bigint[], $6::bytea[], $7::bigint[], $8::bytea[],
               $9::bigint[], $10::bigint[], $11::bytea[], $12::bytea[])
+       AS new (chain, id, parent, parent_ns, step, source, at, run, whole, seq, metadata, state)
     ON CONFLICT (chain, id) DO UPDATE
    SET parent = excluded.parent, parent_ns = excluded.parent_ns, step = excluded.step, source = excluded.source,
        at = excluded.at, run = excluded.run, whole = excluded.whole, seq = excluded.seq, metadata = excluded.metadata,

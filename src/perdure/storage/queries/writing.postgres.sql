@@ -34,6 +34,21 @@ WITH way AS MATERIALIZED (
 )
 SELECT nextval('perdure_seq') FROM (SELECT count(*) FROM way) AS held, generate_series(1, $2);
 
+-- name: sure
+-- $1 chains, $2 their heads, $3 the seqs of these, $4 how many; $5 threads, $6 logs, $7 their numbers, $8 how many. An error (22012)
+-- if not all of it is so: what was remembered of a thread is proved before it is written to, without a round trip. One seek each.
+SELECT 1 / (
+         (SELECT count(*)
+            FROM unnest($1::bigint[], $2::bytea[], $3::bigint[]) AS wanted (chain, head, seq)
+            JOIN LATERAL (
+                   SELECT h.id, h.seq FROM perdure_checkpoints h WHERE h.chain = wanted.chain ORDER BY h.id DESC LIMIT 1
+                 ) AS k ON k.id = wanted.head AND k.seq = wanted.seq) = $4
+         AND
+         (SELECT count(*)
+            FROM unnest($5::bigint[], $6::bigint[], $7::bigint[]) AS wanted (thread, log, no)
+            JOIN perdure_logs l ON l.thread = wanted.thread AND l.log = wanted.log AND l.no = wanted.no) = $8
+       )::int;
+
 -- name: thread_numbers
 -- The first of 32 numbers that nobody else gets.
 SELECT nextval('perdure_thread_no');

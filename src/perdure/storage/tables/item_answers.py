@@ -48,11 +48,12 @@ class ItemAnswers(Asking):
 
     def changes(self, after: Revision | None, limit: int) -> list[ItemRow]:
         """Versions written after `after`, deletions included, by version; whole commits."""
-        if after is not None and after >= Revision(0, self._newest()):
+        newest = self._newest()  # a commit beyond may be seen, and others before it may still come
+        if after is not None and after >= Revision(0, newest):
             return []
         first = 0 if after is None or after.epoch < 0 else (after.seq + 1) << 20
         last = self._ask("nth_version", (first, max(limit, 1) - 1))
-        end = (last[0][0] >> 20) + 1 << 20 if last else LAST
+        end = (min(last[0][0] >> 20, newest) if last else newest) + 1 << 20
         return items_of(self._ask("changes", (first, end)))
 
     def forgettable(self, prefix: Namespace) -> Forgettable:

@@ -1,0 +1,201 @@
+"""Commits of one process: tried again where others were in the way, also across a fork, and when somebody presses Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from perdure import clock
+from perdure.errors import Busy, StorageError
+from perdure.storage.contract import Commit, ItemIs, Outcome, PutItem, Revision, RunRow, SegmentRow
+from perdure.testing.raised import raised
+
+pytest.importorskip("psycopg")
+
+import psycopg
+
+from perdure.storage.postgres import PostgresBackend, open_backend, transactions
+from perdure.storage.postgres.gathering import PostgresGathering
+from perdure.storage.tables.rows import Prepared
+
+SPACE = ("s",)
+
+
+def putting(key: str, value: bytes = b"v", **rest: object) -> Commit:
+    return Commit(clock.uuid6().bytes, 1, items=[PutItem(SPACE, key, value)], **rest)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.fixture
+def backend(postgres_url: str) -> Iterator[PostgresBackend]:
+    made = PostgresBackend(postgres_url)
+    yield made
+    made.close()
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, *errors: BaseException, after: bool = False) -> None:
+    """The next commits fail so, before or after their end was told to the server."""
+    left = list(errors)
+    commit = PostgresGathering.commit
+
+    def fails(group: PostgresGathering) -> None:
+        if after:
+            commit(group)
+        if left:
+            raise left.pop(0)
+        if not after:
+            commit(group)
+
+    monkeypatch.setattr(PostgresGathering, "commit", fails)
+
+
+def keys(backend: PostgresBackend) -> list[str]:
+    with backend.read() as now:
+        return sorted(row.key for row in now.changes(None, 999))
+
+
+@pytest.mark.parametrize("error", ["SerializationFailure", "DeadlockDetected"])
+def test_who_collides_with_others_begins_again(
+    backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    failing(monkeypatch, *(getattr(psycopg.errors, error)("collided") for _ in range(3)))
+
+    backend.commit(putting("a"))
+
+    assert keys(backend) == ["a"]
+
+
+def test_who_collides_for_ever_is_told(backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transactions, "PATIENCE_SECONDS", 0.1)
+    failing(monkeypatch, *(psycopg.errors.DeadlockDetected("collided") for _ in range(99)))
+
+    error = raised(Busy, lambda: backend.commit(putting("a")))
+
+    assert error.written is False
+    assert keys(backend) == []
+
+
+def test_a_signal_before_the_end_leaves_nothing(
+    backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PostgresGathering, "begin", interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        backend.commit(putting("a"))
+    monkeypatch.undo()
+
+    assert keys(backend) == []
+    backend.commit(putting("b"))
+    assert keys(backend) == ["b"]
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_signal_when_the_end_was_told_leaves_neighbours_committed_once(
+    backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who leads gets the signal when the server has committed the group, and has not been heard."""
+    failing(monkeypatch, KeyboardInterrupt(), after=True)
+    told: list[Outcome] = []
+    backend._queue.enqueue(Prepared(putting("theirs")), told.append)
+
+    with pytest.raises(KeyboardInterrupt):
+        backend.commit(putting("mine"))
+
+    assert [type(outcome) for outcome in told] == [Revision]
+    assert keys(backend) == ["mine", "theirs"]
+
+
+def test_two_writers_of_one_place_of_a_log_are_a_bug_and_say_so(backend: PostgresBackend) -> None:
+    segment = SegmentRow("t", 1, 0, 1, 0, b"x")
+    backend.commit(Commit(clock.uuid6().bytes, 1, segments=[segment]))
+
+    error = raised(StorageError, lambda: backend.commit(Commit(clock.uuid6().bytes, 1, segments=[segment])))
+
+    assert type(error) is StorageError
+    assert "two writers of one log" in str(error)
+
+
+def test_many_new_names_at_once_get_numbers(backend: PostgresBackend) -> None:
+    runs = [RunRow(f"thread {n}", "r", 1, b"") for n in range(150)]
+    items = [PutItem((f"space {n}",), "k", b"v") for n in range(100)]
+
+    backend.commit(Commit(clock.uuid6().bytes, 1, runs=runs, items=items))
+
+    with backend.read() as now:
+        assert all(now.run(f"thread {n}", "r") for n in range(150))
+        assert len(now.namespaces(())) == 100
+
+
+def test_counters_of_many_backends_lose_nothing(postgres_url: str) -> None:
+    """Items of one namespace, counted up by compare and set from several processes' worth of backends."""
+    backends = [PostgresBackend(postgres_url) for _ in range(4)]
+    failures: list[BaseException] = []
+
+    def count(backend: PostgresBackend) -> None:
+        try:
+            for _ in range(10):
+                while True:
+                    row = backend.item(SPACE, "n")
+                    wanted = [ItemIs(SPACE, "n", None if row is None else row.version)]
+                    number = 0 if row is None else int(row.value or b"")
+                    outcome = backend.commit_group([putting("n", b"%d" % (number + 1), versions=wanted)])[0]
+                    if isinstance(outcome, Revision):
+                        break
+        except BaseException as error:  # noqa: BLE001 - told by the main thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=count, args=(backend,)) for backend in backends]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert not failures
+    row = backends[0].item(SPACE, "n")
+    assert row is not None
+    assert row.value == b"40"
+    for backend in backends:
+        backend.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_writes_with_connections_and_numbers_of_its_own(backend: PostgresBackend) -> None:
+    backend.commit(putting("before"))
+
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            for n in range(40):
+                backend.commit(Commit(clock.uuid6().bytes, 1, items=[PutItem(("child", str(n)), "k", b"v")]))
+            status = 0
+        finally:
+            os._exit(status)
+    for n in range(40):
+        backend.commit(Commit(clock.uuid6().bytes, 1, items=[PutItem(("parent", str(n)), "k", b"v")]))
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    with backend.read() as now:
+        assert (len(now.namespaces(("child",))), len(now.namespaces(("parent",)))) == (40, 40)
+
+
+def test_one_database_has_one_backend_however_it_is_spelt(
+    postgres_url: str, postgres_urls: Callable[[], str]
+) -> None:
+    one, same, other = (
+        open_backend(url) for url in (postgres_url, f"{postgres_url}&application_name=me", postgres_urls())
+    )
+
+    assert one is same
+    assert one is not other
+    same.close()
+    assert not one.closed
+    one.close()
+    assert one.closed
+    other.close()

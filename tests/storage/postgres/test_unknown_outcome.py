@@ -1,0 +1,120 @@
+"""A connection that is lost before, during or after COMMIT: the commit is made once, or an error says so. Never twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from perdure import clock
+from perdure.errors import Unavailable
+from perdure.storage.contract import Commit, HeadIs, PutItem, SegmentRow
+from perdure.testing.backends import checkpoint_of
+from perdure.testing.proxy import DIRECTIONS, Direction, Proxy
+
+pytest.importorskip("psycopg")
+
+from perdure.storage.postgres import PostgresBackend, transactions
+
+SPACE = ("s",)
+
+
+def step(n: int) -> Commit:
+    before = f"{n - 1:04}" if n else None
+    return Commit(
+        clock.uuid6().bytes,
+        1,
+        heads=[HeadIs("t", "", before)],
+        checkpoints=[checkpoint_of("t", f"{n:04}", before)],
+        segments=[SegmentRow("t", 1, n, 1, 0, b"x" * 50)],
+        items=[PutItem(SPACE, "count", b"%d" % n)],
+    )
+
+
+@pytest.fixture
+def proxy(postgres_url: str) -> Iterator[Proxy]:
+    with Proxy.of(postgres_url) as made:
+        yield made
+
+
+def bytes_of_a_step(proxy: Proxy, backend: PostgresBackend, n: int) -> dict[Direction, int]:
+    before = {way: proxy.passed(way) for way in DIRECTIONS}
+    backend.commit(step(n))
+    return {way: proxy.passed(way) - before[way] for way in DIRECTIONS}
+
+
+@pytest.mark.parametrize("way", DIRECTIONS)
+def test_a_step_is_made_once_wherever_the_connection_is_cut(
+    postgres_url: str, proxy: Proxy, way: Direction
+) -> None:
+    backend = PostgresBackend(proxy.through(postgres_url))
+    for n in range(4):  # statements are prepared
+        backend.commit(step(n))
+    size = bytes_of_a_step(proxy, backend, 4)[way]
+    n, cuts = 5, 0
+    for at in range(0, size, max(1, size // 40)):
+        for _ in range(3):  # what comes first on a connection is longer
+            backend.commit(step(n))
+            n += 1
+        cut = proxy.cut(way, at)
+        revision = backend.commit(step(n))
+        n += 1
+        cuts += cut.happened.is_set()
+        with backend.read() as now:
+            assert now.revision() == revision
+    with backend.read() as now:
+        assert now.count("checkpoints") == now.count("segments") == now.count("history") == n
+        assert [int(row.value or b"") for row in now.history(SPACE, "count", 999).versions] == list(
+            range(n - 1, -1, -1)
+        )
+    backend.close()
+
+    assert cuts > 30
+
+
+def test_an_outcome_that_nobody_can_tell_is_said_to_be_unknown(
+    postgres_url: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions, "PATIENCE_SECONDS", 0.5)
+    backend = PostgresBackend(f"{proxy.through(postgres_url)}&pool_timeout=0.5")
+    for n in range(3):
+        backend.commit(step(n))
+    sizes = bytes_of_a_step(proxy, backend, 3)
+    proxy.cut("to client", sizes["to client"] - 20, everyone=True)
+    cut = proxy.cut
+    del cut
+
+    original = transactions.PostgresGathering.commit
+
+    def last(group: transactions.PostgresGathering) -> None:
+        try:
+            original(group)
+        finally:
+            proxy.close()
+
+    monkeypatch.setattr(transactions.PostgresGathering, "commit", last)
+    with pytest.raises(Unavailable) as raised:
+        backend.commit(step(4))
+
+    assert raised.value.written is None
+    assert "unknown" in str(raised.value)
+    backend.close()
+
+
+def test_a_group_that_is_cut_off_is_made_once_with_its_neighbours_errors(
+    postgres_url: str, proxy: Proxy, postgres_urls: Callable[[], str]
+) -> None:
+    backend = PostgresBackend(proxy.through(postgres_url))
+    for n in range(4):
+        backend.commit(step(n))
+    group = [step(4), step(4), step(5)]
+    size = bytes_of_a_step(proxy, backend, 4)["to client"]
+    proxy.cut("to client", size + 40)
+
+    outcomes = backend.commit_group([step(5), *group, step(6)])
+
+    kinds = [type(outcome).__name__ for outcome in outcomes]
+    assert kinds == ["Revision", "StaleThread", "StaleThread", "StaleThread", "Revision"]
+    with backend.read() as now:
+        assert now.count("checkpoints") == 7
+    backend.close()
