@@ -1,5 +1,7 @@
-"""What a group of commits has gathered, and the transaction it goes to: one `executemany` a table.
+"""What a group of commits has gathered, and the transaction it goes to: table after table, many rows at once.
 
+Rows are kept as their values, one after the other: hundreds of thousands of tuples would be looked through again and
+again by Python's garbage collector.
 Here: `Gathering`, rows by statement and the questions that may come between. Not here: which rows (`thread_rows.py`,
 `item_changes.py`, `removing.py`), the story of a commit (`writer.py`).
 """
@@ -7,13 +9,14 @@ Here: `Gathering`, rows by statement and the questions that may come between. No
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any, Final
 
 from perdure.storage.sqlite.connections import C, Connection
 from perdure.storage.sqlite.embedding_rows import VectorRows
 from perdure.storage.sqlite.filing import Filing
 from perdure.storage.sqlite.known import Known
-from perdure.storage.sqlite.statements import EMBEDDING, FILING, IN_ORDER, SET_ITEM, Q
+from perdure.storage.sqlite.statements import AT_ONCE, EMBEDDING, FILING, IN_ORDER, MANY, SET_ITEM, WIDTH, Q
 
 __all__ = ["Gathering"]
 
@@ -45,7 +48,7 @@ class Gathering:
         self.db = connection
         self.known = known
         self.begun = begun
-        self.rows: dict[str, list[tuple[Any, ...]]] = {}
+        self.rows: dict[str, list[Any]] = {}  # statement -> the values of its rows
         self.touched: set[bytes] = set()  # threads with rows that are not written yet
         self.set_items: dict[int, tuple[Any, ...]] = {}  # id -> the values of `set_item`
         self.filing = Filing(known)
@@ -87,38 +90,43 @@ class Gathering:
 
     def add(self, statement: str, row: tuple[Any, ...]) -> None:
         """The statement is to be run with these values, in its place."""
-        rows = self.rows.get(statement)
-        if rows is None:
-            self.rows[statement] = [row]
+        values = self.rows.get(statement)
+        if values is None:
+            self.rows[statement] = list(row)
         else:
-            rows.append(row)
+            values += row
 
     def flush(self) -> None:
         """Writes what was gathered, in the order of effects."""
         self.begin()
         self.settle_items()
-        rows = self.rows
         for statement in IN_ORDER:
-            gathered = rows.get(statement)
-            if not gathered:
-                continue
-            if len(gathered) == 1:
-                self.db.execute(statement, gathered[0])
-            else:
-                self.db.executemany(statement, gathered)
+            values = self.rows.get(statement)
+            if values:
+                self._run(statement, values)
         self.rows = {}
         self.touched = set()
+
+    def _run(self, statement: str, values: list[Any]) -> None:
+        width, done = WIDTH[statement], 0
+        if len(values) == width:
+            self.db.execute(statement, values)
+            return
+        many = MANY.get(statement)
+        if many is not None:
+            size = AT_ONCE * width
+            for done in range(size, len(values) + 1, size):
+                self.db.execute(many, values[done - size : done])
+        rest = iter(values[done:] if done else values)
+        self.db.executemany(statement, zip(*[rest] * width, strict=True))
 
     def settle_items(self) -> None:
         """The net effect on items, how they are filed and their vectors is rows like any other from now on."""
         if self.set_items:
-            self.rows[SET_ITEM] = list(self.set_items.values())
+            self.rows[SET_ITEM] = list(chain.from_iterable(self.set_items.values()))
             self.set_items = {}
         gathered = self.filing.rows(self.filed)
         self.filed = {}
-        for statement, rows in zip(FILING, gathered, strict=True):
-            if rows:
-                self.rows[statement] = rows
-        for statement, rows in zip(EMBEDDING, self.vectors.rows(), strict=True):
-            if rows:
-                self.rows[statement] = rows
+        for statement, values in zip((*FILING, *EMBEDDING), (*gathered, *self.vectors.rows()), strict=True):
+            if values:
+                self.rows[statement] = values

@@ -29,9 +29,9 @@ ADD_SEGMENT: Final = Q["add_segment"]
 ADD_WRITE: Final = Q["add_write"]
 ADD_STAGED: Final = Q["add_staged"]
 ADD_NAMESPACE: Final = Q["add_namespace"]
-ADD_ITEM: Final = Q["add_item"]
+ADD_ITEM: Final = Q.repeated("add_item", 1)
 SET_ITEM: Final = Q["set_item"]
-ADD_VERSION: Final = Q["add_version"]
+ADD_VERSION: Final = Q.repeated("add_version", 1)
 END_VERSION: Final = Q["end_version"]
 MOVE_END: Final = Q["move_end"]
 REMOVE_WRITES: Final = Q["remove_writes"]
@@ -42,15 +42,15 @@ REMOVE_STAGED_OF: Final = Q["remove_staged_of_task"]
 FILING: Final = (
     Q["add_index"],
     Q["remove_posting"],
-    Q["add_posting"],
+    Q.repeated("add_posting", 1),
     Q["remove_text"],
-    Q["set_text"],
+    Q.repeated("set_text", 1),
     Q["add_to_totals"],
 )
-"""For the rows of `filing.Rows`, one by one."""
+"""For the values of `filing.Rows`, one by one."""
 
 EMBEDDING: Final = (Q["remove_vectors"], Q["set_vectors"], Q["add_to_vector_spaces"])
-"""For the rows of `embedding_rows.Gathered`, one by one."""
+"""For the values of `embedding_rows.Gathered`, one by one."""
 
 IN_ORDER: Final = (
     REMOVE_WRITES,
@@ -76,6 +76,18 @@ IN_ORDER: Final = (
     *EMBEDDING,
 )
 """The order of effects at the end of a stretch: removals of finished steps, names, rows, items."""
+
+WIDTH: Final = {statement: statement.count("?") for statement in IN_ORDER}
+"""How many values a row of a statement has."""
+
+AT_ONCE: Final = 64
+"""Rows of a text of `MANY`."""
+
+MANY: Final = {
+    Q.repeated(name, 1): Q.repeated(name, AT_ONCE)
+    for name in ("add_item", "add_version", "add_posting", "set_text")
+}
+"""Of what comes in thousands, a text for many rows: each execution costs as much as a row or two."""
 
 place_of: Final = {statement: place for place, statement in enumerate(IN_ORDER)}.__getitem__
 """Where a statement stands in that order."""

@@ -24,7 +24,7 @@ from perdure.storage.sqlite.learning import learn
 from perdure.storage.sqlite.numbering import check_indexes
 from perdure.storage.sqlite.removing import remove
 from perdure.storage.sqlite.rows import Prepared
-from perdure.storage.sqlite.statements import ADD_COMMIT, place_of
+from perdure.storage.sqlite.statements import ADD_COMMIT, WIDTH, place_of
 from perdure.storage.sqlite.thread_rows import add_to_threads
 
 __all__ = ["write", "write_alone"]
@@ -72,9 +72,9 @@ def write_alone(group: Gathering, member: Prepared, combined: Combined) -> Revis
         kinds: list[str] = []
         values: list[Any] = []
         for kind in sorted(group.rows, key=place_of):
-            for row in group.rows[kind]:
-                kinds.append(kind)
-                values += row
+            gathered = group.rows[kind]
+            kinds += [kind] * (len(gathered) // WIDTH[kind])
+            values += gathered
         text = combined.text(group.db, tuple(kinds))
         if text is not None:
             group.db.execute(text, values)
