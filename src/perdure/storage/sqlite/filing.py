@@ -6,7 +6,6 @@ The terms an item was filed with are read once, before the first change; within 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
@@ -108,7 +107,7 @@ class Filing:
         """
         same: set[int] = set()  # items whose terms are what they were
         removed: list[tuple[bytes, int]] = []
-        added: defaultdict[bytes, list[int | bytes]] = defaultdict(list)  # term -> values of its postings
+        added: dict[bytes, list[int | bytes]] = {}  # term -> values of its postings
         for item, filed in sorted(self._after.items(), key=itemgetter(0)):
             gone, length = self._before.get(item, _NONE)
             if filed is None:
@@ -127,7 +126,11 @@ class Filing:
                     same.add(item)
             length = text.length
             for term, times in postings:
-                added[term] += term, item, times, length
+                rows = added.get(term)
+                if rows is None:
+                    added[term] = [term, item, times, length]
+                else:
+                    rows += term, item, times, length
         found = Rows(
             self._indexes,
             list(chain.from_iterable(sorted(removed))),

@@ -118,7 +118,7 @@ class Gathering:
             for done in range(size, len(values) + 1, size):
                 self.db.execute(many, values[done - size : done])
         rest = iter(values[done:] if done else values)
-        self.db.executemany(statement, zip(*[rest] * width, strict=True))
+        self.db.executemany(statement, list(zip(*[rest] * width, strict=True)))
 
     def settle_items(self) -> None:
         """The net effect on items, how they are filed and their vectors is rows like any other from now on."""
