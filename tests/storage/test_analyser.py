@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from perdure.errors import QueryError
 from perdure.storage.text.analyser import Analyser, TextQuery, analyser
+from perdure.storage.text.letters import LETTERS, pieces
 
 ENGLISH = analyser()
 NONE = analyser("none")
@@ -241,6 +243,20 @@ def test_many_texts_count_like_each_alone(texts: list[str]) -> None:
 
     assert ENGLISH.document(texts).length == sum(document.length for document in alone)
     assert ENGLISH.document(texts).counts == ENGLISH.document([" ".join(texts)]).counts
+
+
+@given(st.lists(st.text(st.characters(max_codepoint=130) | st.sampled_from("'\u2019東京 \t")), max_size=3))
+def test_a_document_has_the_terms_of_its_texts_in_their_order(texts: list[str]) -> None:
+    counts, length = ENGLISH.document(texts)
+
+    assert list(counts.items()) == list(Counter(ENGLISH.terms(texts)).items())
+    assert length == len(ENGLISH.terms(texts))
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+@example("".join(map(chr, range(128))))
+def test_ascii_comes_apart_as_any_text(text: str) -> None:
+    assert pieces(text) == text.lower().translate(LETTERS).split()
 
 
 def test_threads_share_an_analyser() -> None:

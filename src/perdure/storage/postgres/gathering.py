@@ -14,7 +14,7 @@ from perdure.storage.postgres.learning import questions, unknown_indexes
 from perdure.storage.postgres.locks import key_of_all, keys_of
 from perdure.storage.postgres.numbers import BLOCKS, Numbers
 from perdure.storage.postgres.opening import Connection
-from perdure.storage.postgres.parameters import Bytes, Ints, columns_of
+from perdure.storage.postgres.parameters import Bytes, Ints, columns_in, columns_of
 from perdure.storage.postgres.statements import Statements
 from perdure.storage.postgres.talking import Said, say, say_all
 from perdure.storage.tables.gathering import CHAIN, LOG, NAMESPACE, THREAD, Gathering
@@ -181,29 +181,33 @@ class PostgresGathering(Gathering):
         names = tuple([name for name in IN_ORDER if rows.get(name)])
         columns: list[list[Any]] = []
         for name in names:
-            prepare = _PREPARE.get(name)
-            some = rows[name] if prepare is None else prepare(rows[name])
-            columns.append(columns_of(self._statements[name].kinds, some))
+            kinds, prepare = self._statements[name].kinds, _PREPARE.get(name)
+            if prepare is None:
+                columns.append(columns_in(kinds, rows[name]))
+            else:
+                one = iter(rows[name])
+                columns.append(columns_of(kinds, prepare(list(zip(*[one] * len(kinds), strict=True)))))
         self.rows = {}
         self.touched = set()
-        if len(names) > 1 and not _touching(rows):
+        if len(names) > 1 and not _touching(rows, lambda name: len(self._statements[name].kinds)):
             text = self._statements.combined(names)
             if text is not None:
                 return [(text, [column for of_one in columns for column in of_one])]
         return [(self._statements[name].text, of_one) for name, of_one in zip(names, columns, strict=True)]
 
 
-def _touching(rows: dict[str, list[_Row]]) -> bool:
+def _touching(rows: dict[str, list[Any]], width: Callable[[str], int]) -> bool:
     """Whether one statement may change rows that another adds or changes: then each is to see what the one before did."""
     if any(out in rows and into in rows for out, into in _SAME_TABLE):
         return True
     if SET_ITEM in rows and ADD_ITEM in rows:
-        added = {row[0] for row in rows[ADD_ITEM]}
-        if any(row[-1] in added for row in rows[SET_ITEM]):
+        added = set(rows[ADD_ITEM][:: width(ADD_ITEM)])  # ids stand first there, last here
+        last = width(SET_ITEM)
+        if not added.isdisjoint(rows[SET_ITEM][last - 1 :: last]):
             return True
     if END_VERSION in rows and ADD_VERSION in rows:
-        added = {row[0] for row in rows[ADD_VERSION]}
-        return any(row[1] in added for row in rows[END_VERSION])
+        added = set(rows[ADD_VERSION][:: width(ADD_VERSION)])
+        return not added.isdisjoint(rows[END_VERSION][1 :: width(END_VERSION)])
     return False
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-__all__ = ["Bytes", "Ints", "columns_of", "sent"]
+__all__ = ["Bytes", "Ints", "columns_in", "columns_of", "sent"]
 
 _BYTEA, _INT8, _TEXT, _BYTEAS, _INT8S = 17, 20, 25, 1001, 1016  # catalog/pg_type.dat
 _UNKNOWN: Final = 0
@@ -94,4 +94,13 @@ def columns_of(kinds: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[Ints
     return [
         Ints(column) if kind == "bigint" else Bytes(column)
         for kind, column in zip(kinds, columns, strict=True)
+    ]
+
+
+def columns_in(kinds: Sequence[str], values: Sequence[Any]) -> list[Ints | Bytes]:
+    """As `columns_of`, of rows whose values stand one after the other."""
+    width = len(kinds)
+    return [
+        Ints(values[place::width]) if kind == "bigint" else Bytes(values[place::width])
+        for place, kind in enumerate(kinds)
     ]

@@ -290,8 +290,10 @@ SELECT wanted.namespace, i.key, i.id, i.version, i.alive, coalesce(v.created, v.
 INSERT INTO perdure_namespaces (no, name) VALUES (?, ?);
 
 -- name: add_item
--- id, key, version, alive, idx, length, paths, model, expires.
-INSERT INTO perdure_items (id, key, version, alive, idx, length, paths, model, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+-- Rows of (id, key, version, alive, idx, length, paths, model, expires).
+INSERT INTO perdure_items (id, key, version, alive, idx, length, paths, model, expires) VALUES
+    (?, ?, ?, ?, ?, ?, ?, ?, ?) -- repeat
+;
 
 -- name: set_item
 -- version, alive, idx, length, paths, model, expires, id. One seek.
@@ -300,10 +302,12 @@ UPDATE perdure_items
  WHERE id = ?;
 
 -- name: add_version
--- version, item, before, created, updated, ended, thread, checkpoint, node, actor, value, expires, ttl.
+-- Rows of (version, item, before, created, updated, ended, thread, checkpoint, node, actor, value, expires, ttl).
 INSERT INTO perdure_versions
        (version, item, before, created, updated, ended, thread, checkpoint, node, actor, value, expires, ttl)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+VALUES
+    (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) -- repeat
+;
 
 -- name: move_end
 -- expires, version. One seek.

@@ -148,8 +148,9 @@ SELECT t.item, t.terms
 INSERT INTO perdure_indexes (no, name) VALUES (?, ?);
 
 -- name: add_posting
--- term, item, times, length.
-INSERT INTO perdure_postings (term, item, times, length) VALUES (?, ?, ?, ?)
+-- Rows of (term, item, times, length).
+INSERT INTO perdure_postings (term, item, times, length) VALUES
+    (?, ?, ?, ?) -- repeat
     ON CONFLICT (term, item) DO UPDATE SET times = excluded.times, length = excluded.length;
 
 -- name: remove_posting
@@ -157,8 +158,9 @@ INSERT INTO perdure_postings (term, item, times, length) VALUES (?, ?, ?, ?)
 DELETE FROM perdure_postings WHERE term = ? AND item = ?;
 
 -- name: set_text
--- item, terms.
-INSERT INTO perdure_texts (item, terms) VALUES (?, ?)
+-- Rows of (item, terms).
+INSERT INTO perdure_texts (item, terms) VALUES
+    (?, ?) -- repeat
     ON CONFLICT (item) DO UPDATE SET terms = excluded.terms;
 
 -- name: remove_text

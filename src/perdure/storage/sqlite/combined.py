@@ -16,7 +16,7 @@ from itertools import count
 from typing import Final
 
 from perdure.storage.sqlite.connections import Connection
-from perdure.storage.sqlite.statements import Q
+from perdure.storage.sqlite.statements import ROW
 
 _MOST_STATEMENTS: Final = 8  # more gain nothing: what is spared is small beside what they cost
 _MOST_TEXTS: Final = 64
@@ -51,7 +51,7 @@ def _made(database: Connection, number: int, statements: tuple[str, ...]) -> str
     name = f"perdure_combined_{number}"
     places = count(1)
     # A conflict clause of these statements holds within a trigger as long as the outer INSERT has none of its own.
-    body = [_with_names(Q[statement], places) for statement in statements]
+    body = [_with_names(ROW[statement], places) for statement in statements]
     size = next(places) - 1
     columns = ", ".join(f"NULL AS v{n}" for n in range(1, size + 1))
     try:

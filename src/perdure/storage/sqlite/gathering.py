@@ -1,4 +1,4 @@
-"""The transaction that a group's rows go to: one `executemany` a table, and the questions that may come between.
+"""The transaction that a group's rows go to: table after table, many rows at once, and the questions that may come between.
 
 Here: `SqliteGathering`. Not here: what is gathered (`storage/tables/gathering.py`), the transactions of groups
 (`transactions.py`).
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from perdure.storage.sqlite.connections import C, Connection
 from perdure.storage.sqlite.learning import learn
-from perdure.storage.sqlite.statements import Q
+from perdure.storage.sqlite.statements import AT_ONCE, MANY, ROW, WIDTH, Q
 from perdure.storage.tables.gathering import INDEX, Gathering
 from perdure.storage.tables.known import Known
 from perdure.storage.tables.rows import Prepared
@@ -101,14 +101,22 @@ class SqliteGathering(Gathering):
         """Writes what was gathered, in the order of effects."""
         self.begin()
         self.settle_items()
-        rows = self.rows
         for statement in IN_ORDER:
-            gathered = rows.get(statement)
-            if not gathered:
-                continue
-            if len(gathered) == 1:
-                self.db.execute(Q[statement], gathered[0])
-            else:
-                self.db.executemany(Q[statement], gathered)
+            values = self.rows.get(statement)
+            if values:
+                self._run(statement, values)
         self.rows = {}
         self.touched = set()
+
+    def _run(self, statement: str, values: list[Any]) -> None:
+        width, done = WIDTH[statement], 0
+        if len(values) == width:
+            self.db.execute(ROW[statement], values)
+            return
+        many = MANY.get(statement)
+        if many is not None:
+            size = AT_ONCE * width
+            for done in range(size, len(values) + 1, size):
+                self.db.execute(many, values[done - size : done])
+        rest = iter(values[done:] if done else values)
+        self.db.executemany(ROW[statement], list(zip(*[rest] * width, strict=True)))

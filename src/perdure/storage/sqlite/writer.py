@@ -19,6 +19,7 @@ from perdure.storage.sqlite.combined import Combined
 from perdure.storage.sqlite.connections import C
 from perdure.storage.sqlite.gathering import SqliteGathering
 from perdure.storage.sqlite.learning import learn
+from perdure.storage.sqlite.statements import WIDTH
 from perdure.storage.tables.committing import commit_member
 from perdure.storage.tables.rows import Prepared
 from perdure.storage.tables.statements import place_of
@@ -68,9 +69,9 @@ def write_alone(group: SqliteGathering, member: Prepared, combined: Combined) ->
         kinds: list[str] = []
         values: list[Any] = []
         for kind in sorted(group.rows, key=place_of):
-            for row in group.rows[kind]:
-                kinds.append(kind)
-                values += row
+            gathered = group.rows[kind]
+            kinds += [kind] * (len(gathered) // WIDTH[kind])
+            values += gathered
         text = combined.text(group.db, tuple(kinds))
         if text is not None:
             group.db.execute(text, values)

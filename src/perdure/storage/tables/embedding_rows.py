@@ -18,9 +18,9 @@ OWED_MODEL: Final = 0  # of an item whose vectors are owed: numbers of models be
 class Gathered(NamedTuple):
     """What a group does to the tables."""
 
-    removed: list[tuple[int]]
-    vectors: list[tuple[int, int, int, bytes]]  # item, model, seq, data
-    spaces: list[tuple[int, int, int, int]]  # space, model, what is added, seq
+    removed: list[int]
+    vectors: list[int | bytes]  # item, model, seq, data
+    spaces: list[int]  # space, model, what is added, seq
 
 
 class VectorRows:
@@ -56,9 +56,9 @@ class VectorRows:
     def rows(self) -> Gathered:
         """What is to be written; nothing of it is left here."""
         found = Gathered(
-            [(item,) for item, row in self._rows.items() if row is None],
-            [(item, *row) for item, row in self._rows.items() if row is not None],
-            [(*where, *added) for where, added in self._spaces.items()],
+            [item for item, row in self._rows.items() if row is None],
+            [value for item, row in self._rows.items() if row is not None for value in (item, *row)],
+            [value for where, added in self._spaces.items() for value in (*where, *added)],
         )
         self._rows, self._spaces = {}, {}
         return found

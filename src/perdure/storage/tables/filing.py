@@ -7,10 +7,12 @@ The terms an item was filed with are read once, before the first change; within 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from perdure.storage.tables.known import ItemState, Known
-from perdure.storage.tables.rows import PreparedText, prefixed
+from perdure.storage.tables.rows import PreparedText, all_prefixed
 
 __all__ = ["MOST_INDEXES", "NOWHERE", "Filing", "Rows"]
 
@@ -23,14 +25,14 @@ Ask: TypeAlias = Callable[[str, Iterable[tuple[Any, ...]]], list[tuple[Any, ...]
 
 
 class Rows(NamedTuple):
-    """What a group does to the tables."""
+    """What a group does to the tables: of each the values of its rows, one after the other."""
 
-    indexes: list[tuple[int, bytes]]
-    removed: list[tuple[bytes, int]]  # term, item
-    postings: list[tuple[bytes, int, int, int]]  # term, item, times, length
-    no_texts: list[tuple[int]]
-    texts: list[tuple[int, bytes]]
-    totals: list[tuple[int, int, int, int, int]]  # space, idx, then what is added
+    indexes: list[int | bytes]
+    removed: list[int | bytes]  # term, item
+    postings: list[int | bytes]  # term, item, times, length
+    no_texts: list[int]
+    texts: list[int | bytes]  # item, terms
+    totals: list[int]  # space, idx, then what is added
 
 
 class Filing:
@@ -40,14 +42,14 @@ class Filing:
 
     def __init__(self, known: Known) -> None:
         self._known = known
-        self._indexes: list[tuple[int, bytes]] = []
+        self._indexes: list[int | bytes] = []
         self._filed: dict[
-            int, tuple[bytes, ...]
-        ] = {}  # item -> its terms as they are now, without the index's number
+            int, bytes | None
+        ] = {}  # item -> its terms as they are now, without the index's number, joined; None: none
         self._before: dict[
             int, tuple[set[bytes], int]
         ] = {}  # item -> its postings in the tables, and their length
-        self._after: dict[int, tuple[bytes, PreparedText] | None] = {}  # None: it has no postings any more
+        self._after: dict[int, tuple[int, PreparedText] | None] = {}  # None: it has no postings any more
         self._totals: dict[tuple[int, int], tuple[int, int, int]] = {}
 
     def learn(self, items: Sequence[int], names: Iterable[bytes], ask: Ask) -> None:
@@ -55,7 +57,7 @@ class Filing:
         unknown = [(item,) for item in items if item not in self._filed]
         if unknown:
             for item, terms in ask("find_texts", unknown):
-                self._filed[item] = tuple(terms.split(b"\0"))
+                self._filed[item] = terms
         for name in names:
             if name not in self._known.indexes:
                 for (number,) in ask("index_number", [(name,)]):
@@ -63,12 +65,12 @@ class Filing:
 
     def learned(self, item: int, terms: bytes) -> None:
         """The terms of an item that may be about to change, joined as the tables have them."""
-        self._filed.setdefault(item, tuple(terms.split(b"\0")))
+        self._filed.setdefault(item, terms)
 
     @property
     def new_indexes(self) -> int:
         """How many indexes have got a number that is not written yet."""
-        return len(self._indexes)
+        return len(self._indexes) // 2  # number and name
 
     def number(self, name: bytes, following: Callable[[], int]) -> int:
         """The index's number; a new one if there is none."""
@@ -76,7 +78,7 @@ class Filing:
         if number is None:
             number = following()
             self._known.indexes[name] = number
-            self._indexes.append((number, name))
+            self._indexes += number, name
         return number
 
     def file(self, item: int, before: ItemState | None, text: PreparedText | None, idx: int | None) -> None:
@@ -85,20 +87,20 @@ class Filing:
         if before is not None and before.idx is not None:
             self._count(space, before.idx, before.length, -1)
             if before.length:
-                terms = self._filed.pop(item, ())
+                terms = self._filed.pop(item, None)
                 if item not in self._after:
-                    prefix = prefixed(before.idx, b"")
-                    self._before[item] = {prefix + term for term in terms}, before.length
+                    known = () if terms is None else all_prefixed(before.idx, terms)
+                    self._before[item] = set(known), before.length
                 self._after[item] = None
         if idx is None:
             return
         length = 0 if text is None else text.length
         self._count(space, idx, length, 1)
         if text is not None and length:
-            self._after[item] = prefixed(idx, b""), text
-            self._filed[item] = tuple([term for term, _ in text.counts])
+            self._after[item] = idx, text
+            self._filed[item] = text.terms
         else:
-            self._filed[item] = ()
+            self._filed[item] = None
 
     def _count(self, space: int, idx: int, length: int, sign: int) -> None:
         items, terms, empty = self._totals.get((space, idx), _NOTHING)
@@ -114,37 +116,42 @@ class Filing:
         """
         same: set[int] = set()  # items whose terms are what they were
         removed: list[tuple[bytes, int]] = []
-        added: list[tuple[bytes, int, int, int]] = []
-        for item, filed in self._after.items():
+        added: dict[bytes, list[int | bytes]] = {}  # term -> values of its postings
+        for item, filed in sorted(self._after.items(), key=itemgetter(0)):
             gone, length = self._before.get(item, _NONE)
             if filed is None:
                 removed += [(term, item) for term in gone]
                 continue
-            prefix, text = filed
-            rows = [(prefix + term, item, times, text.length) for term, times in text.counts]
-            if not gone:
-                added += rows
-                continue
-            # Where no term came twice, what stands is (term, item, 1, length): what is still so is not written again.
-            once = length == len(gone) == text.length
-            added += [row for row in rows if not (once and row[2] == 1 and row[0] in gone)]
-            left = gone.difference([row[0] for row in rows])
-            removed += [(term, item) for term in left]
-            if not left and len(rows) == len(gone):
-                same.add(item)
-        added.sort()
-        removed.sort()
+            idx, text = filed
+            terms = all_prefixed(idx, text.terms)
+            postings: Iterable[tuple[bytes, int]] = zip(terms, text.times, strict=True)
+            if gone:
+                # Where no term came twice, what stands is (term, item, 1, length): what is still so is not written again.
+                once = length == len(gone) == text.length
+                postings = [one for one in postings if not (once and one[1] == 1 and one[0] in gone)]
+                left = gone.difference(terms)
+                removed += [(term, item) for term in left]
+                if not left and len(terms) == len(gone):
+                    same.add(item)
+            length = text.length
+            for term, times in postings:
+                rows = added.get(term)
+                if rows is None:
+                    added[term] = [term, item, times, length]
+                else:
+                    rows += term, item, times, length
         found = Rows(
             self._indexes,
-            removed,
-            added,
-            [(item,) for item, had in texts.items() if had and not self._filed.get(item)],
+            list(chain.from_iterable(sorted(removed))),
+            list(chain.from_iterable([added[term] for term in sorted(added)])),
+            [item for item, had in texts.items() if had and self._filed.get(item) is None],
             [
-                (item, b"\0".join(terms))
+                value
                 for item in texts
-                if item not in same and (terms := self._filed.get(item))
+                if item not in same and (joined := self._filed.get(item)) is not None
+                for value in (item, joined)
             ],
-            [(*key, *sums) for key, sums in self._totals.items() if sums != _NOTHING],
+            [value for key, sums in self._totals.items() if sums != _NOTHING for value in (*key, *sums)],
         )
         self._indexes, self._totals = [], {}
         self._before, self._after = {}, {}

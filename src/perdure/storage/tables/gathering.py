@@ -1,5 +1,7 @@
 """What a group of commits has gathered: rows by statement, and what is known meanwhile.
 
+Rows are kept as their values, one after the other: hundreds of thousands of tuples would be looked through again and
+again by Python's garbage collector.
 Here: `Gathering`, what each backend completes with its ways to ask and to write. Not here: which rows (`thread_rows.py`,
 `item_changes.py`, `removing.py`), the story of a commit (`committing.py`).
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from typing import Any
 
 from perdure.storage.tables.embedding_rows import VectorRows
@@ -39,7 +42,7 @@ class Gathering(ABC):
 
     def __init__(self, known: Known) -> None:
         self.known = known
-        self.rows: dict[str, list[tuple[Any, ...]]] = {}
+        self.rows: dict[str, list[Any]] = {}  # statement -> the values of its rows
         self.touched: set[bytes] = set()  # threads with rows that are not written yet
         self.set_items: dict[int, tuple[Any, ...]] = {}  # id -> the values of `set_item`
         self.filing = Filing(known)
@@ -81,11 +84,11 @@ class Gathering(ABC):
 
     def add(self, statement: str, row: tuple[Any, ...]) -> None:
         """The statement is to be run with these values, in its place."""
-        rows = self.rows.get(statement)
-        if rows is None:
-            self.rows[statement] = [row]
+        values = self.rows.get(statement)
+        if values is None:
+            self.rows[statement] = list(row)
         else:
-            rows.append(row)
+            values += row
 
     @abstractmethod
     def flush(self) -> None:
@@ -94,13 +97,10 @@ class Gathering(ABC):
     def settle_items(self) -> None:
         """The net effect on items, how they are filed and their vectors is rows like any other from now on."""
         if self.set_items:
-            self.rows[SET_ITEM] = list(self.set_items.values())
+            self.rows[SET_ITEM] = list(chain.from_iterable(self.set_items.values()))
             self.set_items = {}
         gathered = self.filing.rows(self.filed)
         self.filed = {}
-        for statement, rows in zip(FILING, gathered, strict=True):
-            if rows:
-                self.rows[statement] = rows
-        for statement, rows in zip(EMBEDDING, self.vectors.rows(), strict=True):
-            if rows:
-                self.rows[statement] = rows
+        for statement, values in zip((*FILING, *EMBEDDING), (*gathered, *self.vectors.rows()), strict=True):
+            if values:
+                self.rows[statement] = values

@@ -74,7 +74,8 @@ class PreparedText(NamedTuple):
     """How an item is filed."""
 
     analysis: bytes
-    counts: list[tuple[bytes, int]]
+    terms: bytes  # joined by NUL
+    times: tuple[int, ...]  # how often each stands there
     length: int
 
 
@@ -127,6 +128,12 @@ NO_PATHS: Final = b"[]"
 def prefixed(index: int, term: bytes) -> bytes:
     """A term as its postings have it: terms of two indexes never meet."""
     return bytes((index,)) + term
+
+
+def all_prefixed(index: int, terms: bytes) -> list[bytes]:
+    """As `prefixed`, of terms that are joined by NUL: there is at least one."""
+    prefix = bytes((index,))
+    return (prefix + terms.replace(b"\0", b"\0" + prefix)).split(b"\0")
 
 
 @lru_cache(maxsize=4096)
@@ -372,11 +379,11 @@ class Prepared:
         return PreparedVectors(text_to_bytes(embedded.model), embedded.data)
 
     def _text(self, filed: Filed) -> PreparedText:
-        fits(filed.length, *filed.counts.values())
-        self.weight += len(filed.counts)
-        # As `text_to_bytes`, without a call: there are more terms than anything else.
-        counts = [(term.encode("utf-8", "surrogatepass"), times) for term, times in filed.counts.items()]
-        return PreparedText(text_to_bytes(filed.analysis), counts, filed.length if counts else 0)
+        times = tuple(filed.counts.values())
+        fits(filed.length, *((min(times), max(times)) if times else ()))
+        self.weight += len(times)
+        terms = text_to_bytes("\0".join(filed.counts))  # all in one: there are more terms than anything else
+        return PreparedText(text_to_bytes(filed.analysis), terms, times, filed.length if times else 0)
 
 
 def _text(text: str | None) -> bytes | None:

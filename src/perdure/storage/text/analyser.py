@@ -8,7 +8,6 @@ Pure but for the stemmer, imported at the first analyser of a language. Safe fro
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, lru_cache
 from importlib import import_module
@@ -17,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from perdure.errors import QueryError
 from perdure.storage.text.languages import LANGUAGES, NONE, STOP_WORDS
-from perdure.storage.text.letters import LETTERS, folded, is_spaceless, runs, without_accents
+from perdure.storage.text.letters import folded, is_spaceless, pieces, runs, without_accents
 from perdure.storage.text.queries import TextQuery, Word, read
 
 __all__ = ["Analyser", "Document", "TextQuery", "analyser"]
@@ -102,16 +101,18 @@ class Analyser:
 
     def document(self, texts: Iterable[str]) -> Document:
         """What to keep of these texts. The length counts every word, stop words included."""
-        chunks: Counter[tuple[str, ...]] = Counter()
-        for text in texts:
-            chunks.update(map(self._terms.__getitem__, text.translate(LETTERS).split()))
+        # A plain dict of strings and integers: the garbage collector leaves it alone, however many there are.
         counts: dict[str, int] = {}
-        length = 0
-        for terms, times in chunks.items():
-            for term in terms:
-                counts[term] = counts.get(term, 0) + times
-                length += times
-        return Document(counts, length)
+        known = self._terms
+        for text in texts:
+            for piece in pieces(text):
+                terms = known[piece]
+                if type(terms) is str:
+                    counts[terms] = counts[terms] + 1 if terms in counts else 1
+                else:
+                    for term in terms:
+                        counts[term] = counts.get(term, 0) + 1
+        return Document(counts, sum(counts.values()))
 
     def terms(self, texts: Iterable[str]) -> list[str]:
         """All terms of these texts, in order, each as often as it stands there."""
@@ -119,9 +120,7 @@ class Analyser:
 
     def telling(self, texts: Iterable[str]) -> frozenset[str]:
         """The terms of these texts that say something: without stop words, unless there is nothing else."""
-        words = [
-            word for text in texts for chunk in text.translate(LETTERS).split() for word in self._words(chunk)
-        ]
+        words = [word for text in texts for chunk in pieces(text) for word in self._words(chunk)]
         found = frozenset(word.term for word in words if not word.stop)
         return found or frozenset(word.term for word in words)
 
@@ -150,8 +149,11 @@ class Analyser:
         return False
 
     def _sequence(self, text: str) -> Iterator[str]:
-        for terms in map(self._terms.__getitem__, text.translate(LETTERS).split()):
-            yield from terms
+        for terms in map(self._terms.__getitem__, pieces(text)):
+            if type(terms) is str:
+                yield terms
+            else:
+                yield from terms
 
     def _made(self, chunk: str) -> tuple[str, ...]:
         terms: list[str] = []
@@ -207,21 +209,24 @@ def _trimmed(run: str) -> str:
     return run.strip("'")[:_LONGEST].rstrip("'")
 
 
-class _Remembered(dict[str, tuple[str, ...]]):
+class _Remembered(dict[str, "str | tuple[str, ...]"]):
     """Pieces of text to their terms, worked out once: the stemmer takes tens of microseconds a word.
 
-    When there are too many, those that nobody asked for since the last time are forgotten.
+    Nearly all pieces have one term, which stands here by itself; of the others all do, if there are any. When there are too many, those that nobody asked for since the last time are forgotten.
     """
 
     def __init__(self, make: Callable[[str], tuple[str, ...]]) -> None:
         super().__init__()
         self._make = make
-        self._older: dict[str, tuple[str, ...]] = {}
+        self._older: dict[str, str | tuple[str, ...]] = {}
 
-    def __missing__(self, chunk: str) -> tuple[str, ...]:
-        terms = self._older.get(chunk) or self._make(chunk)
+    def __missing__(self, chunk: str) -> str | tuple[str, ...]:
+        terms = self._older.get(chunk)
+        if terms is None:
+            made = self._make(chunk)
+            terms = made[0] if len(made) == 1 else made
         # Several terms are a sentence of a script without spaces, which hardly comes again.
-        if len(terms) < 2 and len(chunk) <= _CHUNK:
+        if (terms == () or type(terms) is str) and len(chunk) <= _CHUNK:
             if len(self) >= _REMEMBERED:
                 self._older = dict(self)
                 self.clear()

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["LETTERS", "QUERY_LETTERS", "folded", "is_spaceless", "runs", "without_accents"]
+__all__ = ["LETTERS", "QUERY_LETTERS", "folded", "is_spaceless", "pieces", "runs", "without_accents"]
 
 _APOSTROPHES: Final = "'\u2018\u2019\u02bc\uff07"
 _QUOTES: Final = '"\u201c\u201d\u201e\u201f\uff02'
@@ -81,8 +81,17 @@ class _Letters(dict[int, "int | str | None"]):
 LETTERS: Final = _Letters({})
 """`text.translate(LETTERS).split()` are the pieces of a text; apostrophes are still in and around them."""
 
+_ASCII: Final = "".join(map(chr, range(128))).translate(LETTERS).lower().encode().ljust(256)
+
 QUERY_LETTERS: Final = _Letters({**dict.fromkeys(_QUOTES, '"'), **dict.fromkeys(_STARS, "*")})
 """The same for a query, in which quotes and stars mean something: they stay, as `"` and `*`."""
+
+
+def pieces(text: str) -> list[str]:
+    """The pieces of a text, between which there are neither letters nor apostrophes; in small letters where all is ASCII."""
+    if text.isascii():
+        return text.encode().translate(_ASCII).decode().split()  # the same, in a third of the time
+    return text.translate(LETTERS).split()
 
 
 def folded(piece: str) -> list[str]:
