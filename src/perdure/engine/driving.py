@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Generator
 from types import coroutine
 from typing import Any, TypeVar
 
-__all__ = ["Item", "drive", "forward", "in_context"]
+__all__ = ["Item", "drive", "forward", "in_context", "to_the_end"]
 
 T = TypeVar("T")
 
@@ -66,3 +66,26 @@ class forward:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         return (yield self.waiting)
+
+
+async def to_the_end(coro: Coroutine[Any, Any, Any]) -> None:
+    """Drives a run that nobody reads any more. Cancelled, it winds up first: what it has begun to write is awaited."""
+    answer: Any = None
+    failure: BaseException | None = None
+    while True:
+        try:
+            waiting = coro.send(answer) if failure is None else coro.throw(failure)
+        except StopIteration:
+            return
+        answer, failure = None, None
+        if type(waiting) is not Item:
+            try:
+                answer = await forward(waiting)
+            except (
+                GeneratorExit
+            ):  # so CPython tells the task of a generator that is closed that it was cancelled
+                from asyncio import CancelledError
+
+                failure = CancelledError()
+            except BaseException as error:  # noqa: BLE001 - the engine decides
+                failure = error

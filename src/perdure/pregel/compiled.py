@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, Self, cast
 from perdure.constants import INTERRUPT
 from perdure.engine.async_ports import AsyncPorts
 from perdure.engine.blocking_ports import BlockingPorts
-from perdure.engine.driving import Item, drive, forward
+from perdure.engine.driving import Item, drive, forward, to_the_end
 from perdure.engine.run import Run
 from perdure.engine.settings import checked_config, merge_configs
 from perdure.errors import PerdureError
@@ -330,7 +330,7 @@ class CompiledGraph(RunnableFace[InputT, OutputT], ThreadMethods, Generic[StateT
             finally:
                 if not ended:
                     run.stopping = True
-                    await _to_the_end(coro)
+                    await to_the_end(coro)
                 _keep(run)
 
     # -- several -----------------------------------------------------------------------------------------------------
@@ -458,13 +458,3 @@ def _result(run: Run, version: str) -> Any:
         shown = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
         return {**shown, INTERRUPT: list(run.interrupts)}
     return value
-
-
-async def _to_the_end(coro: Any) -> None:
-    answer: Any = None
-    while True:
-        try:
-            waiting = coro.send(answer)
-        except StopIteration:
-            return
-        answer = None if type(waiting) is Item else await forward(waiting)
