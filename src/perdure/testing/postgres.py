@@ -74,8 +74,8 @@ class PostgresServer:
         StorageError: the wheel is missing, or the server does not start; the message has the end of its log.
     """
 
-    def __init__(self, folder: Path, *, settings: dict[str, str] | None = None, version: int = 18) -> None:
-        found = programs(version)
+    def __init__(self, folder: Path, *, settings: dict[str, str] | None = None, version: int | None = None) -> None:
+        found = programs(version or chosen())
         if found is None:
             raise StorageError(MISSING, operation="open")
         self.folder = folder

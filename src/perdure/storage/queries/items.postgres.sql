@@ -14,7 +14,7 @@ SELECT v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor,
 -- name: count_namespaces
 -- $1 first, $2 end, $3 limit. Whether a subtree has many namespaces: how `items` is asked. One range, at most `limit` rows.
 SELECT count(*)
-  FROM (SELECT 1 FROM perdure_namespaces n WHERE n.name >= $1 AND n.name < $2 LIMIT $3);
+  FROM (SELECT 1 FROM perdure_namespaces n WHERE n.name >= $1 AND n.name < $2 LIMIT $3) AS found;
 
 -- name: items_of_few
 -- $1 first namespace, $2 end, $3 before (a version), $4 limit, $5 now. Live items, greatest version first. At most `limit` rows of

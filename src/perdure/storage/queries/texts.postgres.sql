@@ -41,7 +41,7 @@ SELECT count(*)
          JOIN perdure_postings p ON p.term = $3 AND p.item BETWEEN n.no << 32 AND (n.no << 32) | 4294967295
          WHERE n.name >= $1
            AND n.name < $2
-         LIMIT $4);
+         LIMIT $4) AS found;
 
 -- name: frequency_of_many
 -- As `frequency`, where `postings_of_many` would be asked.
@@ -50,11 +50,11 @@ SELECT count(*)
           FROM perdure_postings p
          JOIN perdure_namespaces n ON n.no = p.item >> 32 AND n.name >= $1 AND n.name < $2
          WHERE p.term = $3
-         LIMIT $4);
+         LIMIT $4) AS found;
 
 -- name: frequency_of_all
 -- $1 term, $2 limit. As `frequency`, for the whole database. One range.
-SELECT count(*) FROM (SELECT 1 FROM perdure_postings WHERE term = $1 LIMIT $2);
+SELECT count(*) FROM (SELECT 1 FROM perdure_postings WHERE term = $1 LIMIT $2) AS found;
 
 -- name: postings_in
 -- Rows of (term, item). One seek a row.
