@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
-from pathlib import Path
 
 import pytest
 
-from perdure.storage.contract import Backend
-from perdure.storage.memory import MemoryBackend
-from perdure.storage.sqlite import SqliteBackend
+from databases import ALL_KINDS
+from perdure.database import open_url
 from perdure.storage.sqlite.administering import reset_bug
 from perdure.testing.backends.administered import ADMINISTERED_CHECKS
 from perdure.testing.backends.kit import Make
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite in memory", "sqlite"])
+@pytest.mark.parametrize("kind", ALL_KINDS)
 @pytest.mark.parametrize("check", ADMINISTERED_CHECKS, ids=lambda check: check.__name__)
-def test_a_backend_tells_its_operator(check: Callable[[Make], None], kind: str, tmp_path: Path) -> None:
-    numbers = count()
-
-    def make() -> Backend:
-        if kind == "memory":
-            return MemoryBackend()
-        return SqliteBackend(tmp_path / f"{next(numbers)}.db" if kind == "sqlite" else None)
-
-    check(make)
+def test_a_backend_tells_its_operator(
+    check: Callable[[Make], None], kind: str, url_of: Callable[[str], str]
+) -> None:
+    check(lambda: open_url(url_of(kind)))
 
 
 def test_the_version_with_the_bug_of_the_log_is_named_with_what_is_done_about_it() -> None:

@@ -155,8 +155,11 @@ def test_a_commit_whose_connection_was_ended_holds_nobody_up_and_is_made_again(
 
     with gate.stalled(slow, putting(("b", 1))) as goes_on:
         later = quick.commit(Commit(clock.uuid6().bytes, NOW, items=[PutItem(("other",), "c", b"1")]))
+        its = [connection.info.backend_pid for connection in slow._line.pool._mine]
         ended = postgres_admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE state = 'idle in transaction' AND pid = ANY(%s)",
+            (its,),
         ).fetchall()
         assert ended == [(True,)]
 

@@ -1,7 +1,7 @@
 """The Postgres backend: groups of commits in two round trips, snapshots on connections of a pool.
 
 Here: `PostgresBackend` and `open_backend`, which gives one of them a database. Not here: transactions (`transactions.py`),
-snapshots (`readings.py`), connections (`connections.py`), who leads (`storage/tables/group.py`).
+snapshots (`readings.py`), what operators ask (`administering.py`), connections (`connections.py`), who leads (`storage/tables/group.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from perdure.errors import PerdureError, StorageError
 from perdure.storage import process
 from perdure.storage.contract import Backend, Commit, ItemRow, Namespace, Outcome, Revision, Snapshot
 from perdure.storage.path_ranges import PathRanges
+from perdure.storage.postgres.administering import Administering
 from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import closed, translated
 from perdure.storage.postgres.line import Line
@@ -31,7 +32,7 @@ _SETTLE_SECONDS: Final = 1.0  # at opening; what is not known then is found out 
 _by_identity: dict[str, PostgresBackend] = {}  # guarded by `process.opening`
 
 
-class PostgresBackend:
+class PostgresBackend(Administering):
     """A Postgres database, in one schema. Safe from any thread; see `contract.Backend` for what every method promises.
 
     Args:

@@ -18,7 +18,7 @@ from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import is_lost, is_transient, sqlstate_of, translated
 from perdure.storage.postgres.opening import Connection
 
-__all__ = ["prepare"]
+__all__ = ["applied", "prepare", "quoted"]
 
 PATIENCE: Final = 300.0  # seconds; another process may be at work on large tables
 CLASS: Final = 0x70657264  # "perd": the lock of whoever migrates, beside the schema's own number
@@ -51,7 +51,7 @@ def prepare(connection: Connection, schema: str, where: str) -> None:
     waited, pause = 0.0, 0.01
     while True:
         try:
-            steps = missing("postgres", _applied(connection, schema), where)
+            steps = missing("postgres", applied(connection, schema), where)
             if not steps:
                 return
             if _step(connection, schema, where):
@@ -92,7 +92,7 @@ def _step(connection: Connection, schema: str, where: str) -> bool:
         if not _say(connection, "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1", (schema,)):
             _say(connection, f"CREATE SCHEMA {quoted(schema)}")
         _say(connection, f"SET LOCAL search_path TO {quoted(schema)}")
-        if steps := missing("postgres", _applied(connection, schema), where):
+        if steps := missing("postgres", applied(connection, schema), where):
             _run(connection, steps[0])
     _say(connection, "COMMIT")
     return bool(mine)
@@ -105,16 +105,16 @@ def _run(connection: Connection, step: Migration) -> None:
     _say(connection, _RECORD, (step.number, step.name.encode(), clock.micros()))
 
 
-def _applied(connection: Connection, schema: str) -> int:
+def applied(connection: Connection, schema: str) -> int:
     """The number of the newest migration that was run; 0: none."""
     there = _say(connection, "SELECT to_regclass($1) IS NOT NULL", (f"{quoted(schema)}.perdure_migrations",))
     if not there[0][0]:
         return 0
-    ((applied,),) = _say(
+    ((number,),) = _say(
         connection,
         f"SELECT coalesce(max(number), 0) FROM {quoted(schema)}.perdure_migrations",  # noqa: S608 - a quoted name
     )
-    return int(applied)
+    return int(number)
 
 
 def quoted(name: str) -> str:

@@ -18,9 +18,9 @@ from perdure.storage.tables.index_answers import IndexAnswers
 from perdure.storage.tables.past_answers import PastAnswers
 from perdure.storage.tables.thread_answers import ThreadAnswers
 
-__all__ = ["PostgresSnapshot"]
+__all__ = ["TABLES", "PostgresSnapshot"]
 
-_TABLES: Final = (
+TABLES: Final = (
     "checkpoints",
     "segments",
     "writes",
@@ -51,8 +51,8 @@ class PostgresSnapshot(PostgresAsking, ThreadAnswers, PastAnswers, IndexAnswers)
 
     def count(self, table: str) -> int:
         """Rows of a table, by its name in the contract."""
-        if table not in _TABLES:
-            raise ValueError(f"unknown table {table!r}; there are {', '.join(_TABLES)}")
+        if table not in TABLES:
+            raise ValueError(f"unknown table {table!r}; there are {', '.join(TABLES)}")
         ((rows,),) = self._ask(f"count_{table}")
         return int(rows)
 

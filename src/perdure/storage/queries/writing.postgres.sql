@@ -28,9 +28,13 @@ way AS MATERIALIZED (
 SELECT nextval('perdure_seq') FROM (SELECT count(*) FROM way) AS held, generate_series(1, $3);
 
 -- name: lock_all
--- $1 the key of all commits, $2 how many seqs. As `lock`, for a commit that touches very much: it is under way alone.
-WITH way AS MATERIALIZED (
+-- $1 the key of all commits, $2 how many seqs. As `lock`, for a commit that touches very much: it is under way alone, and counts
+-- as one that is.
+WITH alone AS MATERIALIZED (
     SELECT pg_advisory_xact_lock($1)
+),
+way AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock_shared($1) FROM (SELECT count(*) FROM alone) AS held
 )
 SELECT nextval('perdure_seq') FROM (SELECT count(*) FROM way) AS held, generate_series(1, $2);
 
@@ -71,7 +75,7 @@ SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM perdure_seq;
 
 -- name: under_way
 -- $1 and $2: the halves of the key of all commits. Transactions that may have drawn a seq and are not over: they let go of
--- it when what they wrote can be seen.
+-- it when what they wrote can be seen. Who holds it only to keep others out (`lock_way`) draws none.
 SELECT virtualtransaction
   FROM pg_locks
  WHERE locktype = 'advisory'
@@ -79,6 +83,7 @@ SELECT virtualtransaction
    AND classid = $1::oid
    AND objid = $2::oid
    AND objsubid = 1
+   AND mode = 'ShareLock'
    AND granted;
 
 -- name: here
@@ -97,7 +102,7 @@ INSERT INTO perdure_origin AS o (one, cluster, jumps) VALUES (1, $1, 0)
     ON CONFLICT (one) DO UPDATE SET cluster = excluded.cluster, jumps = o.jumps + 1;
 
 -- name: lock_way
--- $1 the key of all commits. None is under way.
+-- $1 the key of all commits. None is under way, and none begins before this transaction ends.
 SELECT pg_advisory_xact_lock($1);
 
 -- name: jump

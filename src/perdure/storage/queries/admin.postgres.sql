@@ -1,0 +1,116 @@
+-- What an operator asks: as in `admin.sqlite.sql`, and what Postgres says of itself. For `perdure db`: each scans.
+
+-- name: largest_threads
+-- $1 limit. (thread, checkpoints, bytes) of the threads with most bytes. Lengths are told without reading long values.
+-- Scan: perdure_checkpoints, perdure_chains, perdure_logs, perdure_segments, perdure_writes, perdure_runs, perdure_threads.
+SELECT t.name, sum(part.checkpoints)::bigint, sum(part.bytes)::bigint
+  FROM (SELECT c.thread AS thread, count(*) AS checkpoints,
+               sum(length(k.state) + coalesce(length(k.metadata), 0)) AS bytes
+          FROM perdure_checkpoints k
+          JOIN perdure_chains c ON c.no = k.chain
+         GROUP BY c.thread
+        UNION ALL
+        SELECT l.thread, 0, sum(length(s.payload))
+          FROM perdure_logs l
+          JOIN perdure_segments s ON s.place >> 32 = l.no
+         GROUP BY l.thread
+        UNION ALL
+        SELECT c.thread, 0, sum(length(w.payload))
+          FROM perdure_writes w
+          JOIN perdure_chains c ON c.no = w.chain
+         GROUP BY c.thread
+        UNION ALL
+        SELECT r.thread, 0, sum(length(r.metadata))
+          FROM perdure_runs r
+         GROUP BY r.thread) AS part
+  JOIN perdure_threads t ON t.no = part.thread
+ WHERE t.name <> ''::bytea
+ GROUP BY t.name
+ ORDER BY 3 DESC, t.name
+ LIMIT $1;
+
+-- name: largest_namespaces
+-- $1 limit. (namespace, items, versions, bytes) of the namespaces with most bytes. Scan: perdure_versions, perdure_namespaces.
+SELECT n.name, count(*) FILTER (WHERE v.ended IS NULL), count(*), coalesce(sum(length(v.value)), 0)::bigint
+  FROM perdure_versions v
+  JOIN perdure_namespaces n ON n.no = v.item >> 32
+ GROUP BY n.no, n.name
+ ORDER BY 4 DESC, n.name
+ LIMIT $1;
+
+-- name: places_of_nobody
+-- $1 limit. (thread, ns, checkpoint) that have pending writes or staged memory and no checkpoint; marks of ours, which stand at
+-- the thread with the empty name, are none. Scan: perdure_writes, perdure_staged, perdure_chains, perdure_threads.
+SELECT t.name, c.ns, part.checkpoint
+  FROM (SELECT chain, checkpoint FROM perdure_writes
+        UNION
+        SELECT chain, checkpoint FROM perdure_staged) AS part
+  JOIN perdure_chains c ON c.no = part.chain
+  JOIN perdure_threads t ON t.no = c.thread
+ WHERE t.name <> ''::bytea
+   AND NOT EXISTS (SELECT 1 FROM perdure_checkpoints k WHERE k.chain = part.chain AND k.id = part.checkpoint)
+ ORDER BY t.name, c.ns, part.checkpoint
+ LIMIT $1;
+
+-- name: embedded_as
+-- Rows of (namespace, key). Version, model and vectors of each live item that has any; model 0 and no vectors: they are owed.
+-- One seek a row and table.
+SELECT wanted.namespace, wanted.key, i.version, i.model, x.name, v.data
+  FROM unnest($1::bytea[], $2::bytea[]) AS wanted (namespace, key)
+  JOIN perdure_namespaces n ON n.name = wanted.namespace
+  JOIN perdure_items i ON i.id >> 32 = n.no AND i.key = wanted.key
+  LEFT JOIN perdure_vectors v ON v.item = i.id
+  LEFT JOIN perdure_indexes x ON x.no = i.model
+ WHERE i.alive = 1
+   AND i.model IS NOT NULL;
+
+-- ---- the server
+
+-- name: what_it_is
+-- Settings and sizes, as this session sees them. The sizes of all files of the database are asked of its file system.
+SELECT current_setting('server_version'),
+       current_user::text,
+       current_setting('synchronous_commit'),
+       pg_is_in_recovery(),
+       pg_database_size(current_database()),
+       (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()),
+       current_setting('max_connections'),
+       current_setting('data_checksums'),
+       (SELECT extversion FROM pg_extension WHERE extname = 'vector'),
+       (SELECT default_version FROM pg_available_extensions WHERE name = 'vector');
+
+-- name: bytes_of_tables
+-- $1 schema. (table, bytes) of each table of ours, with its indexes and its long values; of sequences, too.
+SELECT c.relname::text, pg_total_relation_size(c.oid)
+  FROM pg_class c
+ WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace n WHERE n.nspname = $1)
+   AND c.relname LIKE 'perdure\_%'
+   AND c.relkind IN ('r', 'S');
+
+-- name: relations
+-- $1 schema. (name, kind, whether it can be used) of each table, index and sequence of ours. An index that was being built when its
+-- CREATE INDEX CONCURRENTLY failed stays, costs what an index costs, and is never used.
+SELECT c.relname::text, c.relkind::text, coalesce(i.indisvalid AND i.indisready AND i.indislive, true)
+  FROM pg_class c
+  LEFT JOIN pg_index i ON i.indexrelid = c.oid
+  LEFT JOIN pg_class t ON t.oid = i.indrelid
+ WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace n WHERE n.nspname = $1)
+   AND coalesce(t.relname, c.relname) LIKE 'perdure\_%'
+   AND c.relkind IN ('r', 'i', 'S')
+ ORDER BY 1;
+
+-- name: failed_checksums
+-- How many pages of the database were found to be damaged when they were read, as far as its statistics go back; NULL: the server
+-- was told to keep no checksums.
+SELECT checksum_failures FROM pg_stat_database WHERE datname = current_database();
+
+-- name: checkers
+-- The schema, as a name of SQL, in which the extension amcheck has its functions, if this role may call them.
+SELECT format('%I', n.nspname)
+  FROM pg_extension e
+  JOIN pg_namespace n ON n.oid = e.extnamespace
+ WHERE CASE WHEN e.extname = 'amcheck'
+            THEN has_function_privilege(format('%I.bt_index_check(regclass, boolean)', n.nspname), 'execute')
+             AND has_function_privilege(
+                   format('%I.verify_heapam(regclass, boolean, boolean, text, bigint, bigint)', n.nspname), 'execute')
+       END;
