@@ -29,7 +29,11 @@ class Snapshot(ThreadAnswers, ItemAnswers, IndexAnswers, PastAnswers, Protocol):
         ...
 
     def revision(self) -> Revision:
-        """The newest commit that this snapshot sees; `Revision(epoch, 0)` before the first."""
+        """The newest commit up to which this snapshot sees all; `Revision(epoch, 0)` before the first.
+
+        Where commits are made side by side it may see later ones already: `changes` tells of them when nothing can come
+        before them any more. At least what could be seen when the block began, if this is the first question.
+        """
         ...
 
     def committed(self, commit_id: bytes) -> Revision | None:

@@ -68,8 +68,11 @@ class PostgresAsking(Asking):
             reading = self._open()
             try:
                 self._reached, self._more = reading.reach()
-            except psycopg.Error as error:
-                raise translated(error, "read", self._where) from error
+            except BaseException as error:
+                self.end()  # its moment may be gone
+                if isinstance(error, psycopg.Error):
+                    raise translated(error, "read", self._where) from error
+                raise
         return self._reached
 
     def _sees(self, revision: Revision) -> None:

@@ -128,7 +128,7 @@ class _Attempts:
         self._indexes = indexes
         self._remembered = remembered
         self._members = members
-        self._outcomes: list[Outcome] = []  # of the last attempt that may have been committed
+        self._outcomes: Sequence[Outcome] = ()  # of the last attempt that may have been committed
         self.unsure = False
 
     def made(self) -> list[Outcome]:
