@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from perdure.store.base import Contract, IndexConfig, TTLConfig
     from perdure.store.swept import SweptStore
 
-__all__ = ["Database", "connect", "file_of", "open_url"]
+__all__ = ["Database", "connect", "file_of", "is_postgres", "name_of", "open_url"]
 
 
 def connect(
@@ -131,7 +131,7 @@ def _open(url: str) -> tuple[Backend, str]:
         name = url if isinstance(url, PurePath) else "agent.db"
         raise TypeError(f"url={url!r}: give a URL, a string such as 'sqlite:///{name}'. Nothing was opened.")
     scheme, found, rest = url.partition("://")
-    if scheme in ("postgres", "postgresql") and found:
+    if is_postgres(url):
         return _open_postgres(url)
     if not found:
         shown = url if "=" not in url else "FILE"  # pairs for Postgres may have a password among them
@@ -161,6 +161,24 @@ def _open_postgres(url: str) -> tuple[Backend, str]:
 
     place = place_of(url)
     return open_backend(place), place.name
+
+
+def is_postgres(url: str) -> bool:
+    """Whether the URL names a Postgres database."""
+    return url.partition("://")[0] in ("postgres", "postgresql") and "://" in url
+
+
+def name_of(url: str) -> str:
+    """What messages call the database: the URL without a password.
+
+    Raises:
+        ValueError: of a URL of Postgres that cannot be right.
+    """
+    if not is_postgres(url):
+        return url
+    from perdure.storage.postgres.place import place_of
+
+    return place_of(url).name
 
 
 def file_of(url: str) -> str | None:

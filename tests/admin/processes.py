@@ -14,10 +14,10 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join((str(TESTS.parent / "
 
 
 @contextmanager
-def writing(url: str) -> Generator[subprocess.Popen[str]]:
+def writing(url: str, pause_seconds: float = 0.0) -> Generator[subprocess.Popen[str]]:
     """Somebody who writes to the database until the block ends; it is writing already when the block begins."""
     process = subprocess.Popen(
-        [sys.executable, str(TESTS / "admin" / "writer.py"), url],
+        [sys.executable, str(TESTS / "admin" / "writer.py"), url, str(pause_seconds)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

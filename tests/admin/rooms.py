@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import operator
+import re
 import sqlite3
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import perdure
@@ -17,6 +17,8 @@ OTHER_KEY = base64.b64encode(bytes(range(1, 33))).decode()
 
 # Where clocks that a test moves begin: so long ago that no id of this process gets ahead of the true time.
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
+
+_BLOB = re.compile(r"x'([0-9a-f]*)'")
 
 
 class Talk(TypedDict, total=False):
@@ -64,9 +66,26 @@ def talk(db: perdure.Database, threads: int = 3, turns: int = 4, begin: int = 0)
             graph.invoke({"log": [], "n": turn + thread} if turn == 0 else {"log": []}, config)
 
 
-def by_sql(path: Path, *statements: str) -> None:
-    """Damage: statements that another connection commits, in a database that nobody has open."""
-    made = sqlite3.connect(path, isolation_level=None)
+def by_sql(url: str, *statements: str) -> None:
+    """Damage: statements that another connection commits, in a database that nobody has open.
+
+    They are SQLite's; a blob (`x'10c1'`) is written as Postgres wants it there.
+    """
+    made: Any
+    if url.startswith("sqlite"):
+        made = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    else:
+        made = _psycopg(url)
+        statements = tuple(_BLOB.sub(r"'\\x\1'::bytea", statement) for statement in statements)
     for statement in statements:
         assert made.execute(statement).rowcount, f"changed nothing: {statement}"
     made.close()
+
+
+def _psycopg(url: str) -> Any:
+    import psycopg
+
+    from perdure.storage.postgres.place import place_of
+
+    place = place_of(url)
+    return psycopg.connect(place.conninfo, autocommit=True, options=f"-c search_path={place.schema}")

@@ -10,6 +10,7 @@ import pytest
 
 import perdure
 from admin.rooms import KEY, by_sql, talk
+from databases import ALL_KINDS, POSTGRES, QUICK
 from perdure import admin
 from perdure.admin import threads_check as known
 from perdure.checkpoint.base import empty_checkpoint
@@ -31,10 +32,10 @@ def path(tmp_path: Path) -> Path:
     return made
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:", "sqlite:///{path}"])
+@pytest.mark.parametrize("url", ALL_KINDS, indirect=True)
 @pytest.mark.parametrize("key", [None, KEY])
-def test_nothing_is_wrong_with_what_graphs_have_written(url: str, key: str | None, tmp_path: Path) -> None:
-    with perdure.connect(url.format(path=tmp_path / "b.db"), encryption=key) as db:
+def test_nothing_is_wrong_with_what_graphs_have_written(url: str, key: str | None) -> None:
+    with perdure.connect(url, encryption=key) as db:
         assert admin.check(db) == []
         talk(db, threads=2, turns=40)
         db.checkpointer.prune(["t0"])
@@ -54,8 +55,8 @@ def test_nothing_is_wrong_with_what_graphs_have_written(url: str, key: str | Non
             known.LOST_PARENTS,
         ),
         (
-            "UPDATE perdure_checkpoints SET state = x'93' WHERE (chain, id) = (SELECT chain, max(id) FROM perdure_checkpoints"
-            " WHERE chain = 1)",
+            "UPDATE perdure_checkpoints SET state = x'93' WHERE (chain, id) = (SELECT chain, id FROM perdure_checkpoints"
+            " WHERE chain = 1 ORDER BY id DESC LIMIT 1)",
             known.WRONG_ROWS,
         ),
         (
@@ -71,10 +72,13 @@ def test_nothing_is_wrong_with_what_graphs_have_written(url: str, key: str | Non
     ],
     ids=["parent", "row", "segment", "bytes", "writes", "staged"],
 )
-def test_planted_damage_is_found_and_told_with_what_mends_it(path: Path, statement: str, what: str) -> None:
-    by_sql(path, statement)
+@pytest.mark.parametrize("url", ["sqlite", POSTGRES], indirect=True)
+def test_planted_damage_is_found_and_told_with_what_mends_it(url: str, statement: str, what: str) -> None:
+    with perdure.connect(url) as db:
+        talk(db)
+    by_sql(url, statement)
 
-    with perdure.connect(f"sqlite:///{path}") as db:
+    with perdure.connect(url) as db:
         told = admin.check(db)
 
     (one,) = [one for one in told if one.what == what]
@@ -101,7 +105,7 @@ def test_damage_of_sqlites_own_is_told_in_its_words(path: Path) -> None:
         assert admin.check(db) == []
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+@pytest.mark.parametrize("url", QUICK, indirect=True)
 def test_what_belongs_to_no_checkpoint_is_left_over_and_deleted_by_repair(url: str) -> None:
     with perdure.connect(url) as db:
         talk(db, threads=1)
@@ -120,7 +124,7 @@ def test_what_belongs_to_no_checkpoint_is_left_over_and_deleted_by_repair(url: s
         assert found(db) == {}
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+@pytest.mark.parametrize("url", QUICK, indirect=True)
 def test_a_log_that_no_checkpoint_reaches_is_deleted_by_repair_and_threads_stay_what_they_are(
     url: str,
 ) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 import perdure
 from admin.equal import assert_equal, checkpoints_of, memory_of, view_of, views_of
 from admin.rooms import BEGIN, KEY, OTHER_KEY, talk, talker
+from databases import KINDS, POSTGRES, QUICK
 from perdure import admin
 from perdure.admin import copying
 from perdure.admin.insides import codec_of
@@ -24,8 +24,7 @@ from perdure.testing.fake_clock import FakeClock
 from perdure.testing.faulty import Faulty, Killed, Moment
 from perdure.types import Command
 
-KINDS = ["memory", "sqlite", "sqlite with a key", "sqlite with another key"]
-PAIRS = [
+PAIRS: list[Any] = [
     ("memory", "sqlite"),
     ("memory", "memory"),
     ("sqlite", "sqlite"),
@@ -33,34 +32,46 @@ PAIRS = [
     ("sqlite with a key", "sqlite"),
     ("sqlite with a key", "sqlite with another key"),
     ("sqlite", "memory"),
+    *(
+        pytest.param(pair, marks=pytest.mark.postgres)
+        for pair in (
+            ("sqlite", "postgres"),
+            ("memory", "postgres with a key"),
+            ("postgres", "sqlite"),
+            ("postgres with a key", "memory"),
+            ("postgres", "postgres"),
+            ("postgres with a key", "postgres with another key"),
+        )
+    ),
 ]
-KEYS = {"sqlite with a key": KEY, "sqlite with another key": OTHER_KEY}
+KEYS = {"with a key": KEY, "with another key": OTHER_KEY}
 
 
 class Rooms:
     """Databases of all kinds, closed at the end."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, url_of: Callable[[str], str]) -> None:
+        self.url_of = url_of
         self.stack = ExitStack()
 
-    def open(self, kind: str, name: str = "a") -> perdure.Database:
-        url = "memory://" if kind == "memory" else f"sqlite:///{self.path / name}.db"
+    def open(self, kind: str) -> perdure.Database:
+        """An empty one, another at each call: `sqlite`, `postgres with a key`, ..."""
+        engine, _, key = kind.partition(" ")
         return self.stack.enter_context(
-            perdure.connect(url, encryption=KEYS.get(kind), ttl={}, keep_history="all")
+            perdure.connect(self.url_of(engine), encryption=KEYS.get(key), ttl={}, keep_history="all")
         )
 
 
 @pytest.fixture
-def rooms(tmp_path: Path) -> Iterator[Rooms]:
-    made = Rooms(tmp_path)
+def rooms(url_of: Callable[[str], str]) -> Iterator[Rooms]:
+    made = Rooms(url_of)
     with made.stack:
         yield made
 
 
 @pytest.fixture(params=PAIRS, ids=lambda pair: f"{pair[0]} to {pair[1]}")
 def pair(request: pytest.FixtureRequest, rooms: Rooms) -> tuple[perdure.Database, perdure.Database]:
-    return rooms.open(request.param[0], "a"), rooms.open(request.param[1], "b")
+    return rooms.open(request.param[0]), rooms.open(request.param[1])
 
 
 def test_threads_and_memory_stand_there_as_here_with_their_past(
@@ -113,7 +124,16 @@ def test_a_thread_that_waits_for_an_answer_goes_on_there_with_the_memory_that_it
     ]
 
 
-@pytest.mark.parametrize("pair", [("sqlite", "memory"), ("memory", "sqlite with a key")], indirect=True)
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("sqlite", "memory"),
+        ("memory", "sqlite with a key"),
+        pytest.param(("sqlite", "postgres with a key"), marks=pytest.mark.postgres),
+        pytest.param(("postgres", "memory"), marks=pytest.mark.postgres),
+    ],
+    indirect=True,
+)
 def test_what_staged_memory_expects_is_expected_by_its_name_in_the_target(
     pair: tuple[perdure.Database, perdure.Database],
 ) -> None:
@@ -186,8 +206,19 @@ def test_what_was_forgotten_in_the_source_leaves_no_trace_in_the_target(
     assert "likes tea 1" not in str(list(target.store.export(history=True)))
 
 
-def test_items_end_there_when_they_end_here_although_they_were_read_meanwhile(rooms: Rooms) -> None:
-    source, target = rooms.open("memory"), rooms.open("sqlite", "b")
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("memory", "sqlite"),
+        pytest.param(("sqlite", "postgres"), marks=pytest.mark.postgres),
+        pytest.param(("postgres", "postgres"), marks=pytest.mark.postgres),
+    ],
+    indirect=True,
+)
+def test_items_end_there_when_they_end_here_although_they_were_read_meanwhile(
+    pair: tuple[perdure.Database, perdure.Database],
+) -> None:
+    source, target = pair
     with FakeClock(BEGIN) as clock:
         for key in ("read", "replaced", "left", "swept"):
             source.store.put(("a",), key, {"n": 1}, ttl=10)
@@ -234,8 +265,9 @@ def test_where_the_source_has_pruned_the_past_the_target_refuses_it_too(
     assert_equal(source, target, [early, later])
 
 
-def test_a_target_with_something_else_in_it_is_refused_untouched(rooms: Rooms) -> None:
-    source, target = rooms.open("sqlite"), rooms.open("memory")
+@pytest.mark.parametrize("kind", QUICK)
+def test_a_target_with_something_else_in_it_is_refused_untouched(rooms: Rooms, kind: str) -> None:
+    source, target = rooms.open("sqlite"), rooms.open(kind)
     talk(source)
     target.store.put(("own",), "k", {"n": 1})
 
@@ -287,9 +319,9 @@ def test_a_copy_of_another_source_is_refused(rooms: Rooms) -> None:
         admin.copy(other, target)
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_nobody_writes_to_a_frozen_source_and_everybody_goes_on_afterwards(rooms: Rooms, kind: str) -> None:
-    source, target = rooms.open(kind, "a"), rooms.open("sqlite", "b")
+    source, target = rooms.open(kind), rooms.open("sqlite")
     talk(source)
     wrote = threading.Event()
 
@@ -332,20 +364,25 @@ def test_a_source_that_is_written_in_the_last_pass_is_told(
     assert_equal(source, target)
 
 
-def test_vectors_come_along_except_into_an_encrypted_database(rooms: Rooms) -> None:
+@pytest.mark.parametrize("kind", QUICK)
+def test_vectors_come_along_except_into_an_encrypted_database(
+    url_of: Callable[[str], str], kind: str
+) -> None:
     def embed(texts: list[str]) -> list[list[float]]:
         return [[float(len(text)), 1.0] for text in texts]
 
     index: Any = {"embed": embed, "dims": 2}
     with (
-        perdure.connect("memory://", index=index) as source,
-        perdure.connect("memory://", index=index) as target,
-        perdure.connect("memory://", encryption=KEY) as sealed,
+        perdure.connect(url_of(kind), index=index) as source,
+        perdure.connect("memory://", index=index) as between,
+        perdure.connect(url_of(kind), index=index) as target,
+        perdure.connect(url_of(kind), encryption=KEY) as sealed,
     ):
         for n in range(5):
             source.store.put(("a",), f"k{n}", {"text": "x" * (n + 1)})
-        for db in (target, sealed):
-            admin.copy(source, db)
+        admin.copy(source, between)
+        admin.copy(between, target)
+        admin.copy(source, sealed)
         with source.backend.read() as here, target.backend.read() as there, sealed.backend.read() as nothing:
             assert there.count("vectors") == here.count("vectors") == 5
             assert there.count("postings") == here.count("postings")
@@ -357,12 +394,15 @@ def every_moment() -> list[Moment]:
 
 
 @pytest.mark.parametrize("way", ["raise", "die"])
-def test_a_copy_that_fails_at_any_commit_goes_on_and_nothing_comes_twice(way: Any) -> None:
+@pytest.mark.parametrize("kind", ["memory", POSTGRES])
+def test_a_copy_that_fails_at_any_commit_goes_on_and_nothing_comes_twice(
+    way: Any, kind: str, url_of: Callable[[str], str]
+) -> None:
     with perdure.connect("memory://") as source:
         talk(source, threads=2, turns=2)
         failed = 0
         for moment in every_moment():
-            with perdure.connect("memory://") as target:
+            with perdure.connect(url_of(kind)) as target:
                 whole = target.backend
                 faulty = Faulty(whole, moment, way)
                 target.replace_backend(faulty)

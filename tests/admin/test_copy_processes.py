@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -17,10 +17,10 @@ from perdure import admin
 KILLED = -9
 
 
-def killed_until_it_is_done(source: Path, target: Path, luck: random.Random) -> int:
+def killed_until_it_is_done(source: str, target: str, luck: random.Random) -> int:
     """How often the command was killed before it came to its end."""
     for kills in range(60):
-        process = processes.perdure("db", "copy", f"sqlite:///{source}", f"sqlite:///{target}")
+        process = processes.perdure("db", "copy", source, target)
         time.sleep(luck.uniform(0.25, 0.9) + kills * 0.15)
         process.kill()
         out, err = process.communicate(timeout=60)
@@ -31,12 +31,25 @@ def killed_until_it_is_done(source: Path, target: Path, luck: random.Random) -> 
     raise AssertionError("it never came to its end")
 
 
+PAIRS = [
+    ("sqlite", "sqlite"),
+    pytest.param(("sqlite", "postgres"), marks=pytest.mark.postgres),
+    pytest.param(("postgres", "sqlite"), marks=pytest.mark.postgres),
+    pytest.param(("postgres", "postgres"), marks=pytest.mark.postgres),
+]
+
+
+@pytest.fixture(params=PAIRS, ids=" to ".join)
+def urls(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> tuple[str, str]:
+    return url_of(request.param[0]), url_of(request.param[1])
+
+
 @pytest.mark.parametrize(
     "seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]
 )
-def test_a_copy_that_is_killed_at_any_time_goes_on_where_it_was(tmp_path: Path, seed: int) -> None:
-    source, target = tmp_path / "a.db", tmp_path / "b.db"
-    with perdure.connect(f"sqlite:///{source}") as db:
+def test_a_copy_that_is_killed_at_any_time_goes_on_where_it_was(urls: tuple[str, str], seed: int) -> None:
+    source, target = urls
+    with perdure.connect(source) as db:
         talk(db, threads=12, turns=3)
         for n in range(300):
             db.store.put(("many", f"s{n % 5}"), f"k{n % 70}", {"text": f"number {n}"})
@@ -45,16 +58,18 @@ def test_a_copy_that_is_killed_at_any_time_goes_on_where_it_was(tmp_path: Path, 
     kills = killed_until_it_is_done(source, target, random.Random(seed))
 
     assert kills > 0
-    with perdure.connect(f"sqlite:///{source}") as here, perdure.connect(f"sqlite:///{target}") as there:
+    with perdure.connect(source) as here, perdure.connect(target) as there:
         assert_equal(here, there)
         assert admin.check(there) == []
 
 
-def test_a_database_that_another_process_writes_is_copied_and_frozen_for_a_moment(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'a.db'}"
-    with perdure.connect(url) as source, perdure.connect(f"sqlite:///{tmp_path / 'b.db'}") as target:
+def test_a_database_that_another_process_writes_is_copied_and_frozen_for_a_moment(
+    urls: tuple[str, str],
+) -> None:
+    url, other = urls
+    with perdure.connect(url) as source, perdure.connect(other) as target:
         talk(source)
-        with processes.writing(url):
+        with processes.writing(url, pause_seconds=0.02):
             admin.copy(source, target)
             then: list[str] = []
 

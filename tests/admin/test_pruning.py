@@ -9,10 +9,9 @@ import pytest
 
 import perdure
 from admin.rooms import BEGIN, KEY, talk, talker
+from databases import QUICK
 from perdure import admin
 from perdure.testing.fake_clock import FakeClock
-
-URLS = ["memory://", "sqlite:///:memory:"]
 
 
 def counts(db: perdure.Database) -> tuple[int, int]:
@@ -30,7 +29,7 @@ def filled(db: perdure.Database, clock: FakeClock) -> None:
     db.store.put_many([(("many",), f"k{n}", {"n": -n}) for n in range(1500)])
 
 
-@pytest.mark.parametrize("url", URLS)
+@pytest.mark.parametrize("url", QUICK, indirect=True)
 @pytest.mark.parametrize("key", [None, KEY])
 @pytest.mark.parametrize(
     "options",

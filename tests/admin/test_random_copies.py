@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -55,16 +55,25 @@ def act(db: perdure.Database, luck: random.Random, clock: FakeClock) -> None:
                 db.checkpointer.delete_thread(thread)
 
 
-@pytest.mark.parametrize("target_kind", ["memory", "sqlite"])
+@pytest.mark.parametrize(
+    ("source_kind", "target_kind"),
+    [
+        ("any", "memory"),
+        ("any", "sqlite"),
+        pytest.param("any", "postgres", marks=pytest.mark.postgres),
+        pytest.param("postgres", "sqlite", marks=pytest.mark.postgres),
+        pytest.param("postgres", "postgres", marks=pytest.mark.postgres),
+    ],
+)
 @pytest.mark.parametrize(
     "seed", [*range(12), *(pytest.param(n, marks=pytest.mark.slow) for n in range(12, 150))]
 )
 def test_a_copy_in_several_turns_is_the_same_as_its_source(
-    seed: int, target_kind: str, tmp_path: Path
+    seed: int, source_kind: str, target_kind: str, url_of: Callable[[str], str]
 ) -> None:
     luck = random.Random(seed)
-    source_url = luck.choice(["memory://", "sqlite:///:memory:"])
-    target_url = "memory://" if target_kind == "memory" else f"sqlite:///{tmp_path / 'b.db'}"
+    own = luck.choice(["memory", "sqlite-memory"])
+    source_url, target_url = url_of(own if source_kind == "any" else source_kind), url_of(target_kind)
     options: dict[str, Any] = {"ttl": {}, "keep_history": "all"}
     with (
         FakeClock(BEGIN) as clock,

@@ -1,9 +1,10 @@
-"""A program that talks and remembers until its standard input ends: `python writer.py URL`, with `tests` on the path."""
+"""A program that talks and remembers until its standard input ends: `python writer.py URL PAUSE_SECONDS`, with `tests` on the path."""
 
 from __future__ import annotations
 
 import sys
 import threading
+import time
 
 import perdure
 from admin.rooms import talk
@@ -22,6 +23,7 @@ def main() -> None:
             if number % 9 == 8:
                 db.checkpointer.delete_thread(f"t{number % 7}")
             number += 1
+            time.sleep(float(sys.argv[2]))
             if number == 3:
                 print("writing", flush=True)
     print(number)

@@ -31,7 +31,7 @@ from perdure.storage.contract import (
 __all__ = ["Finding", "check"]
 
 _STRAYS: Final = 10_000  # places that are mended at once
-_RESTORE: Final = "restore a backup (perdure db restore)"
+_RESTORE: Final = "restore a backup (docs/how-to/back-up-and-check.md)"
 _MENDS: Final = {
     known.LOST_PARENTS: "nothing makes them anew: " + _RESTORE + ", or delete the thread",
     known.WRONG_ROWS: _RESTORE + ", or delete the thread",

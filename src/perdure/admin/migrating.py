@@ -25,12 +25,13 @@ class Migrated(NamedTuple):
 def migrate(url: str) -> Migrated:
     """The database at `url` has today's schema, and what it lacked before.
 
-    Interrupted, it goes on with the next step when it is called again. Others can read meanwhile. A program of an older
+    Interrupted, it goes on with the next step when it is called again. Others can read meanwhile. On Postgres
+    the schema is made where there is none. A program of an older
     Perdure refuses the database from then on.
 
     Raises:
         SchemaTooNew: written by a newer Perdure. It was not touched.
-        StorageError: there is no such file, or it cannot be written.
+        StorageError: there is no such file, or database, or it cannot be written.
     """
     before, steps = due(url)
     open_url(url).close()

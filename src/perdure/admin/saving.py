@@ -1,14 +1,19 @@
-"""A database saved as a file, and brought back: SQLite by its online backup."""
+"""A database saved as a file, and brought back: SQLite by its online backup; for Postgres it is said what does it there."""
 
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections.abc import Callable
+from typing import Final
 
-from perdure.database import file_of
+from perdure.database import file_of, is_postgres, name_of
 from perdure.errors import PerdureError
 
 __all__ = ["backup", "restore"]
+
+_PLAIN: Final = re.compile(r"[a-z_][a-z0-9_]*")  # no capitals, which pg_dump folds, and none of its wildcards
 
 
 def backup(
@@ -31,7 +36,7 @@ def backup(
 
     Raises:
         StorageError: `file` is there and `force` is False; the database is damaged; or the disk refused.
-        PerdureError: the URL names no file of SQLite.
+        PerdureError: the URL names no file of SQLite; for Postgres it says what to use.
     """
     from perdure.storage import sqlite
 
@@ -61,7 +66,7 @@ def restore(
         SchemaTooNew: `file` was written by a newer Perdure.
         StorageError: `url` is there and `force` is False, or somebody has it open; `file` is damaged, or no database of
             Perdure's. What stood at `url` stands there still.
-        PerdureError: the URL names no file of SQLite.
+        PerdureError: the URL names no file of SQLite; for Postgres it says what to use.
     """
     from perdure.storage import sqlite
 
@@ -69,6 +74,8 @@ def restore(
 
 
 def _path(url: str, done: str) -> str:
+    if is_postgres(url):
+        raise _of_a_server(url, done)
     path = file_of(url)
     if path is None:
         raise PerdureError(
@@ -76,3 +83,21 @@ def _path(url: str, done: str) -> str:
             " database into another."
         )
     return path
+
+
+def _of_a_server(url: str, done: str) -> PerdureError:
+    from perdure.storage.postgres.place import place_of
+
+    schema = place_of(url).schema
+    pattern = shlex.quote(schema if _PLAIN.fullmatch(schema) else '"' + schema.replace('"', '""') + '"')
+    what = (
+        f"`pg_dump --format=custom --schema={pattern}` saves it as it is at one moment, in use or not; `pg_basebackup`, with the"
+        " log archived, saves the whole server"
+        if done == "saved"
+        else f"`pg_restore --schema={pattern}` brings back what `pg_dump --format=custom` has saved, into a database where there is"
+        " no such schema, or an empty one"
+    )
+    return PerdureError(
+        f"{name_of(url)} is kept by a server, so it cannot be {done} as a file here: {what}"
+        " (docs/how-to/run-on-postgres.md, Backups). Nothing was done. `perdure db copy` copies any database into another."
+    )

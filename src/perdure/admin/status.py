@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from perdure.database import file_of, open_url
+from perdure.database import file_of, is_postgres, name_of, open_url
 from perdure.storage.contract import Administered, Backend
 from perdure.storage.keycheck import key_of
 
@@ -16,7 +16,7 @@ class Status:
     """A database, as its operator asks.
 
     Attributes:
-        url: as it was given.
+        url: as it was given, without a password.
         kind: `memory`, `sqlite`, ...
         where: path or address.
         engine: name and version of what keeps the rows.
@@ -45,31 +45,38 @@ def due(url: str) -> tuple[int, tuple[str, ...]]:
 
     Raises:
         SchemaTooNew: written by a newer Perdure. It was not touched.
-        StorageError: there is no such file, or it is no database.
+        StorageError: there is no such file or database, it is no database, or it cannot be reached.
         ValueError: no URL.
     """
     path = file_of(url)
-    if path is None:  # whatever is no file is brought up to date by whoever opens it
-        return 0, ()
-    from perdure.storage import sqlite
+    if is_postgres(url):
+        from perdure.storage import postgres
 
-    number, steps = sqlite.due(path)
+        number, steps = postgres.due(url)
+    elif path is not None:
+        from perdure.storage import sqlite
+
+        number, steps = sqlite.due(path)
+    else:  # what lives in a process is always up to date
+        return 0, ()
     return number, tuple(f"{step.number:04}_{step.name}" for step in steps)
 
 
 def status(url: str) -> Status:
-    """How the database at `url` stands; it needs no key. A file of an older schema is left as it is.
+    """How the database at `url` stands; it needs no key. One of an older schema, or of none, is left as it is.
 
     Raises:
         SchemaTooNew: as `due`; so are StorageError and ValueError.
     """
     number, lacking = due(url)
     if lacking:
-        path = file_of(url) or url
+        path = file_of(url)
+        if path is None:
+            return Status(name_of(url), "postgres", name_of(url), "PostgreSQL", number, lacking)
         return Status(url, "sqlite", path, "SQLite", number, lacking)
     backend = open_url(url)
     try:
-        return _standing(url, backend)
+        return _standing(name_of(url), backend)
     finally:
         backend.close()
 

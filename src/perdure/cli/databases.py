@@ -9,8 +9,23 @@ from perdure.errors import PerdureError
 __all__ = ["check_there", "key_in"]
 
 
-def check_there(url: str) -> None:
-    """Raises PerdureError for a file that is not there: opening it would make one."""
+def check_there(url: str, *, tables: bool = True) -> None:
+    """Raises PerdureError for a file that is not there, and for tables that are not: opening it would make them.
+
+    Args:
+        url: any.
+        tables: False: a Postgres database may have none of ours yet.
+    """
+    from perdure.database import is_postgres, name_of
+
+    if is_postgres(url):
+        from perdure.admin import due
+
+        if tables and due(url)[0] == 0:
+            raise PerdureError(
+                f"{name_of(url)}: there are no tables of Perdure's. Check schema= of the URL; `perdure db migrate` makes them."
+            )
+        return
     path = url.removeprefix("sqlite:///")
     if path not in (url, ":memory:") and not os.path.exists(path):
         raise PerdureError(f"{path}: there is no such database. Name it with --db sqlite:///FILE.")

@@ -31,7 +31,10 @@ def add_to(commands: Parsers[argparse.ArgumentParser]) -> None:
         made = inner.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
         if at:
             made.add_argument(
-                "--db", default="sqlite:///perdure.db", metavar="URL", help="default: sqlite:///perdure.db"
+                "--db",
+                default="sqlite:///perdure.db",
+                metavar="URL",
+                help="sqlite:///FILE or postgresql://USER@HOST/DATABASE?schema=NAME; default: sqlite:///perdure.db",
             )
         if key:
             made.add_argument(

@@ -52,7 +52,7 @@ def add_to(command: Callable[..., argparse.ArgumentParser]) -> None:
 def _backup(options: argparse.Namespace) -> int:
     from perdure import admin
 
-    check_there(options.db)
+    check_there(options.db, tables=False)
     with Progress("pages saved") as progress:
         size = admin.backup(options.db, options.file, force=options.force, progress=progress.update)
     return _saved("saved", options, size)
@@ -112,7 +112,7 @@ def _prune(options: argparse.Namespace) -> int:
 def _migrate(options: argparse.Namespace) -> int:
     from perdure import admin
 
-    check_there(options.db)
+    check_there(options.db, tables=False)
     before, steps = admin.due(options.db) if options.dry_run else admin.migrate(options.db)
     if options.json:
         say({"before": before, "steps": list(steps), "dry_run": options.dry_run})

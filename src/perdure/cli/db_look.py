@@ -34,7 +34,7 @@ def add_to(command: Callable[..., argparse.ArgumentParser]) -> None:
 def _status(options: argparse.Namespace) -> int:
     from perdure import admin
 
-    check_there(options.db)
+    check_there(options.db, tables=False)
     found = admin.status(options.db)
     if options.json:
         say(asdict(found))
