@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from hypothesis import Phase
 
 POSTGRES: Final = pytest.param("postgres", marks=pytest.mark.postgres)
 KINDS: Final[list[Any]] = ["memory", "sqlite", POSTGRES]
 QUICK: Final[list[Any]] = ["memory", "sqlite-memory", POSTGRES]
 ALL_KINDS: Final[list[Any]] = ["memory", "sqlite", "sqlite-memory", POSTGRES]
+
+# Of random operations that a server is asked for: to shrink what fails would take minutes. `print_blob` says it again.
+UNSHRUNK: Final = (Phase.explicit, Phase.reuse, Phase.generate)
 
 
 def url_by(folder: Path, postgres: Callable[[], str]) -> Callable[[str], str]:

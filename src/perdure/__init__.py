@@ -11,6 +11,7 @@ from perdure.version import __version__
 
 if TYPE_CHECKING:
     from perdure.checkpoint.memory import InMemorySaver
+    from perdure.checkpoint.postgres import PostgresSaver
     from perdure.checkpoint.sqlite import SqliteSaver
     from perdure.constants import END, START
     from perdure.database import Database, connect
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from perdure.runtime import Runtime
     from perdure.store.base import Contract
     from perdure.store.memory import InMemoryStore
+    from perdure.store.postgres import PostgresStore
     from perdure.store.sqlite import SqliteStore
     from perdure.types import Command, Interrupt, Overwrite, RetryPolicy, Send, StateSnapshot, interrupt
 
@@ -48,6 +50,8 @@ __all__ = [
     "Interrupt",
     "Overwrite",
     "PerdureError",
+    "PostgresSaver",
+    "PostgresStore",
     "QueryError",
     "RetryPolicy",
     "Runtime",
@@ -68,6 +72,7 @@ __all__ = [
 # The room of each name; a test compares it with the imports above.
 _ROOMS = {
     "perdure.checkpoint.memory": ("InMemorySaver",),
+    "perdure.checkpoint.postgres": ("PostgresSaver",),
     "perdure.checkpoint.sqlite": ("SqliteSaver",),
     "perdure.constants": ("END", "START"),
     "perdure.database": ("Database", "connect"),
@@ -87,6 +92,7 @@ _ROOMS = {
     "perdure.runtime": ("Runtime",),
     "perdure.store.base": ("Contract",),
     "perdure.store.memory": ("InMemoryStore",),
+    "perdure.store.postgres": ("PostgresStore",),
     "perdure.store.sqlite": ("SqliteStore",),
     "perdure.types": (
         "Command",

@@ -548,7 +548,7 @@ class SaverMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.opening = opened(self.kind, Path("."))
+        self.opening = opened(self.kind, Path("."), str)  # none of Postgres: it needs a fixture
         self.saver = self.opening.__enter__()
         self.model = Model()
         self.last = 0

@@ -30,7 +30,7 @@ OF_THE_RUN = {"database", "disk_bytes", "seconds", "speeches_now", "step_microse
 posix = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 
 
-def demo(db: Path, *arguments: str, code: int = 0, program: list[str] = PERDURE) -> str:
+def demo(db: Path | str, *arguments: str, code: int = 0, program: list[str] = PERDURE) -> str:
     done = subprocess.run(
         [*program, "demo", "--db", str(db), "--scenes", str(SCENES), *arguments],
         capture_output=True,
@@ -40,7 +40,7 @@ def demo(db: Path, *arguments: str, code: int = 0, program: list[str] = PERDURE)
     return done.stdout
 
 
-def summary(db: Path, *arguments: str, program: list[str] = PERDURE) -> dict[str, Any]:
+def summary(db: Path | str, *arguments: str, program: list[str] = PERDURE) -> dict[str, Any]:
     return json.loads(demo(db, "--json", *arguments, program=program))
 
 
@@ -78,6 +78,33 @@ def test_killed_at_a_commit_it_goes_on_as_if_nothing_had_been(
     demo(tmp_path / "play.db", "--crash-at", str(commit), code=-signal.SIGKILL)
 
     after = summary(tmp_path / "play.db")
+
+    assert after["speeches_now"] > 0
+    assert lasting(after) == lasting(unhurt)
+
+
+def test_on_postgres_it_is_the_same_play_and_no_password_is_told(
+    postgres_url: str, unhurt: dict[str, Any]
+) -> None:
+    url = postgres_url.replace("postgres@", "postgres:hunter2@", 1)
+
+    table, found = demo(url), summary(url)
+
+    assert lasting(found) == lasting(unhurt)
+    assert found["speeches_now"] == 0
+    assert found["disk_bytes"] is None
+    assert found["database"] in table
+    assert "hunter2" not in table + found["database"]
+
+
+@posix
+@pytest.mark.parametrize("commit", [1, 2, 77])
+def test_killed_at_a_commit_on_postgres_it_goes_on_as_if_nothing_had_been(
+    postgres_url: str, commit: int, unhurt: dict[str, Any]
+) -> None:
+    demo(postgres_url, "--crash-at", str(commit), code=-signal.SIGKILL)
+
+    after = summary(postgres_url)
 
     assert after["speeches_now"] > 0
     assert lasting(after) == lasting(unhurt)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from databases import UNSHRUNK
 from perdure.errors import VersionConflict
 from perdure.storage.item_store import ItemStore
 from perdure.store.base import GetOp, Item, Op, PutOp, SearchOp
 from perdure.store.face import BackendStore
 from perdure.store.memory import InMemoryStore
+from perdure.store.postgres import PostgresStore
 from perdure.store.sqlite import SqliteStore
 
 Place = tuple[tuple[str, ...], str]
@@ -64,9 +68,15 @@ ops: st.SearchStrategy[Op] = st.one_of(
 class StoresAgreeWithADict(RuleBasedStateMachine):
     """Three stores and a dict, in order of the last write; the dict says what is right, the first store how it is said."""
 
+    also: Callable[[], AbstractContextManager[BackendStore]] | None = None
+
     def __init__(self) -> None:
         super().__init__()
-        openings = [SqliteStore.from_conn_string(":memory:", indexes=paths) for paths in ([], DECLARED)]
+        openings: list[Any] = [
+            SqliteStore.from_conn_string(":memory:", indexes=paths) for paths in ([], DECLARED)
+        ]
+        if (also := type(self).also) is not None:
+            openings.append(also())
         self.stores: list[BackendStore] = [InMemoryStore(), *(opening.__enter__() for opening in openings)]
         self.model: dict[Place, str] = {}
 
@@ -282,4 +292,32 @@ def typed(value: Any) -> Any:
 StoresAgreeWithADict.TestCase.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+def on_postgres(urls: Callable[[], str], examples: int, steps: int) -> None:
+    class AndPostgres(StoresAgreeWithADict):
+        also = staticmethod(lambda: PostgresStore.from_conn_string(urls(), indexes=DECLARED))
+
+    run_state_machine_as_test(
+        AndPostgres,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+            phases=UNSHRUNK,
+        ),
+    )
+
+
+def test_postgres_agrees_with_a_dict_as_well(postgres_urls: Callable[[], str]) -> None:
+    on_postgres(postgres_urls, 8, 25)
+
+
+@pytest.mark.slow
+def test_postgres_agrees_with_a_dict_for_long(postgres_urls: Callable[[], str]) -> None:
+    on_postgres(postgres_urls, 300, 50)
+
+
 TestStoresAgreeWithADict = StoresAgreeWithADict.TestCase

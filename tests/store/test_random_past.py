@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
@@ -11,13 +11,22 @@ from typing import Any, NamedTuple, TypeAlias
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
+from databases import UNSHRUNK
 from perdure.errors import Compacted
 from perdure.storage.contract import Backend, PruneHistory, PruneVersions, Revision, commit_now
 from perdure.store.base import PutOp
 from perdure.store.face import BackendStore
 from perdure.store.memory import InMemoryStore
+from perdure.store.postgres import PostgresStore
 from perdure.store.sqlite import SqliteStore
 from perdure.store.watch import Watch
 from perdure.testing.fake_clock import FakeClock
@@ -70,6 +79,8 @@ class Followed:
 class ThePastIsExact(RuleBasedStateMachine):
     """On memory and SQLite side by side, against all states that ever were."""
 
+    also: Callable[[], AbstractContextManager[BackendStore]] | None = None
+
     @initialize()
     def begin(self) -> None:
         self.open = ExitStack()
@@ -78,6 +89,8 @@ class ThePastIsExact(RuleBasedStateMachine):
             self.open.enter_context(InMemoryStore()),
             self.open.enter_context(SqliteStore.from_conn_string(":memory:")),
         ]
+        if (also := type(self).also) is not None:
+            self.stores.append(self.open.enter_context(also()))
         self.states: list[State] = [{}]  # by commit
         self.updated: dict[Place, int] = {}  # the newest version's time, of deletions too
         self.ended: list[tuple[int, int]] = []  # of every version that ended: when, and by which commit
@@ -278,9 +291,8 @@ class ThePastIsExact(RuleBasedStateMachine):
                 assert self.states[commit - 1].get(place) is not None or not version.deleted
             if place in self.states[-1]:
                 assert versions[0].value == self.states[-1][place]
-        assert [(v.value, v.revision, v.updated_at) for v in told[0]] == [
-            (v.value, v.revision, v.updated_at) for v in told[1]
-        ]
+        first, *others = [[(v.value, v.revision, v.updated_at) for v in versions] for versions in told]
+        assert others == [first] * len(others)
 
     @precondition(lambda self: len(self.states) > 2)
     @rule(data=st.data())
@@ -290,13 +302,14 @@ class ThePastIsExact(RuleBasedStateMachine):
         reports: list[Any] = []
         for store in self.stores:
             reports.append(kept_or_compacted(lambda store=store: store.revert(since=f"0.{commit}")))
-        one, other = reports
+        one, *others = reports
         if isinstance(one, Gone):
-            assert one == other
+            assert others == [one] * len(others)
             assert commit < self.exact_from
             return
-        assert (one.revision, one.items) == (other.revision, other.items)
-        assert [(c.key, c.reason) for c in one.conflicts] == [(c.key, c.reason) for c in other.conflicts]
+        for other in others:
+            assert (one.revision, one.items) == (other.revision, other.items)
+            assert [(c.key, c.reason) for c in one.conflicts] == [(c.key, c.reason) for c in other.conflicts]
         left = {(conflict.namespace, conflict.key) for conflict in one.conflicts}
         assert {conflict.reason for conflict in one.conflicts} <= {"compacted"}
         assert not left or commit < self.exact_from
@@ -322,6 +335,25 @@ quick = settings(
 )
 TestThePastIsExact = ThePastIsExact.TestCase
 TestThePastIsExact.settings = quick
+
+
+def on_postgres(urls: Callable[[], str], examples: int, steps: int) -> None:
+    class AndPostgres(ThePastIsExact):
+        also = staticmethod(lambda: PostgresStore.from_conn_string(urls()))
+
+    run_state_machine_as_test(
+        AndPostgres,
+        settings=settings(quick, max_examples=examples, stateful_step_count=steps, phases=UNSHRUNK),
+    )
+
+
+def test_on_postgres_the_past_is_exact_too(postgres_urls: Callable[[], str]) -> None:
+    on_postgres(postgres_urls, 8, 20)
+
+
+@pytest.mark.slow
+def test_on_postgres_the_past_is_exact_for_long(postgres_urls: Callable[[], str]) -> None:
+    on_postgres(postgres_urls, 300, 50)
 
 
 @pytest.mark.slow

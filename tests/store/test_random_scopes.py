@@ -16,8 +16,9 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from databases import UNSHRUNK
 from perdure.errors import PerdureError
 from perdure.store.base import (
     GetOp,
@@ -31,6 +32,7 @@ from perdure.store.base import (
 )
 from perdure.store.face import BackendStore
 from perdure.store.memory import InMemoryStore
+from perdure.store.postgres import PostgresStore
 from perdure.store.sqlite import SqliteStore
 from perdure.testing import FakeClock
 from perdure.testing.watches import drained
@@ -275,6 +277,27 @@ class OnSqlite(AScopeIsAStoreOfItsOwn):
     @staticmethod
     def made() -> Any:
         return SqliteStore.from_conn_string(":memory:")
+
+
+def on_postgres(urls: Callable[[], str], examples: int, steps: int) -> None:
+    class OnPostgres(AScopeIsAStoreOfItsOwn):
+        @staticmethod
+        def made() -> Any:
+            return PostgresStore.from_conn_string(urls())
+
+    run_state_machine_as_test(
+        OnPostgres,
+        settings=settings(quick, max_examples=examples, stateful_step_count=steps, phases=UNSHRUNK),
+    )
+
+
+def test_on_postgres_a_scope_is_a_store_of_its_own(postgres_urls: Callable[[], str]) -> None:
+    on_postgres(postgres_urls, 6, 20)
+
+
+@pytest.mark.slow
+def test_on_postgres_a_scope_is_a_store_of_its_own_for_long(postgres_urls: Callable[[], str]) -> None:
+    on_postgres(postgres_urls, 300, 50)
 
 
 quick = settings(

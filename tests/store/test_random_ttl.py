@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from databases import UNSHRUNK
 from perdure.errors import VersionConflict
 from perdure.store.base import NOT_PROVIDED, PutOp
 from perdure.store.memory import InMemoryStore
+from perdure.store.postgres import PostgresStore
 from perdure.store.sqlite import SqliteStore
 from perdure.store.swept import SweptStore
 from perdure.testing.fake_clock import FakeClock
@@ -43,7 +45,9 @@ class Left(NamedTuple):
 
 
 class StoresAgreeWhileTimePasses(RuleBasedStateMachine):
-    """Two stores and a model of what is left, in order of the last write."""
+    """Two stores, or three, and a model of what is left, in order of the last write."""
+
+    also: Callable[[], AbstractContextManager[SweptStore]] | None = None
 
     @initialize()
     def begin(self) -> None:
@@ -53,6 +57,8 @@ class StoresAgreeWhileTimePasses(RuleBasedStateMachine):
             self.open.enter_context(InMemoryStore(ttl={"default_ttl": DEFAULT})),
             self.open.enter_context(SqliteStore.from_conn_string(":memory:", ttl={"default_ttl": DEFAULT})),
         ]
+        if (also := type(self).also) is not None:
+            self.stores.append(self.open.enter_context(also()))
         self.items: dict[Place, Left] = {}  # swept or not
         self.past: list[
             tuple[int, list[str], dict[Place, dict[str, Any]]]
@@ -69,8 +75,8 @@ class StoresAgreeWhileTimePasses(RuleBasedStateMachine):
         }
 
     def both(self, ask: Callable[[SweptStore], Any]) -> Any:
-        first, second = [outcome(ask, store) for store in self.stores]
-        assert first == second
+        first, *others = [outcome(ask, store) for store in self.stores]
+        assert others == [first] * len(others)
         return first
 
     def remember(self, place: Place, value: dict[str, Any], minutes: Any) -> None:
@@ -240,6 +246,25 @@ quick = settings(
 )
 TestStoresAgreeWhileTimePasses = StoresAgreeWhileTimePasses.TestCase
 TestStoresAgreeWhileTimePasses.settings = quick
+
+
+def on_postgres(urls: Callable[[], str], examples: int, steps: int) -> None:
+    class AndPostgres(StoresAgreeWhileTimePasses):
+        also = staticmethod(lambda: PostgresStore.from_conn_string(urls(), ttl={"default_ttl": DEFAULT}))
+
+    run_state_machine_as_test(
+        AndPostgres,
+        settings=settings(quick, max_examples=examples, stateful_step_count=steps, phases=UNSHRUNK),
+    )
+
+
+def test_postgres_agrees_while_time_passes(postgres_urls: Callable[[], str]) -> None:
+    on_postgres(postgres_urls, 8, 20)
+
+
+@pytest.mark.slow
+def test_postgres_agrees_for_long(postgres_urls: Callable[[], str]) -> None:
+    on_postgres(postgres_urls, 300, 50)
 
 
 @pytest.mark.slow

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from perdure.cli import db, memory
 from perdure.version import __version__
@@ -54,7 +53,12 @@ def _parser() -> argparse.ArgumentParser:
         "speech it recalls what that character said in earlier scenes that fits it. Run it again: all is done, nothing is "
         "doubled.",
     )
-    demo.add_argument("--db", type=Path, default=Path("hamlet.db"), metavar="FILE", help="default: hamlet.db")
+    demo.add_argument(
+        "--db",
+        default="hamlet.db",
+        metavar="FILE|URL",
+        help="a file, or e.g. postgresql://...; default: hamlet.db",
+    )
     demo.add_argument("--scenes", type=_count, metavar="N", help="only the first N scenes")
     demo.add_argument(
         "--crash-at", type=_count, metavar="N", help="kill this process at its N-th commit (SIGKILL)"

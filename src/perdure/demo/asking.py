@@ -36,7 +36,7 @@ class Answer:
 
 
 def ask(
-    file: Path,
+    place: Path | str,
     question: str,
     *,
     scenes: int | None = None,
@@ -49,15 +49,16 @@ def ask(
     word of the question, and none that is spelt like one, is no answer.
 
     Args:
-        file: the SQLite database; made if it isn't there.
+        place: the database, as of `listen`.
         question: any text; `"words in quotes"` have to stand one after the other.
         scenes: only so many are heard first; all that is remembered is asked.
         crash_at: as of `listen`, and so is `on_speech`.
 
     Raises:
-        PerdureError: the file can't be used; the message says why.
+        PerdureError: the database can't be used; the message says why.
+        ValueError: it is a URL that cannot be right.
     """
-    with opened(file, crash_at=crash_at) as (db, by):
+    with opened(place, crash_at=crash_at) as (db, by):
         graph = builder(by).compile(db)
         hear(graph, hamlet().scenes[:scenes], on_speech)
         found = _found(db, question)

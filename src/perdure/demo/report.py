@@ -75,11 +75,17 @@ def as_text(summary: Summary, *, short: bool = False) -> str:
         ("recalled", f"{summary.recalled:,} times something fitting said in an earlier scene"),
         ("search", _search(summary)),
         ("time", time),
-        ("on disk", f"{summary.disk_bytes:,} bytes in {summary.database}"),
+        _where(summary),
         ("digest", summary.digest),
     ]
     table = "\n".join(f"  {name:<9} {text}" for name, text in rows)
     return f"Hamlet, heard and remembered.\n\n{table}\n\nRun it again: nothing is done twice."
+
+
+def _where(summary: Summary) -> tuple[str, str]:
+    if summary.disk_bytes is None:
+        return "kept in", summary.database
+    return "on disk", f"{summary.disk_bytes:,} bytes in {summary.database}"
 
 
 def _search(summary: Summary) -> str:

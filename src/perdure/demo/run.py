@@ -83,7 +83,7 @@ class Summary:
     speeches_now: int  # heard by this run; the others were found done
     steps_now: int
     seconds: float
-    disk_bytes: int
+    disk_bytes: int | None  # of a file
     digest: str
 
     @property
@@ -98,28 +98,33 @@ def memories_of(character: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def opened(file: Path, *, crash_at: int | None = None) -> Generator[tuple[perdure.Database, str]]:
+def opened(place: Path | str, *, crash_at: int | None = None) -> Generator[tuple[perdure.Database, str]]:
     """The database, made if it isn't there, and how it searches: by words and spelling, or by words alone without NumPy.
 
     Memories of a run that had no NumPy get their vectors now. One that has none finds all by their words.
 
     Args:
-        file: the SQLite database.
-        crash_at: as of `listen`.
+        place: as of `listen`, and so is `crash_at`.
 
     Raises:
-        PerdureError: the file can't be used; the message says why.
+        PerdureError: the database can't be used; the message says why.
+        ValueError: it is a URL that cannot be right.
     """
     index: IndexConfig = {"fields": ["text"]}
     by = WORDS
     if _has_numpy():
         index |= {"embed": Spelling(), "dims": DIMS}
         by = WORDS_AND_SPELLING
-    with perdure.connect(f"sqlite:///{file}", index=index) as db:
+    with perdure.connect(str(place) if is_url(place) else f"sqlite:///{place}", index=index) as db:
         if crash_at is not None:
             crash_process_at(db, crash_at)  # before anybody has taken hold of the backend
         db.store.reindex(("characters",))
         yield db, by
+
+
+def is_url(place: Path | str) -> bool:
+    """Whether a database is named by a URL, and not by a file's path."""
+    return isinstance(place, str) and "://" in place
 
 
 def _has_numpy() -> bool:
@@ -167,7 +172,7 @@ def builder(by: str = WORDS) -> StateGraph[Listening]:
 
 
 def listen(
-    file: Path,
+    place: Path | str,
     *,
     scenes: int | None = None,
     crash_at: int | None = None,
@@ -176,27 +181,28 @@ def listen(
     """The play heard to its end, or to the end of its first scenes; speeches heard by earlier runs stay as they are.
 
     Args:
-        file: the SQLite database; made if it isn't there.
+        place: path of the SQLite database, made if it isn't there; or the URL of any database, as `perdure.connect` takes it.
         scenes: how many, from the first on; None: all.
         crash_at: SIGKILL to this process at its n-th commit, counted from 1.
         on_speech: called with (speeches done, speeches in all) after each one heard.
 
     Raises:
-        PerdureError: the file can't be used; the message says why.
+        PerdureError: the database can't be used; the message says why.
+        ValueError: it is a URL that cannot be right.
     """
     play = hamlet().scenes[:scenes]
     began = perf_counter()
-    with opened(file, crash_at=crash_at) as (db, by):
+    with opened(place, crash_at=crash_at) as (db, by):
         graph = builder(by).compile(db)
         speeches_now, steps_now = hear(graph, play, on_speech)
         seconds = perf_counter() - began
         positions = [_position(graph, scene) for scene in play]
         characters = db.store.list_namespaces(prefix=("characters",), max_depth=2, limit=10_000)
         memories = db.store.count(("characters",))
-        found = digest(db)
+        found, name = digest(db), db.name
     # It is closed: the write-ahead log went into the file, and both shrank to what is needed.
     return Summary(
-        database=str(file),
+        database=name if is_url(place) else str(place),
         scenes=len(play),
         speeches=sum(position.heard for position in positions),
         characters=len(characters),
@@ -207,7 +213,7 @@ def listen(
         speeches_now=speeches_now,
         steps_now=steps_now,
         seconds=seconds,
-        disk_bytes=_size_bytes(file),
+        disk_bytes=None if is_url(place) else _size_bytes(Path(place)),
         digest=found,
     )
 

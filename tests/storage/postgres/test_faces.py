@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -349,6 +351,23 @@ def test_a_closed_face_says_so(postgres_url: str) -> None:
         saver.setup()
     with pytest.raises(StorageError, match="Open it again"):
         store.setup()
+
+
+def test_without_the_driver_the_names_are_there_and_their_use_says_what_to_install() -> None:
+    program = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "import perdure\n"
+        "for act in (lambda: perdure.PostgresSaver.from_conn_string('postgresql://h/d'), lambda: perdure.PostgresStore(object()),\n"
+        "            lambda: perdure.connect('postgresql://h/d')):\n"
+        "    try: act()\n"
+        "    except perdure.PerdureError as error: print(error)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    said = done.stdout.splitlines()
+    assert len(said) == 3
+    assert all("pip install 'perdure[postgres]'" in line for line in said)
 
 
 # -- connect -------------------------------------------------------------------------------------------------------------

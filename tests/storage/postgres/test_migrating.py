@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -14,7 +16,9 @@ import pytest
 
 pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'perdure[postgres]'")
 
+import perdure
 from perdure.errors import Busy, SchemaTooNew, StorageError, Unavailable
+from perdure.graph import START, StateGraph
 from perdure.storage import migrate
 from perdure.storage.migrate import Migration
 from perdure.storage.postgres import migrating
@@ -287,6 +291,34 @@ def test_where_the_tables_are_up_to_date_a_role_that_may_only_use_them_is_enough
         with pytest.raises(StorageError, match="older ones, and this role may not make them"):
             prepare(mine, place.schema, place.name)
     assert records(connection, place) == ALL
+
+
+def test_with_the_grants_of_the_page_a_role_runs_graphs_and_memory(
+    clerk: str, place: Place, postgres_url: str, postgres_admin: Any
+) -> None:
+    perdure.connect(postgres_url).close()  # as the owner
+    page = (Path(__file__).parents[3] / "docs/how-to/run-on-postgres.md").read_text(encoding="utf-8")
+    grants = re.findall(r"^GRANT .*;$", page, re.MULTILINE)
+    assert len(grants) == 3
+    for grant in grants:
+        asked = grant.replace("SCHEMA agents", f"SCHEMA {place.schema}")
+        postgres_admin.execute(asked.replace("TO agent;", f"TO {role_of(clerk)}"))
+
+    def node(state: dict[str, Any], *, store: Any) -> dict[str, Any]:
+        store.put(("a",), "k", {"text": "tea"})
+        return {"n": 2}
+
+    with perdure.connect(clerk, ttl={}) as db:
+        graph: Any = StateGraph(dict).add_node("node", node).add_edge(START, "node").compile(db)
+        assert graph.invoke({"n": 1}, {"configurable": {"thread_id": "t"}}) == {"n": 2}
+        assert [item.key for item in db.store.search(("a",), query="tea")] == ["k"]
+        assert len(db.store.history(("a",), "k")) == 1
+        db.store.put(("a",), "k", {"text": "cake"}, ttl=5)
+        db.store.delete(("a",), "k")
+        db.checkpointer.prune(["t"])
+        db.checkpointer.delete_thread("t")
+        assert db.store.forget(("a",)).counts["history"] == 3
+        assert db.store.sweep_ttl() == 0
 
 
 def test_a_read_only_session_opens_what_is_up_to_date_and_says_so_where_it_is_not(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from perdure.storage.sql import Queries
 from perdure.storage.sqlite.connections import C
 from perdure.storage.sqlite.statements import Q
 
+SCHEMA = f"statements_{os.getpid()}"  # one for each process that runs tests
 FILES = ("threads", "items", "past", "texts", "forget", "check", "admin", "writing")
 BLOCKS = Queries(*(f"queries/{name}.postgres.sql" for name in FILES))
 OURS = set(Queries("queries/writing.postgres.sql").texts)
@@ -32,19 +34,19 @@ THEIRS = {
 
 @pytest.fixture(scope="module")
 def connection(postgres_server: str, postgres_admin: Any) -> Any:
-    postgres_admin.execute("DROP SCHEMA IF EXISTS statements CASCADE")
+    postgres_admin.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
     sign = "&" if "?" in postgres_server else "?"
-    backend = PostgresBackend(f"{postgres_server}{sign}schema=statements")
+    backend = PostgresBackend(f"{postgres_server}{sign}schema={SCHEMA}")
     connection = backend._line.take()
     yield connection
     backend._line.give(connection)
     backend.close()
-    postgres_admin.execute("DROP SCHEMA statements CASCADE")
+    postgres_admin.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
 
 
 def plan_of(connection: Any, name: str) -> list[dict[str, Any]]:
     """The nodes of the plan that is made without any values."""
-    text = statements_of("statements")[name].text
+    text = statements_of(SCHEMA)[name].text
     say(connection, b"PREPARE looked_at AS " + text)
     try:
         ((places,),) = say(

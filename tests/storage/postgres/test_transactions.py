@@ -110,6 +110,23 @@ def test_a_signal_when_the_end_was_told_leaves_neighbours_committed_once(
     assert keys(backend) == ["mine", "theirs"]
 
 
+def test_a_signal_in_the_first_of_several_transactions_leaves_all_told(
+    backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group of too many names is made in parts; the signal comes when the first of them was committed."""
+    failing(monkeypatch, KeyboardInterrupt(), after=True)
+    told: list[Outcome] = []
+    for n in range(3):
+        puts = [PutItem(("many", str(n), str(m)), "k", b"v") for m in range(200)]
+        backend._queue.enqueue(Prepared(Commit(clock.uuid6().bytes, 1, items=puts)), told.append)
+
+    with pytest.raises(KeyboardInterrupt):
+        backend.commit(putting("mine"))
+
+    assert [type(outcome) for outcome in told] == [Revision] * 3
+    assert len(keys(backend)) == 601
+
+
 def test_two_writers_of_one_place_of_a_log_are_a_bug_and_say_so(backend: PostgresBackend) -> None:
     segment = SegmentRow("t", 1, 0, 1, 0, b"x")
     backend.commit(Commit(clock.uuid6().bytes, 1, segments=[segment]))

@@ -73,27 +73,40 @@ class Transactions:
         if not wait:
             return False  # another process may hold a lock
         with self.turn:
-            for part in _parts(members):
-                self._write(part, outcomes)
+            self._each(_parts(members), outcomes)
         return True
+
+    def _each(self, parts: Sequence[Sequence[Prepared]], outcomes: list[Outcome]) -> None:
+        for place, part in enumerate(parts):
+            try:
+                self._write(part, outcomes)
+            except BaseException:  # a signal: nobody is told, or everybody
+                if outcomes:
+                    self._each(parts[place + 1 :], outcomes)
+                raise
 
     def _write(self, members: Sequence[Prepared], outcomes: list[Outcome]) -> None:
         attempts = _Attempts(self._line, self._numbers, self._indexes, self._remembered, members)
         try:
             outcomes += attempts.made()
         except Exception as error:  # noqa: BLE001 - whatever a member did, it and its neighbours must get an answer
-            if len(members) > 1 and not isinstance(error, Unavailable):
-                for member in members:  # each alone: who is not to blame does not pay
-                    self._write((member,), outcomes)
-                return
-            said = self._line.said(error)
-            outcomes += [said, *(copy.copy(said) for _ in members[1:])]
+            if len(members) == 1 or isinstance(error, Unavailable):
+                outcomes += self._all_failed(members, error)
+            else:  # each alone: who is not to blame does not pay
+                self._each([(member,) for member in members], outcomes)
         except BaseException:  # a signal in this thread, which is not the members' fault
-            if attempts.unsure or outcomes:
-                outcomes += (
-                    attempts.made()
-                )  # what was begun is brought to an end, so that nobody begins it again
+            if (
+                attempts.unsure or outcomes
+            ):  # what was begun is brought to an end, so that nobody begins it again
+                try:
+                    outcomes += attempts.made()
+                except Exception as error:  # noqa: BLE001 - see above
+                    outcomes += self._all_failed(members, error)
             raise
+
+    def _all_failed(self, members: Sequence[Prepared], error: Exception) -> list[Outcome]:
+        said = self._line.said(error)
+        return [said, *(copy.copy(said) for _ in members[1:])]
 
 
 def _parts(members: Sequence[Prepared]) -> list[Sequence[Prepared]]:
