@@ -94,8 +94,8 @@ def _of_a_server(url: str, done: str) -> PerdureError:
         f"`pg_dump --format=custom --schema={pattern}` saves it as it is at one moment, in use or not; `pg_basebackup`, with the"
         " log archived, saves the whole server"
         if done == "saved"
-        else f"`pg_restore --schema={pattern}` brings back what `pg_dump --format=custom` has saved, into a database where there is"
-        " no such schema, or an empty one"
+        else "`pg_restore --exit-on-error --single-transaction` brings back what `pg_dump --format=custom` has saved, into a database"
+        f" that has no schema {schema!r}"
     )
     return PerdureError(
         f"{name_of(url)} is kept by a server, so it cannot be {done} as a file here: {what}"

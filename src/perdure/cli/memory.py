@@ -254,7 +254,10 @@ def _forget(store: BackendStore, options: argparse.Namespace) -> int:
             + (": deleted as well" if goes else "; its state may hold copies")
         )
     if receipt.scrubbed:
-        print(f"nothing of it is left in the database's files (revision {receipt.revision or 'unchanged'})")
+        where = "in rows and indexes of the database" if receipt.left else "in the database's files"
+        print(f"nothing of it is left {where} (revision {receipt.revision or 'unchanged'})")
+    for text in receipt.left:
+        print(f"left to you: {text}")
     return 0
 
 
@@ -266,6 +269,7 @@ def _as_dict(receipt: Forgotten) -> dict[str, Any]:
         "threads": list(receipt.threads),
         "deleted_threads": list(receipt.deleted_threads),
         "scrubbed": receipt.scrubbed,
+        "left": list(receipt.left),
     }
 
 

@@ -20,6 +20,7 @@ from perdure.storage.contract import (
     Namespace,
     Removal,
     RemoveThread,
+    Scrubbed,
     SubtreeIs,
     commit_now,
 )
@@ -27,6 +28,7 @@ from perdure.storage.contract import (
 __all__ = ["Forgetting", "Forgotten", "forget"]
 
 TRIES: Final = 1000
+_UNSCRUBBED: Final = Scrubbed(done=False)
 _jitter = random.SystemRandom()
 
 
@@ -42,7 +44,10 @@ class Forgotten:
         threads: those whose records name the prefix: they wrote a version that was still kept, or had staged memory. What
             a program copied into the state of a thread is there still, unless it was deleted with `threads=`.
         deleted_threads: those that were deleted with it.
-        scrubbed: whether nothing of it is left in the database's files.
+        scrubbed: whether nothing of it is left in the database as far as Perdure can see to it: on SQLite in no file, on Postgres
+            in no row, index entry or long value that could be reached.
+        left: what the operator does about bytes of it that are out of Perdure's reach, a sentence each; told when it was
+            scrubbed. Empty on SQLite, where nothing is left in the database's own files.
     """
 
     prefix: Namespace
@@ -51,6 +56,7 @@ class Forgotten:
     threads: tuple[str, ...]
     deleted_threads: tuple[str, ...]
     scrubbed: bool
+    left: tuple[str, ...] = field(default=(), compare=False)
 
 
 class Forgetting(NamedTuple):
@@ -76,7 +82,7 @@ def forget(backend: Backend, asked: Forgetting) -> Forgotten:
             wanted = found.threads if asked.threads is True else asked.threads
             gone = tuple(name for name in wanted if snapshot.heads(name) or name in found.threads)
         if asked.dry_run:
-            return _receipt(asked, found, None, gone, scrubbed=False)
+            return _receipt(asked, found, None, gone, _UNSCRUBBED)
         removals: list[Removal] = [RemoveThread(name) for name in gone]
         if found != Forgettable():
             removals.insert(0, ForgetItems(asked.prefix))
@@ -99,9 +105,9 @@ def _scrubbed(
     backend: Backend, asked: Forgetting, found: Forgettable, revision: str | None, gone: tuple[str, ...]
 ) -> Forgotten:
     if not asked.scrub:
-        return _receipt(asked, found, revision, gone, scrubbed=False)
+        return _receipt(asked, found, revision, gone, _UNSCRUBBED)
     try:
-        backend.scrub(asked.wait_seconds)
+        scrubbed = backend.scrub(asked.wait_seconds)
     except Busy as error:
         raise Busy(
             f"memory below {asked.prefix!r} is deleted, and no read finds it any more. But somebody reads an older state of"
@@ -110,13 +116,13 @@ def _scrubbed(
             operation="scrub",
             where=error.where,
             hint="Call forget(...) again when that reader has ended: it only scrubs then.",
-            receipt=_receipt(asked, found, revision, gone, scrubbed=False),
+            receipt=_receipt(asked, found, revision, gone, _UNSCRUBBED),
         ) from error
-    return _receipt(asked, found, revision, gone, scrubbed=True)
+    return _receipt(asked, found, revision, gone, scrubbed)
 
 
 def _receipt(
-    asked: Forgetting, found: Forgettable, revision: str | None, gone: tuple[str, ...], *, scrubbed: bool
+    asked: Forgetting, found: Forgettable, revision: str | None, gone: tuple[str, ...], scrubbed: Scrubbed
 ) -> Forgotten:
     counts = {
         "items": found.items,
@@ -125,4 +131,4 @@ def _receipt(
         "vectors": found.vectors,
         "staged": found.staged,
     }
-    return Forgotten(asked.prefix, revision, counts, found.threads, gone, scrubbed)
+    return Forgotten(asked.prefix, revision, counts, found.threads, gone, scrubbed.done, scrubbed.left)

@@ -45,8 +45,9 @@ class ItemForget(ABC):
     ) -> Forgotten:
         """A receipt: all below the prefix is gone, items, all their history, how they were found, staged records.
 
-        One commit deletes it; then the files are scrubbed, so that no byte of it is left in them: the database is
-        written anew and its log emptied, which takes time and space in proportion to the whole database. Views of the
+        One commit deletes it; then the database is scrubbed of it. SQLite: no byte of it is left in the files; the database is
+        written anew and its log emptied, which takes time and space in proportion to the whole database. Postgres: the
+        tables are vacuumed, others work on meanwhile, and the receipt's `left` says what its operator does about the rest. Views of the
         past older than this (`at`) raise `Compacted` where they would be short. Again: only scrubs. In a task it is refused.
 
         Args:

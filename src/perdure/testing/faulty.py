@@ -14,7 +14,16 @@ from contextlib import AbstractContextManager
 from typing import Any, Final, Literal, NamedTuple
 
 from perdure.errors import Conflict, StorageError, Unavailable
-from perdure.storage.contract import Backend, Commit, ItemRow, Namespace, Outcome, Revision, Snapshot
+from perdure.storage.contract import (
+    Backend,
+    Commit,
+    ItemRow,
+    Namespace,
+    Outcome,
+    Revision,
+    Scrubbed,
+    Snapshot,
+)
 from perdure.storage.path_ranges import PathRanges
 
 __all__ = ["Faulty", "Killed", "Moment", "Way"]
@@ -184,10 +193,10 @@ class Faulty:
         self._check_alive()
         self._backend.vacuum()
 
-    def scrub(self, wait_seconds: float, /) -> None:
+    def scrub(self, wait_seconds: float, /) -> Scrubbed:
         """The backend's."""
         self._check_alive()
-        self._backend.scrub(wait_seconds)
+        return self._backend.scrub(wait_seconds)
 
     def close(self) -> None:
         """Closes the backend."""

@@ -185,17 +185,6 @@ def test_without_amcheck_it_is_said_that_indexes_are_not_compared(
     assert ("not compared" in said) == (there == (0,))
 
 
-@pytest.fixture
-def own_database(postgres_server: str, postgres_admin: Any) -> Iterator[str]:
-    """A database in which extensions can be made; `key=value` pairs of libpq's."""
-    from psycopg.conninfo import make_conninfo
-
-    name = f"checked_{clock.uuid6().hex}"
-    postgres_admin.execute(f"CREATE DATABASE {name}")
-    yield make_conninfo(postgres_server, dbname=name)
-    postgres_admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
 def test_amcheck_is_asked_where_it_is_installed(own_database: str) -> None:
     import psycopg
 

@@ -68,6 +68,7 @@ from perdure.storage.contract.removals import (
     RemoveStaged,
     RemoveThread,
     RemoveWrites,
+    Scrubbed,
     UnfileItems,
 )
 from perdure.storage.contract.snapshot import Snapshot
@@ -130,6 +131,7 @@ __all__ = [
     "RemoveWrites",
     "Revision",
     "RunRow",
+    "Scrubbed",
     "SegmentRow",
     "Snapshot",
     "SpaceSize",

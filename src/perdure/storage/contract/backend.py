@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from perdure.storage.contract.commit import Commit, Outcome
 from perdure.storage.contract.items import ItemRow
 from perdure.storage.contract.marks import Namespace, Revision
+from perdure.storage.contract.removals import Scrubbed
 from perdure.storage.contract.snapshot import Snapshot
 from perdure.storage.path_ranges import PathRanges
 
@@ -83,8 +84,8 @@ class Backend(Protocol):
         """Gives free space back to the system, where there is any."""
         ...
 
-    def scrub(self, wait_seconds: float, /) -> None:
-        """Nothing of what was deleted is left in any file of the database.
+    def scrub(self, wait_seconds: float, /) -> Scrubbed:
+        """Nothing of what was deleted is left in any file of the database, or nothing of it that could be reached; it says which.
 
         Raises:
             Busy: for so long somebody read an older state. Nothing else is undone by that; call it again.

@@ -23,6 +23,7 @@ __all__ = [
     "RemoveStaged",
     "RemoveThread",
     "RemoveWrites",
+    "Scrubbed",
     "UnfileItems",
 ]
 
@@ -136,3 +137,15 @@ Removal: TypeAlias = (
     | MendVectors
     | MendIndexes
 )
+
+
+class Scrubbed(NamedTuple):
+    """What `Backend.scrub` came to.
+
+    Attributes:
+        done: what was deleted is gone as far as this backend can see to it. False: `left` says first why it is not.
+        left: where bytes of it may be that are out of the backend's reach, each with what the operator does about it.
+    """
+
+    done: bool = True
+    left: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ from perdure.storage.contract import (
     Namespace,
     Outcome,
     Revision,
+    Scrubbed,
     Snapshot,
     TableSize,
 )
@@ -95,8 +96,9 @@ class MemoryBackend:
     def vacuum(self) -> None:
         """Nothing to give back: freed rows are the interpreter's business."""
 
-    def scrub(self, wait_seconds: float, /) -> None:
+    def scrub(self, wait_seconds: float, /) -> Scrubbed:
         """Nothing to do: there is no file."""
+        return Scrubbed()
 
     def change_token(self) -> object:
         """The number of commits so far."""

@@ -12,7 +12,16 @@ from typing import Any, Final
 
 from perdure.errors import PerdureError, StorageError
 from perdure.storage import process
-from perdure.storage.contract import Backend, Commit, ItemRow, Namespace, Outcome, Revision, Snapshot
+from perdure.storage.contract import (
+    Backend,
+    Commit,
+    ItemRow,
+    Namespace,
+    Outcome,
+    Revision,
+    Scrubbed,
+    Snapshot,
+)
 from perdure.storage.path_ranges import PathRanges
 from perdure.storage.postgres.administering import Administering
 from perdure.storage.postgres.driver import psycopg
@@ -21,6 +30,7 @@ from perdure.storage.postgres.line import Line
 from perdure.storage.postgres.migrating import prepare
 from perdure.storage.postgres.place import Place, place_of
 from perdure.storage.postgres.readings import Reading, item_in, patiently, token_of
+from perdure.storage.postgres.scrubbing import scrub, tables_of
 from perdure.storage.postgres.transactions import Transactions
 from perdure.storage.tables.group import GroupQueue
 from perdure.storage.tables.rows import Prepared
@@ -163,21 +173,13 @@ class PostgresBackend(Administering):
     def vacuum(self) -> None:
         """Space of rows that are gone is free for others. Readers and writers go on meanwhile."""
         self._check_alive()
-        patiently(self._line, f"VACUUM (ANALYZE) {', '.join(self._tables())}".encode())
+        tables = ", ".join(name for name, _ in tables_of(self._line))
+        patiently(self._line, f"VACUUM (ANALYZE) {tables}".encode())
 
-    def scrub(self, wait_seconds: float, /) -> None:
+    def scrub(self, wait_seconds: float, /) -> Scrubbed:
         """Rows that are gone are vacuumed. The log of the server, its replicas and backups are its operator's."""
-        self.vacuum()
-
-    def _tables(self) -> list[str]:
-        schema = self._place.schema
-        rows = patiently(
-            self._line,
-            b"SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
-            b" WHERE schemaname = $1 AND tablename LIKE 'perdure\\_%' ORDER BY tablename",
-            (schema,),
-        )
-        return [name for (name,) in rows]
+        self._check_alive()
+        return scrub(self._line, wait_seconds)
 
     def close(self) -> None:
         """Counts down; the last of those who opened it waits for queued commits and lets go."""

@@ -114,3 +114,40 @@ SELECT format('%I', n.nspname)
              AND has_function_privilege(
                    format('%I.verify_heapam(regclass, boolean, boolean, text, bigint, bigint)', n.nspname), 'execute')
        END;
+
+-- ---- scrubbing
+
+-- name: tables
+-- $1 schema. (name as SQL has it, whether this role may vacuum it) of each table of ours.
+-- https://www.postgresql.org/docs/current/sql-vacuum.html
+SELECT format('%I.%I', $1::text, c.relname),
+       pg_has_role(c.relowner, 'USAGE')
+    OR pg_has_role((SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE')
+    OR CASE WHEN current_setting('server_version_num')::int >= 170000 THEN has_table_privilege(c.oid, 'MAINTAIN') ELSE false END
+  FROM pg_class c
+ WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace n WHERE n.nspname = $1::text)
+   AND c.relname LIKE 'perdure\_%'
+   AND c.relkind = 'r'
+ ORDER BY c.relname;
+
+-- name: this_moment
+-- The number of a transaction that begins and ends now: whatever was committed before, later transactions see.
+SELECT pg_current_xact_id()::text;
+
+-- name: older_readers
+-- $1 what `this_moment` has said. A row if anybody may still read rows that were deleted before it: a transaction under way in this
+-- database, one that was prepared, a replica that tells what it reads. Whoever vacuums is left out: its own age keeps nothing.
+SELECT 1
+  FROM (SELECT backend_xmin AS x, pid, datname, backend_type FROM pg_stat_activity
+        UNION ALL
+        SELECT backend_xid, pid, datname, backend_type FROM pg_stat_activity
+        UNION ALL
+        SELECT transaction, 0, database, '' FROM pg_prepared_xacts
+        UNION ALL
+        SELECT xmin, 0, current_database(), '' FROM pg_replication_slots) AS held
+ WHERE x IS NOT NULL
+   AND age(x) > age($1::text::xid8::xid)
+   AND (datname = current_database() OR backend_type = 'walsender')
+   AND pid <> pg_backend_pid()
+   AND pid NOT IN (SELECT v.pid FROM pg_stat_progress_vacuum v WHERE v.pid IS NOT NULL)
+ LIMIT 1;

@@ -16,7 +16,16 @@ from typing import Any, Final
 
 from perdure.errors import PerdureError, StorageError
 from perdure.storage import process
-from perdure.storage.contract import Backend, Commit, ItemRow, Namespace, Outcome, Revision, Snapshot
+from perdure.storage.contract import (
+    Backend,
+    Commit,
+    ItemRow,
+    Namespace,
+    Outcome,
+    Revision,
+    Scrubbed,
+    Snapshot,
+)
 from perdure.storage.path_ranges import PathRanges
 from perdure.storage.sqlite.administering import Administering
 from perdure.storage.sqlite.connections import (
@@ -253,10 +262,11 @@ class SqliteBackend(Administering):
         self._check_alive()
         self._work.vacuum()
 
-    def scrub(self, wait_seconds: float, /) -> None:
+    def scrub(self, wait_seconds: float, /) -> Scrubbed:
         """What was deleted is in no file any more."""
         self._check_alive()
         self._work.scrub(wait_seconds)
+        return Scrubbed()
 
     def close(self) -> None:
         """Counts down; the last of those who opened it waits for queued commits, shortens the log and lets go."""
