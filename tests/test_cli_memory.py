@@ -92,6 +92,27 @@ def test_an_export_is_imported_elsewhere(
     assert "No such file" in said(capsys, "import", str(tmp_path / "none"), "--db", other, code=1)
 
 
+def test_an_encrypted_database_opens_with_the_key_from_the_environment(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEY_OF_MEMORY", "A" * 43 + "=")
+    file, sealed = tmp_path / "memory.jsonl", f"sqlite:///{tmp_path / 'sealed.db'}"
+    said(capsys, "export", "--out", str(file), "--db", url)
+    with_key = ("--db", sealed, "--key-env", "KEY_OF_MEMORY")
+
+    assert said(capsys, "import", str(file), *with_key) == "3 items written, 0 stood there already\n"
+
+    assert json.loads(said(capsys, "show", "users", "ada", "tea", *with_key))["value"] == {
+        "text": "likes milk"
+    }
+    assert "encrypted" in said(capsys, "search", "--query", "milk", *with_key, code=1)
+    assert "encrypted" in said(capsys, "ls", "--db", sealed, code=1)
+    assert "no key in NOT_THERE" in said(capsys, "ls", "--db", sealed, "--key-env", "NOT_THERE", code=1)
+    assert said(capsys, "check", *with_key) == "all agrees with the items\n"
+    (receipt,) = rows(said(capsys, "forget", "users", "ada", "--yes", "--json", *with_key))
+    assert receipt["counts"]["items"] == 2
+
+
 def test_forgetting_wants_a_yes_and_gives_a_receipt(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Nothing was deleted" in said(capsys, "forget", "users", "ada", "--db", url, code=2)
     plan = said(capsys, "forget", "users", "ada", "--dry-run", "--db", url)

@@ -43,6 +43,7 @@ def filled(db: perdure.Database, clock: FakeClock) -> None:
         {"older_than": timedelta(days=30), "memory": False},
         {"older_than": timedelta(days=30), "threads": False},
         {"older_than": timedelta(days=300)},
+        {"older_than": timedelta.max},
     ],
     ids=str,
 )

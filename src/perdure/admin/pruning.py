@@ -90,7 +90,7 @@ def prune(
         raise ValueError("keep= and keep_versions= are 1 or more. Nothing was done.")
     if older_than is not None and older_than < timedelta(0):
         raise ValueError(f"older_than={older_than!r} is below zero. Nothing was done.")
-    before = None if older_than is None else _EPOCH + timedelta(microseconds=clock.micros()) - older_than
+    before = None if older_than is None else _EPOCH + max(_now() - older_than, timedelta(0))
     tell: Progress = progress or (lambda what, done: None)
     touched = checkpoints = versions = 0
     if threads and (older_than is not None or keep is not None):
@@ -100,6 +100,10 @@ def prune(
     elif memory and before is not None:
         versions = _by_age(db, before, tell, dry_run=dry_run)
     return Pruned(touched, checkpoints, versions)
+
+
+def _now() -> timedelta:
+    return timedelta(microseconds=clock.micros())
 
 
 def _threads(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from perdure.cli import watching
-from perdure.cli.databases import check_there
+from perdure.cli.databases import check_there, key_in
 from perdure.cli.progress import Progress
 from perdure.cli.words import labels_of, say, text_of
 
@@ -42,6 +42,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         )
         made.add_argument(
             "--language", metavar="NAME", help="of the store's text index, as in index=; default: english"
+        )
+        made.add_argument(
+            "--key-env", metavar="NAME", help="variable of the environment with the key, if it is encrypted"
         )
         made.add_argument("--json", action="store_true", help="for programs: JSON, one object a line")
         return made
@@ -112,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
     if options.what != "import":
         check_there(options.db)
     index: Any = None if options.language is None else {"language": options.language}
-    with connect(options.db, index=index) as db:
+    with connect(options.db, encryption=key_in(options.key_env), index=index) as db:
         return _COMMANDS[options.what](db.store, options)
 
 

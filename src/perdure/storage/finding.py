@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 from perdure.errors import QueryError
 from perdure.storage.contract import Namespace, Snapshot
+from perdure.storage.counts import MOST
 from perdure.storage.diversity import Alike
 from perdure.storage.drafts import Draft, Finish, finish_of
 from perdure.storage.filters import compile_filter
@@ -58,7 +59,7 @@ def finding(
     finish = finish_of(codec, asked.text, asked.rank_by, limit, offset)
     first, end = offset, offset + limit
     if finish is not None:
-        first, end = 0, max(finish.top, end)
+        first, end = 0, min(max(finish.top, end), 2 * MOST)
 
     def read(snapshot: Snapshot, layers: Sequence[Layer]) -> list[SearchItem] | Draft:
         if limit == 0:

@@ -5,13 +5,14 @@ They hold for stores with the default index: English, all texts of a value.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
 from perdure.errors import QueryError
 from perdure.storage.item_store import ItemStore
-from perdure.store.base import PutOp, SearchOp
+from perdure.store.base import PutOp, RankBy, SearchOp
 
 __all__ = ["ASYNC_FOUND_CHECKS", "FOUND_CHECKS"]
 
@@ -99,6 +100,15 @@ def pages_of_a_search_hold_each_item_once(store: ItemStore) -> None:
     assert odd == [key for key in whole if int(key) % 2]
     assert _keys(store, "tea", limit=3, offset=2, filter={"odd": 1}) == odd[2:5]
     assert _keys(store, "tea", limit=0) == []
+    judged = RankBy(rerank=lambda query, items: items, rerank_top=10**30)
+    cases: list[tuple[dict[str, Any], list[str]]] = [
+        ({}, whole),
+        ({"filter": {"odd": 1}}, odd),
+        ({"rank_by": judged}, whole),
+    ]
+    for more, all_of_it in cases:
+        assert _keys(store, "tea", limit=sys.maxsize, offset=1, **more) == all_of_it[1:], "none is too great"
+        assert _keys(store, "tea", offset=10**30, **more) == []
 
 
 def what_a_put_says_is_indexed(store: ItemStore) -> None:

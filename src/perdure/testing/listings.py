@@ -131,6 +131,11 @@ def any_values_have_one_order(store: BaseStore) -> None:
     assert _keys(store, order_by="v", limit=99) == upwards
     assert _keys(store, order_by="-v", limit=99) == downwards
     assert _keys(store, order_by="value.v", limit=3, offset=2) == upwards[2:5]
+    cases: tuple[dict[str, Any], ...] = ({}, {"filter": {"v": {"$exists": True}}}, {"order_by": "v"})
+    for more in cases:
+        whole = _keys(store, **more, limit=99)
+        assert _keys(store, **more, limit=10**30, offset=1) == whole[1:], "none is too great"
+        assert _keys(store, **more, offset=10**30) == []
     assert _keys(store, order_by="-v", filter={"v": {"$gte": 1}}) == [
         "high",
         "one and a half",

@@ -96,8 +96,8 @@ class PastAnswers(Protocol):
 def compacted(asked: Revision, oldest: Revision) -> Compacted:
     """The error for a view of the past that would be short: every backend says the same."""
     return Compacted(
-        f"memory as of revision {asked} is no longer kept: versions that ended long ago were pruned. The oldest revision"
-        f" that can still be read here is {oldest}. Keep more with keep_history=.",
+        f"memory as of revision {asked} is no longer kept: some of what was there was pruned, or forgotten. The oldest"
+        f" revision that can still be read here is {oldest}. What is not forgotten is kept as long as keep_history= says.",
         asked=str(asked),
         oldest=str(oldest),
     )
