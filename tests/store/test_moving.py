@@ -214,3 +214,12 @@ def test_a_line_that_cannot_be_right_is_named(bad: dict[str, Any], other: Backen
     with pytest.raises(PerdureError, match="line 2 cannot be imported"):
         other.import_([head, {**line, **bad}, tail])
     assert other.count() == 0
+
+
+def test_a_line_that_is_nested_too_deep_is_named(other: BackendStore) -> None:
+    with perdure.connect("memory://") as db:
+        head = next(iter(db.store.export()))
+
+    with pytest.raises(PerdureError, match="line 2 cannot be imported"):
+        other.import_([head, "[" * 100_000])
+    assert other.count() == 0

@@ -483,3 +483,31 @@ def test_differences_of_rounding_are_none() -> None:
         found = store.search((), query="q", mode="hybrid")
 
         assert [item.score for item in found] == [0.0, 0.0]
+
+
+def test_long_vectors_that_are_staged_are_ranked_exactly() -> None:
+    dice = np.random.default_rng(1)
+    made = dice.normal(size=(300, 64)) * 1e7
+    # Inner products that differ by about as much as float32 sums are off:
+    made[:, 0] += dice.normal(size=300) * 30 - made.sum(axis=1)
+    rows = {f"t{n}": row.astype("f4").tolist() for n, row in enumerate(made)}
+
+    def embed(texts: Sequence[str]) -> list[list[float]]:
+        return [rows.get(text, [1.0] * 64) for text in texts]
+
+    index: Any = {"embed": embed, "dims": 64, "fields": ["text"], "distance": "inner_product"}
+    found: list[str] = []
+    store = InMemoryStore(index=index)
+
+    def node(state: Any) -> dict[str, Any]:
+        for text in rows:
+            store.put(("t",), text, {"text": text})
+        found.extend(item.key for item in store.search(("t",), query="?", mode="vector", limit=5))
+        return {}
+
+    graph = StateGraph(dict)
+    graph.add_node("node", node)
+    graph.add_edge(START, "node")
+    graph.compile(store=store).invoke({})
+
+    assert found == [item.key for item in store.search(("t",), query="?", mode="vector", limit=5)]

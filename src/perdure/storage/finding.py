@@ -65,9 +65,7 @@ def finding(
         if limit == 0:
             return []
         ranked = Ranked(Overlay(snapshot, layers, prefix), codec, asked, None if drops else end, end)
-        hits = ranked.hits()
-        fitting = hits if fits is None else (hit for hit in hits if fits(hit.value))
-        best = list(islice(fitting, first, end))
+        best = list(islice(ranked.hits(fits), first, end))
         near = beside(snapshot, layers, [hit.row for hit in best], neighbours)
         items = [_item(ranked, hit, explain=asked.rank_by.explain) for hit in best]
         if finish is None:

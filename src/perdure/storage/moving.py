@@ -244,7 +244,7 @@ def _read_line(line: object, number: int) -> Mapping[str, Any]:
     if isinstance(line, str | bytes):
         try:
             line = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _bad(number, f"it is no JSON: {error}") from error
     if not isinstance(line, Mapping):
         raise _bad(number, f"it is a {type(line).__name__}, no JSON object")

@@ -1,7 +1,7 @@
 """The items that fit a query, in their order, and all that is known of each.
 
 Here: which scores are needed, and which order they give. Not here: scores (`text/ranking.py`, `vectors/likeness.py`),
-their sums (`fusion.py`, `blending.py`), refusals and filters (`finding.py`), what is done with the best of them
+their sums (`fusion.py`, `blending.py`), refusals (`finding.py`), filters (`filters`), what is done with the best of them
 (`drafts.py`).
 """
 
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from perdure.storage.best_first import best_of_arrays, best_of_dict
 from perdure.storage.blending import Blend, Fitting, OfText
 from perdure.storage.contract import ItemRow, Namespace
+from perdure.storage.filters import Predicate
 from perdure.storage.fusion import Fused, fused
 from perdure.storage.item_codec import ItemCodec
-from perdure.storage.item_rows import written_in
+from perdure.storage.item_rows import value_if, value_of, written_in
 from perdure.storage.overlay import Overlay
 from perdure.storage.text.analyser import TextQuery
 from perdure.storage.text.filer import Filer
@@ -107,17 +108,19 @@ class Ranked:
             self._both = fused(self._text, self._likeness, rank_by.weights)
         self._blend = Blend(view, codec, rank_by, self._fit()) if blends else None
 
-    def hits(self) -> Iterator[Hit]:
-        """The items, best first; what the query says of phrases is looked at, filters are not."""
+    def hits(self, fits: Predicate | None) -> Iterator[Hit]:
+        """The items that meet the filter, best first; what the query says of phrases is looked at, too."""
         words = self._asked.words
         phrases = words.phrases if words is not None else ()
-        best, decode = self._best(), self._codec.decode
+        best, codec = self._best(), self._codec
         while page := list(islice(best, min(max(self._likely, 1), _PAGE))):
             rows = self._view.rows([name for name, _ in page])
             for name, score in page:
                 row = rows.get(name)  # None: it has expired meanwhile
                 if row is not None and (not phrases or self._has_phrases(phrases, row)):
-                    yield Hit(name, score, row, decode(row.namespace, row.key, row.value or b""))
+                    value = value_of(codec, row) if fits is None else value_if(codec, row, fits)
+                    if value is not None:
+                        yield Hit(name, score, row, value)
 
     def relevance(self, hit: Hit) -> float:
         """How good the hit is, from 0 to 1: its score, where that is such a sum; else what it would give to one."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from math import sqrt
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
@@ -81,7 +82,8 @@ class Likeness:
         self._exact: dict[int, float | None] = {}  # None: it has no vector
         self.near = NEAR
         if not self._angles:
-            lengths = [float(abs(chunk).max()) for space in self._below for chunk in space.chunks]
+            chunks = chain(self._staged.values(), *(space.chunks for space in self._below))
+            lengths = [float(abs(chunk).max()) for chunk in chunks]
             longest = max([1.0, *lengths]) * max(1.0, float(abs(self._question).max()))
             self.near *= longest * embedder.dims
 
