@@ -119,6 +119,33 @@ def test_nothing_is_told_beyond_a_commit_that_is_under_way(
         assert [row.key for row in now.items_at((), later, None, 99)] == ["c", "b", "a"]
 
 
+def test_readers_that_hold_all_connections_of_their_process_do_not_wait_for_each_other(
+    postgres_url: str, opened: Callable[[], PostgresBackend], gate: Gate
+) -> None:
+    """Each has asked already, so its moment cannot be moved, and what became of earlier commits is asked beside it."""
+    slow, quick = opened(), opened()
+    few = PostgresBackend(f"{postgres_url}&pool_max=2&pool_timeout=2")
+    quick.commit(putting(("a", 1)))
+    have_asked = threading.Barrier(2)
+
+    def look() -> int:
+        with few.read() as now:
+            assert now.item(("other",), "c") is not None
+            have_asked.wait(60)
+            return now.revision().seq
+
+    with gate.stalled(slow, putting(("b", 1))) as goes_on, ThreadPoolExecutor(2) as threads:
+        later = quick.commit(Commit(clock.uuid6().bytes, NOW, items=[PutItem(("other",), "c", b"1")]))
+        looks = [threads.submit(look) for _ in range(2)]
+        threading.Timer(0.2, goes_on.set).start()
+        found = [one.result() for one in looks]
+
+    few.close()
+    assert (
+        found == [later.seq - 2] * 2 or found == [later.seq - 1] * 2
+    )  # without what their moment does not see
+
+
 def test_a_reader_waits_for_what_was_under_way_and_then_sees_all(
     opened: Callable[[], PostgresBackend], gate: Gate
 ) -> None:

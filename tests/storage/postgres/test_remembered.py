@@ -23,7 +23,10 @@ from perdure.testing.backends import checkpoint_of
 
 pytest.importorskip("psycopg")
 
+import psycopg
+
 from perdure.storage.postgres import PostgresBackend, gathering, remembered
+from perdure.storage.tables.rows import Prepared
 
 
 @pytest.fixture
@@ -162,6 +165,32 @@ def test_a_thread_that_another_removed_and_began_again_is_written_to_under_its_n
         assert [row.id for row in now.checkpoints("t", "", None, None)] == ["0003", "0002", "0001", "0000"]
         assert [segment.start for segment in now.segments("t", 1, 99)] == [0, 1, 2, 3]
         assert (now.count("checkpoints"), now.count("segments")) == (4, 4)
+
+
+def test_a_step_that_arrives_late_when_it_was_made_otherwise_is_refused(
+    opened: Callable[[], PostgresBackend],
+) -> None:
+    """Its sender lost the connection, heard nothing, and has made it on another one."""
+    backend = opened()
+    for n in range(3):
+        backend.commit(step(n))
+    line, kept = backend._line, backend._work._kept
+    write = WriteRow("t", "", "0002", "task", 0, "p", "c", b"w")
+    member = Prepared(Commit(clock.uuid6().bytes, 1, heads=[HeadIs("t", "", "0002")], writes=[write]))
+    connection = line.take()
+    steps = [
+        remembered.Step(connection, line.statements, kept.numbers, kept.remembered, member) for _ in range(2)
+    ]
+
+    for one in steps:
+        assert one.gathered()
+    steps[0].commit_at_once(None)
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        steps[1].commit_at_once(None)
+
+    line.give(connection, sound=False)
+    with backend.read() as now:
+        assert now.revision().seq == 4
 
 
 def test_a_log_that_another_removed_gets_a_new_number(opened: Callable[[], PostgresBackend]) -> None:

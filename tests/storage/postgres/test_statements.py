@@ -82,6 +82,19 @@ def test_a_block_scans_only_what_its_comment_says(connection: Any, name: str) ->
         assert scanned <= {"perdure_origin", "perdure_floor", "perdure_seq"}
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["items_of_many", "lapsed", "stood_of_many", "touched_of_many", "newest_missing", "postings_of_many", "frequency_of_many"],
+)  # fmt: skip
+def test_a_subtree_of_many_namespaces_is_not_read_through(connection: Any, name: str) -> None:
+    """What is asked for is few rows of large tables: each is looked up in its namespace, never one namespace after the other."""
+    nodes = plan_of(connection, name)
+
+    assert {node["Index Name"] for node in nodes if node.get("Relation Name") == "perdure_namespaces"} == {
+        "perdure_namespaces_pkey"
+    }
+
+
 @pytest.mark.parametrize("name", BLOCKS.texts)
 def test_a_block_says_what_it_is_for(name: str) -> None:
     assert BLOCKS.comments[name].strip().startswith("--")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 
 from perdure import clock
-from perdure.errors import Busy, StorageError
+from perdure.errors import Busy, StorageError, Unavailable
 from perdure.storage.contract import Commit, ItemIs, Outcome, PutItem, Revision, RunRow, SegmentRow
 from perdure.testing.raised import raised
 
@@ -19,6 +21,8 @@ import psycopg
 
 from perdure.storage.postgres import PostgresBackend, open_backend, transactions
 from perdure.storage.postgres.gathering import PostgresGathering
+from perdure.storage.postgres.line import Line
+from perdure.storage.postgres.opening import Connection
 from perdure.storage.tables.rows import Prepared
 
 SPACE = ("s",)
@@ -108,6 +112,50 @@ def test_a_signal_when_the_end_was_told_leaves_neighbours_committed_once(
 
     assert [type(outcome) for outcome in told] == [Revision]
     assert keys(backend) == ["mine", "theirs"]
+
+
+def test_a_signal_when_the_end_was_heard_leaves_neighbours_committed_once(
+    backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who leads gets the signal when the group is committed, and before anybody is told."""
+    give, left = Line.give, [KeyboardInterrupt()]
+
+    def gives(line: Line, connection: Connection, *, sound: bool = True) -> None:
+        give(line, connection, sound=sound)
+        if left:
+            raise left.pop()
+
+    told: list[Outcome] = []
+    backend._queue.enqueue(Prepared(putting("theirs")), told.append)
+    monkeypatch.setattr(Line, "give", gives)
+
+    with pytest.raises(KeyboardInterrupt):
+        backend.commit(putting("mine"))
+
+    assert [type(outcome) for outcome in told] == [Revision]
+    assert keys(backend) == ["mine", "theirs"]
+    backend.commit(putting("later"))
+    assert keys(backend) == ["later", "mine", "theirs"]
+
+
+def test_a_group_whose_outcome_is_unknown_is_not_begun_anew_by_its_members(
+    backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to COMMIT is lost, and whoever asks what became of it is not let in."""
+    failing(monkeypatch, psycopg.OperationalError("the connection was lost"), after=True)
+    begin, asked = PostgresGathering.begin, [StorageError("does not let this user in")]
+
+    def begins(group: PostgresGathering, members: Any, limits: bytes | None, ids: Sequence[bytes]) -> Any:
+        if ids and asked:
+            raise asked.pop()
+        return begin(group, members, limits, ids)
+
+    monkeypatch.setattr(PostgresGathering, "begin", begins)
+
+    outcomes = backend.commit_group([putting("a"), putting("b")])
+
+    assert [outcome.written for outcome in outcomes if isinstance(outcome, Unavailable)] == [None, None]
+    assert keys(backend) == ["a", "b"]
 
 
 def test_a_signal_in_the_first_of_several_transactions_leaves_all_told(
@@ -200,6 +248,54 @@ def test_a_forked_child_writes_with_connections_and_numbers_of_its_own(backend: 
     assert os.waitstatus_to_exitcode(status) == 0
     with backend.read() as now:
         assert (len(now.namespaces(("child",))), len(now.namespaces(("parent",)))) == (40, 40)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_fork_while_others_look_how_far_they_see_leaves_a_child_that_can(backend: PostgresBackend) -> None:
+    backend.commit(putting("before"))
+    held, goes_on = threading.Event(), threading.Event()
+
+    def look() -> None:
+        with backend._line.horizon._lock:
+            held.set()
+            goes_on.wait(60)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    held.wait(60)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # who waits for ever is ended
+        status = 1
+        try:
+            status = 0 if keys(backend) == ["before"] else 1
+        finally:
+            os._exit(status)
+    goes_on.set()
+    thread.join()
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_a_backend_that_its_last_user_closes_is_not_given_to_another_who_opens_it(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = open_backend(postgres_url)
+    close = PostgresBackend.close
+
+    def closes(backend: PostgresBackend) -> None:
+        close(backend)
+        if backend is not first and not first.closed:
+            close(first)  # by another thread, at the worst moment
+
+    monkeypatch.setattr(PostgresBackend, "close", closes)
+
+    second = open_backend(postgres_url)
+
+    assert not second.closed
+    second.commit(putting("a"))
+    close(second)
 
 
 def test_one_database_has_one_backend_however_it_is_spelt(

@@ -139,6 +139,7 @@ def test_any_password_and_any_database_name_arrive_as_they_are(text: str) -> Non
         ("postgresql://u:hunter2@h/d\0", "NUL"),
         ("postgresql+psycopg://u:hunter2@h/d", "'postgresql\\+psycopg' is not known"),
         ("password='hunter2", "neither a URL .* nor key=value"),
+        ("postgresql://u:a?hunter2=b@h/d", "special characters of user and password as %XX"),
         ("hunter2", "neither a URL"),
     ],
 )
@@ -149,6 +150,10 @@ def test_what_cannot_be_right_is_said_without_the_password(url: str, said: str) 
     assert SECRET not in "".join(traceback.format_exception_only(caught.value))
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_a_user_with_an_at_sign_may_be_an_option() -> None:
+    assert libpq(place_of("postgresql://h/d?user=me@server"))["user"] == "me@server"
 
 
 def test_a_place_is_shown_without_its_password() -> None:

@@ -221,6 +221,7 @@ class PostgresBackend(Administering):
         if child:
             self._queue.after_fork()
             self._work.after_fork()
+            self._line.after_fork()
         self._work.turn.release()
 
 
@@ -240,5 +241,6 @@ def open_backend(source: str | Place) -> PostgresBackend:
         if known is None:
             _by_identity[made.identity] = made
             return made
+        known.join()  # before anybody else may close it
     made.close()
-    return known.join()
+    return known

@@ -40,6 +40,10 @@ class Horizon:
         self._decided = 0
         self._void: set[int] = set()
 
+    def after_fork(self) -> None:
+        """In the child: whoever held the lock is not here."""
+        self._lock = threading.Lock()
+
     @property
     def decided(self) -> int:
         """All up to this seq are decided. Only what begins to look after this was asked sees all of them."""

@@ -1,7 +1,7 @@
 """The way to one database: connections that know our types, and the check that the server behind is the one of before.
 
 A database that was restored, copied or promoted has lost commits, or has others under their numbers. It is recognised by what
-the newest commits said of their cluster, database and timeline; then the sequence of commits jumps so far ahead that no
+the newest commits said of their cluster, database, timeline and tables; then the sequence of commits jumps so far ahead that no
 later commit gets a number that a lost one may have had. So a revision from before the loss is no later one's (decision 0014).
 
 Here: `Line`. Not here: the pool (`connections.py`), migrations (`migrating.py`).
@@ -9,16 +9,19 @@ Here: `Line`. Not here: the pool (`connections.py`), migrations (`migrating.py`)
 
 from __future__ import annotations
 
+import threading
 import weakref
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from typing import Final
 
-from perdure.errors import PerdureError
+from perdure.errors import PerdureError, Unavailable
 from perdure.storage.postgres.connections import Pool
 from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import sqlstate_of, translated
 from perdure.storage.postgres.horizon import Horizon
 from perdure.storage.postgres.locks import key_of_all
-from perdure.storage.postgres.opening import Connection
+from perdure.storage.postgres.opening import Connection, connect
 from perdure.storage.postgres.place import Place
 from perdure.storage.postgres.statements import statements_of
 from perdure.storage.postgres.talking import say
@@ -56,19 +59,32 @@ class Line:
         self.pool = Pool(place)
         self.statements = statements_of(place.schema)
         self.horizon = Horizon(self.statements)
+        self.history = 0
+        """Grows where the server turns out to have another history than the one before: what it gave away may be given again."""
+        self._here = ""
         self._met: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._one_more = threading.Lock()
 
     @property
     def limits(self) -> bytes | None:
         """What a transaction is to be told behind its BEGIN, if anything."""
-        told = self.pool.settle
-        if told:
-            return told.encode()
-        return _set_plans(local=True) if self.pool.pooled else None
+        if not self.pool.pooled:
+            return None
+        plans, told = _set_plans(local=True), self.pool.settle
+        return plans if told is None else b"%s, %s" % (plans, told.removeprefix("SELECT ").encode())
 
-    def take(self) -> Connection:
-        """A connection in no transaction. To be given back."""
-        connection = self.pool.take()
+    def after_fork(self) -> None:
+        """In the child: whoever held a lock is not here."""
+        self.horizon.after_fork()
+        self._one_more = threading.Lock()
+
+    def take(self, seconds: float | None = None) -> Connection:
+        """A connection in no transaction. To be given back.
+
+        Args:
+            seconds: how long to wait; None: `pool_timeout`.
+        """
+        connection = self.pool.take(seconds)
         if connection not in self._met:
             sound = False
             try:
@@ -88,6 +104,31 @@ class Line:
         """It is free for others, or closed."""
         self.pool.give(connection, sound=sound)
 
+    @contextmanager
+    def beside(self, seconds: float) -> Generator[Connection]:
+        """A connection for who holds one already. Where all are in use, perhaps by others who want a second one too, it is one more.
+
+        Args:
+            seconds: how long to wait while another has the one that is one more.
+        """
+        try:
+            connection = self.take(0.0)
+        except Unavailable:
+            if not self._one_more.acquire(timeout=seconds):
+                raise
+            try:
+                with closing(connect(self.place, pooled=self.pool.pooled).connection) as connection:
+                    yield connection
+            finally:
+                self._one_more.release()
+            return
+        sound = False
+        try:
+            yield connection
+            sound = True
+        finally:
+            self.give(connection, sound=sound)
+
     def said(self, error: Exception) -> PerdureError:
         """The error as ours."""
         if isinstance(error, PerdureError):
@@ -102,16 +143,18 @@ class Line:
         The latter is empty where nobody may know: on a replica, or where the server shows it to its owner only.
         """
         try:
-            ((cluster, database, timeline),) = say(connection, self.statements["here"].text)
+            ((cluster, database, timeline, tables),) = say(connection, self.statements["here"].text)
         except psycopg.Error as error:
             if sqlstate_of(error) != _NOT_ALLOWED:
                 raise
             return self.place.name, ""
         here = f"{cluster}.{database}"
-        return here, f"{here}.{timeline}" if timeline else ""
+        return here, f"{here}.{timeline}.{tables}" if timeline else ""
 
     def _check_origin(self, connection: Connection) -> None:
         _, here = self.here(connection)
+        if here and here != self._here:
+            self._here, self.history = here, self.history + 1
         known = say(connection, self.statements["origin"].text)
         if not here or known == [(here.encode(),)]:
             return

@@ -27,6 +27,11 @@ _DURATION: Final = re.compile(r"(\d{1,9})\s*(ms|s|min|h|)")
 _SEARCH_PATH: Final = re.compile(r'search_path\s*=\s*(?:"([^"$\\]+)"|([a-z_][a-z0-9_]*))(?=[\s,]|\\ |$)')
 _PAIR: Final = re.compile(r"\s*(\w+)\s*=\s*('(?:\\.|[^'\\])*'|(?:\\.|[^\s'\\])*)(?=\s|$)", re.DOTALL)
 
+_UNREADABLE: Final = (
+    "the URL cannot be read: write postgresql://user:password@host:port/database, with special characters"
+    " of user and password as %XX (urllib.parse.quote). Nothing was opened."
+)
+
 # What libpq is told unless the URL says otherwise: a server that is gone without a word is noticed within half a minute.
 _DEFAULTS: Final = {
     "application_name": "perdure",
@@ -107,6 +112,11 @@ def place_of(source: str, more: Mapping[str, str] = MappingProxyType({})) -> Pla
         elif key in _keywords():
             theirs[key] = value
         else:
+            where, _, rest = source.partition("?")
+            if (
+                "://" in where and "@" in rest and "@" not in where
+            ):  # a ? in the password, which is in no message
+                raise ValueError(_UNREADABLE)
             raise ValueError(_unknown(key))
     known = {**_parsed(base), **theirs}
     options = known.pop("options", "")
@@ -190,10 +200,7 @@ def _parsed(base: str) -> dict[str, str]:
     try:
         found = conninfo_to_dict(base)
     except psycopg.Error:  # libpq's message quotes what it could not read, which may be a password
-        raise ValueError(
-            "the URL cannot be read: write postgresql://user:password@host:port/database, with special characters"
-            " of user and password as %XX (urllib.parse.quote). Nothing was opened."
-        ) from None
+        raise ValueError(_UNREADABLE) from None
     return {key: str(value) for key, value in found.items() if value is not None}
 
 

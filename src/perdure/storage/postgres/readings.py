@@ -94,19 +94,11 @@ class Reading:
     def _reach_of_old(self) -> Reach | None:
         """How far a moment reaches that cannot be moved any more; None: who knows."""
         line, last = self._line, self._seen[-1]
-        connection = line.take()
-        sound = made = False
-        rows: list[tuple[Any, ...]] = []
-        try:
-            if line.horizon.settle(connection, SETTLE_SECONDS):
-                most = last - self._decided
-                rows = say(connection, self.statements["newest_seqs"].text, (self._decided, most))
-                made = True
-            sound = True
-        finally:
-            line.give(connection, sound=sound)
-        if not made:
-            return None
+        with line.beside(SETTLE_SECONDS) as connection:
+            if not line.horizon.settle(connection, SETTLE_SECONDS):
+                return None
+            most = last - self._decided
+            rows = say(connection, self.statements["newest_seqs"].text, (self._decided, most))
         return line.horizon.reach_of_old(self._decided, self._seen, MOST_SEEN, [seq for (seq,) in rows])
 
     def __exit__(

@@ -162,4 +162,5 @@ def _proof(known: Known, member: Prepared) -> tuple[Any, ...]:
         Ints([log for _, log in logs]),
         Ints([known.logs[log] for log in logs]),
         len(logs),
+        member.id,
     )

@@ -51,7 +51,10 @@ def say(connection: Connection, text: bytes, values: Sequence[Any] = ()) -> list
 
 
 def say_all(connection: Connection, said: Sequence[Said]) -> list[list[_Row]]:
-    """The answers of several, in order: sent together, and the first that fails keeps the later ones from being done."""
+    """The answers of several, in order: sent together, and the first that fails keeps the later ones from being done.
+
+    Whoever is interrupted before all answers are here finds the connection closed.
+    """
     habits = _habits.get(connection)
     if habits is None:
         habits = _habits[connection] = _Habits(connection)
@@ -81,9 +84,11 @@ def _said(connection: Connection, habits: _Habits, said: Sequence[Said]) -> list
             expected.append(None)
         pg.pipeline_sync()
         results = connection.wait(_results(pg))
-    finally:
-        if pg.status == pq.ConnStatus.OK and pg.pipeline_status != pq.PipelineStatus.OFF:
-            _leave(connection)
+    except BaseException:  # a signal, too: what the server has done and prepared meanwhile, nobody knows
+        connection.close()
+        raise
+    if pg.status == pq.ConnStatus.OK:
+        pg.exit_pipeline_mode()
     transformer = habits.transformer
     answers: list[list[_Row]] = []
     for result, prepared in zip(results, expected, strict=False):
@@ -123,12 +128,3 @@ def _results(pg: pq.abc.PGconn) -> Generator[Wait, Any, list[pq.abc.PGresult]]:
         if result.status == _SYNC:
             return found
         found.append(result)
-
-
-def _leave(connection: Connection) -> None:
-    """Out of the pipeline, after an interruption, too: then what is left of answers is of no use."""
-    pg = connection.pgconn
-    try:
-        pg.exit_pipeline_mode()
-    except Exception:  # noqa: BLE001 - answers are left, so nobody may use the connection again
-        connection.close()

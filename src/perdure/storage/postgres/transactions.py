@@ -51,14 +51,11 @@ class Transactions:
     def __init__(self, line: Line) -> None:
         self.turn = threading.RLock()
         self._line = line
-        self._numbers = Numbers()
-        self._indexes: dict[bytes, int] = {}
-        self._remembered = Remembered()
+        self._kept = _Kept()
 
     def after_fork(self) -> None:
         """In the child: what is left of numbers is the parent's."""
-        self._numbers = Numbers()
-        self._remembered = Remembered()
+        self._kept = _Kept()
 
     def untidy(self) -> bool:
         """Nothing is done between groups: the server does."""
@@ -86,12 +83,13 @@ class Transactions:
                 raise
 
     def _write(self, members: Sequence[Prepared], outcomes: list[Outcome]) -> None:
-        attempts = _Attempts(self._line, self._numbers, self._indexes, self._remembered, members)
+        attempts = _Attempts(self._line, self._kept, members)
+        before = len(outcomes)
         try:
-            outcomes += attempts.made()
+            outcomes[before:] = attempts.made()
         except Exception as error:  # noqa: BLE001 - whatever a member did, it and its neighbours must get an answer
-            if len(members) == 1 or isinstance(error, Unavailable):
-                outcomes += self._all_failed(members, error)
+            if len(members) == 1 or attempts.unsure or isinstance(error, Unavailable):
+                outcomes[before:] = self._all_failed(members, error)
             else:  # each alone: who is not to blame does not pay
                 self._each([(member,) for member in members], outcomes)
         except BaseException:  # a signal in this thread, which is not the members' fault
@@ -99,9 +97,9 @@ class Transactions:
                 attempts.unsure or outcomes
             ):  # what was begun is brought to an end, so that nobody begins it again
                 try:
-                    outcomes += attempts.made()
+                    outcomes[before:] = attempts.made()
                 except Exception as error:  # noqa: BLE001 - see above
-                    outcomes += self._all_failed(members, error)
+                    outcomes[before:] = self._all_failed(members, error)
             raise
 
     def _all_failed(self, members: Sequence[Prepared], error: Exception) -> list[Outcome]:
@@ -125,21 +123,35 @@ def _parts(members: Sequence[Prepared]) -> list[Sequence[Prepared]]:
     return list(parts)
 
 
-class _Attempts:
-    """One group, tried until it is decided."""
+class _Kept:
+    """What this process keeps between groups. All of it is of one history of the database."""
 
-    def __init__(
-        self,
-        line: Line,
-        numbers: Numbers,
-        indexes: dict[bytes, int],
-        remembered: Remembered,
-        members: Sequence[Prepared],
-    ) -> None:
+    def __init__(self) -> None:
+        self._history = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self.numbers = Numbers()
+        self.indexes: dict[bytes, int] = {}
+        self.remembered = Remembered()
+
+    def of(self, history: int) -> None:
+        """Forgets all where the database lost commits: what they took may be given to others."""
+        if history != self._history:
+            self._history = history
+            self._begin()
+
+
+class _Attempts:
+    """One group, tried until it is decided.
+
+    Attributes:
+        unsure: it may have been committed, or was: `made` asks before it begins again.
+    """
+
+    def __init__(self, line: Line, kept: _Kept, members: Sequence[Prepared]) -> None:
         self._line = line
-        self._numbers = numbers
-        self._indexes = indexes
-        self._remembered = remembered
+        self._kept = kept
         self._members = members
         self._outcomes: Sequence[Outcome] = ()  # of the last attempt that may have been committed
         self.unsure = False
@@ -158,7 +170,7 @@ class _Attempts:
                 known = translated(error, "commit", self._line.place.name, written=written)
                 if not (is_lost(error) or is_transient(error)) or time.monotonic() + pause > until:
                     raise known from error
-            except Unavailable as error:
+            except PerdureError as error:
                 if not self.unsure:
                     raise
                 raise Unavailable(
@@ -166,7 +178,7 @@ class _Attempts:
                     written=None,
                     operation="commit",
                     where=self._line.place.name,
-                    hint=error.hint,
+                    hint=error.hint if isinstance(error, StorageError) else None,
                 ) from error
             time.sleep(pause * (0.5 + random.random()))  # noqa: S311 - jitter, not a secret
             pause = min(_LONGEST_PAUSE, pause * 2)
@@ -184,6 +196,7 @@ class _Attempts:
         connection = self._line.take()
         sound = False
         try:
+            self._kept.of(self._line.history)
             made = self._transaction(connection)
             sound = True
         except psycopg.Error as error:
@@ -195,14 +208,14 @@ class _Attempts:
             self._line.give(connection, sound=sound)
 
     def _transaction(self, connection: Connection) -> list[Outcome]:
-        line, members = self._line, self._members
-        if len(members) == 1 and not self.unsure and self._remembered.covers(members[0]):
+        line, kept, members = self._line, self._kept, self._members
+        if len(members) == 1 and not self.unsure and kept.remembered.covers(members[0]):
             seq = self._at_once(connection, members[0])
             if seq is not None:
                 return [Revision(0, seq)]
         known = Known()
-        known.indexes = dict(self._indexes)
-        group = PostgresGathering(connection, line.statements, self._numbers, known)
+        known.indexes = dict(kept.indexes)
+        group = PostgresGathering(connection, line.statements, kept.numbers, known)
         asked = [member.id for member in members] if self.unsure else ()
         seqs, made = group.begin(members, line.limits, asked)
         if made:
@@ -231,16 +244,16 @@ class _Attempts:
                 self.unsure = False
                 line.horizon.void(seqs)
             raise
-        self.unsure = False
+        # From here on it is made, and nobody was told: who is interrupted now has to ask.
         line.horizon.void(seq for seq in seqs if seq not in used)
-        self._indexes.update(known.indexes)
-        self._remembered.learn(known, members)
+        kept.indexes.update(known.indexes)
+        kept.remembered.learn(known, members)
         return outcomes
 
     def _at_once(self, connection: Connection, member: Prepared) -> int | None:
         """The seq of a commit whose threads are remembered; None: they are not as remembered, so they must be asked for."""
-        line, remembered = self._line, self._remembered
-        step = Step(connection, line.statements, self._numbers, remembered, member)
+        line, remembered = self._line, self._kept.remembered
+        step = Step(connection, line.statements, self._kept.numbers, remembered, member)
         try:
             if not step.gathered():
                 remembered.forget(member)
@@ -260,7 +273,6 @@ class _Attempts:
         except BaseException:
             remembered.forget(member)
             raise
-        self.unsure = False
         return seq
 
     def _gathered(self, group: PostgresGathering, seqs: Sequence[int]) -> list[Outcome]:

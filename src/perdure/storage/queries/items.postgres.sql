@@ -41,11 +41,13 @@ SELECT found.name, found.key, v.version, v.created, v.updated, v.thread, v.check
 
 -- name: items_of_many
 -- As `items_of_few`, for subtrees of many namespaces: versions downwards, those that are live and inside, until `limit`.
--- One range of versions, one seek a table for each.
+-- One range of versions, one seek a table for each. OFFSET 0 keeps the planner from beginning with the namespaces, or from
+-- looking through all of them for each version: it guesses that few are inside.
 SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths, v.expires, v.ttl
   FROM perdure_versions v
+  JOIN LATERAL (SELECT s.name FROM perdure_namespaces s WHERE s.no = v.item >> 32 OFFSET 0) AS n
+    ON n.name >= $1 AND n.name < $2
   JOIN perdure_items i ON i.id = v.item AND i.version = v.version AND i.alive = 1
-  JOIN perdure_namespaces n ON n.no = i.id >> 32 AND n.name >= $1 AND n.name < $2
  WHERE v.version < $3
    AND v.ended IS NULL
    AND (i.expires IS NULL OR i.expires > $5)
@@ -80,7 +82,8 @@ SELECT n.name
 -- perdure_items_by_end, one seek a table for each.
 SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths, v.expires, v.ttl
   FROM perdure_items i
-  JOIN perdure_namespaces n ON n.no = i.id >> 32 AND n.name >= $1 AND n.name < $2
+  JOIN LATERAL (SELECT s.name FROM perdure_namespaces s WHERE s.no = i.id >> 32 OFFSET 0) AS n
+    ON n.name >= $1 AND n.name < $2
   JOIN perdure_versions v ON v.version = i.version
  WHERE i.expires <= $3
  ORDER BY i.expires, i.version

@@ -82,12 +82,13 @@ SELECT line.kept, line.version, line.above, n.name
     OR (line.version < $3 AND line.alive AND (line.expires IS NULL OR line.expires > $4));
 
 -- name: stood_of_many
--- As `stood_of_few`, for subtrees of many namespaces: one range of versions, one seek a table for each.
+-- As `stood_of_few`, for subtrees of many namespaces: one range of versions, one seek a table for each. (OFFSET 0: see `items_of_many`.)
 WITH RECURSIVE line (item, version, before, kept, alive, above, expires) AS (
     SELECT v.item, v.version, v.before, TRUE, i.alive = 1, NULL::bigint, v.expires
       FROM perdure_versions v
+      JOIN LATERAL (SELECT s.name FROM perdure_namespaces s WHERE s.no = v.item >> 32 OFFSET 0) AS n
+        ON n.name >= $1 AND n.name < $2
       JOIN perdure_items i ON i.id = v.item AND i.version = v.version
-      JOIN perdure_namespaces n ON n.no = i.id >> 32 AND n.name >= $1 AND n.name < $2
      WHERE v.version >= $3
   UNION ALL
     SELECT line.item, line.before, v.before, v.version IS NOT NULL, v.value IS NOT NULL, line.version, v.expires
@@ -141,8 +142,9 @@ SELECT n.name, i.key
 -- is given, in order of their newest. One range of versions; of each the columns before its value.
 SELECT n.name, i.key
   FROM perdure_versions v
+  JOIN LATERAL (SELECT s.name FROM perdure_namespaces s WHERE s.no = v.item >> 32 OFFSET 0) AS n
+    ON n.name >= $1 AND n.name < $2
   JOIN perdure_items i ON i.id = v.item
-  JOIN perdure_namespaces n ON n.no = i.id >> 32 AND n.name >= $1 AND n.name < $2
  WHERE v.version >= $3
    AND ($4::bytea IS NULL OR v.thread = $4::bytea)
  GROUP BY i.id, n.name
@@ -153,7 +155,8 @@ SELECT n.name, i.key
 -- successor, or NULL. One range of versions; of each the columns before its value.
 SELECT max(v.before)
   FROM perdure_versions v
-  JOIN perdure_namespaces n ON n.no = v.item >> 32 AND n.name >= $1 AND n.name < $2
+  JOIN LATERAL (SELECT s.name FROM perdure_namespaces s WHERE s.no = v.item >> 32 OFFSET 0) AS n
+    ON n.name >= $1 AND n.name < $2
  WHERE v.version >= $3
    AND v.before >= $3
    AND NOT EXISTS (SELECT 1 FROM perdure_versions kept WHERE kept.version = v.before);

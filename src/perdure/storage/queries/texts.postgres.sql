@@ -23,10 +23,12 @@ SELECT p.item, p.times, p.length
    AND n.name < $2;
 
 -- name: postings_of_many
--- The same, for a term that has fewer postings than the subtree has namespaces. One range, one seek a posting.
+-- The same, for a term that has fewer postings than the subtree has namespaces. One range, one seek a posting (OFFSET 0: see
+-- `items_of_many`).
 SELECT p.item, p.times, p.length
   FROM perdure_postings p
-  JOIN perdure_namespaces n ON n.no = p.item >> 32 AND n.name >= $1 AND n.name < $2
+  JOIN LATERAL (SELECT s.name FROM perdure_namespaces s WHERE s.no = p.item >> 32 OFFSET 0) AS n
+    ON n.name >= $1 AND n.name < $2
  WHERE p.term = $3;
 
 -- name: postings_of_all
@@ -48,7 +50,8 @@ SELECT count(*)
 SELECT count(*)
   FROM (SELECT 1
           FROM perdure_postings p
-         JOIN perdure_namespaces n ON n.no = p.item >> 32 AND n.name >= $1 AND n.name < $2
+          JOIN LATERAL (SELECT s.name FROM perdure_namespaces s WHERE s.no = p.item >> 32 OFFSET 0) AS n
+            ON n.name >= $1 AND n.name < $2
          WHERE p.term = $3
          LIMIT $4) AS found;
 

@@ -39,8 +39,10 @@ way AS MATERIALIZED (
 SELECT nextval('perdure_seq') FROM (SELECT count(*) FROM way) AS held, generate_series(1, $2);
 
 -- name: sure
--- $1 chains, $2 their heads, $3 the seqs of these, $4 how many; $5 threads, $6 logs, $7 their numbers, $8 how many. An error (22012)
--- if not all of it is so: what was remembered of a thread is proved before it is written to, without a round trip. One seek each.
+-- $1 chains, $2 their heads, $3 the seqs of these, $4 how many; $5 threads, $6 logs, $7 their numbers, $8 how many; $9 the commit's
+-- id. An error (22012) if not all of it is so, or the commit was made already: what was remembered of a thread is proved before it is
+-- written to, without a round trip, and what arrives late, when its sender has made it on another connection, is refused. One
+-- seek each.
 SELECT 1 / (
          (SELECT count(*)
             FROM unnest($1::bigint[], $2::bytea[], $3::bigint[]) AS wanted (chain, head, seq)
@@ -51,6 +53,8 @@ SELECT 1 / (
          (SELECT count(*)
             FROM unnest($5::bigint[], $6::bigint[], $7::bigint[]) AS wanted (thread, log, no)
             JOIN perdure_logs l ON l.thread = wanted.thread AND l.log = wanted.log AND l.no = wanted.no) = $8
+         AND
+         NOT EXISTS (SELECT 1 FROM perdure_commits c WHERE c.id = $9)
        )::int;
 
 -- name: thread_numbers
@@ -87,10 +91,12 @@ SELECT virtualtransaction
    AND granted;
 
 -- name: here
--- Which cluster, database and timeline this is; the timeline is unknown to a replica.
+-- Which cluster, database and timeline this is, and which tables: those of a dump that was restored in place are others. The
+-- timeline is unknown to a replica.
 SELECT (SELECT system_identifier FROM pg_control_system())::text,
        (SELECT oid FROM pg_database WHERE datname = current_database())::text,
-       CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END;
+       CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END,
+       'perdure_commits'::regclass::oid::text;
 
 -- name: origin
 -- Where the newest commits were made, by what `here` said then.
