@@ -55,6 +55,7 @@ PACKAGES = [
 ]
 TIMEOUT_SECONDS = 1800
 OURS, THEIRS = "perdure", "langgraph"
+WRITERS = "steps a second by the number of writers"
 
 Sample: TypeAlias = float | Sequence[float]  # or with its floor
 Facts: TypeAlias = dict[str, Any]
@@ -148,7 +149,7 @@ def measure(
                     elif key == "recall":
                         facts.update({f"recall@10 of {what}": share for what, share in value.items()})
                     elif key == "writers":
-                        facts[f"steps a second by writers, {library}"] = value
+                        facts[f"{WRITERS}, {library}"] = value
                     elif key == "not_measured":
                         facts[f"not measured, {library}"] = f"{', '.join(value['figures'])}: {value['why']}"
                     else:
@@ -246,14 +247,17 @@ def server(suite: Suite) -> Iterator[None]:
         return
     from perdure.testing.postgres import PostgresServer
 
-    folder = Path(tempfile.mkdtemp(prefix="perdure-bench-", dir=tempfile.gettempdir()))
+    folder = Path(tempfile.mkdtemp(prefix="perdure-bench-"))
+    folder.chmod(0o755)  # root's server runs as another user
     settings = {"fsync": "on", "full_page_writes": "on", "max_wal_size": "1GB", "shared_buffers": "512MB"}
-    running = PostgresServer(folder / "server", settings=settings)
-    os.environ["BENCH_POSTGRES"] = running.url
     try:
-        yield
+        running = PostgresServer(folder / "server", settings=settings)
+        os.environ["BENCH_POSTGRES"] = running.url
+        try:
+            yield
+        finally:
+            running.remove()
     finally:
-        running.remove()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -386,7 +390,9 @@ def table(rows: Sequence[Row]) -> list[str]:
 def remarks(facts: Facts) -> list[str]:
     lines: list[str] = []
     for name, fact in facts.items():
-        if isinstance(fact, dict):
+        if name.startswith(WRITERS):
+            lines.append(f"- {name}: {', '.join(f'{n}: {rate:,.0f}' for n, rate in fact.items())}.")
+        elif isinstance(fact, dict):
             large = {key: size for key, size in fact.items() if size > 10_000}
             rest = sum(fact.values()) - sum(large.values())
             told = ", ".join(f"{key} {size:,}" for key, size in large.items())
