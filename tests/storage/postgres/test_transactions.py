@@ -12,7 +12,7 @@ import pytest
 
 from perdure import clock
 from perdure.errors import Busy, StorageError, Unavailable
-from perdure.storage.contract import Commit, ItemIs, Outcome, PutItem, Revision, RunRow, SegmentRow
+from perdure.storage.contract import Commit, Filed, ItemIs, Outcome, PutItem, Revision, RunRow, SegmentRow
 from perdure.testing.raised import raised
 
 pytest.importorskip("psycopg")
@@ -23,6 +23,7 @@ from perdure.storage.postgres import PostgresBackend, open_backend, transactions
 from perdure.storage.postgres.gathering import PostgresGathering
 from perdure.storage.postgres.line import Line
 from perdure.storage.postgres.opening import Connection
+from perdure.storage.postgres.readings import patiently
 from perdure.storage.tables.rows import Prepared
 
 SPACE = ("s",)
@@ -53,6 +54,12 @@ def failing(monkeypatch: pytest.MonkeyPatch, *errors: BaseException, after: bool
             commit(group)
 
     monkeypatch.setattr(PostgresGathering, "commit", fails)
+
+
+def asked(backend: PostgresBackend, block: str) -> list[tuple[Any, ...]]:
+    """What the database answers to a block."""
+    line = backend._line  # pyright: ignore[reportPrivateUsage]
+    return patiently(line, line.statements[block].text)
 
 
 def keys(backend: PostgresBackend) -> list[str]:
@@ -194,6 +201,48 @@ def test_many_new_names_at_once_get_numbers(backend: PostgresBackend) -> None:
     with backend.read() as now:
         assert all(now.run(f"thread {n}", "r") for n in range(150))
         assert len(now.namespaces(())) == 100
+
+
+def test_a_commit_may_write_new_items_twice_also_when_its_like_came_before(backend: PostgresBackend) -> None:
+    for n in range(
+        4
+    ):  # from the second on one statement could do all of it, and would see none of its own rows
+        puts = [PutItem(SPACE, f"k{n}", value) for value in (b"1", b"2")]
+        backend.commit(Commit(clock.uuid6().bytes, 1, items=puts))
+
+    with backend.read() as now:
+        assert [(row.key, row.value) for row in now.items(SPACE, None, 9)] == [
+            (f"k{n}", b"2") for n in (3, 2, 1, 0)
+        ]
+        for n in range(4):
+            newest, oldest = now.history(SPACE, f"k{n}", 9).versions
+            assert (newest.value, oldest.value) == (b"2", b"1")
+        assert now.disagreements() == []
+
+
+def test_a_commit_may_write_an_item_twice_that_is_there(backend: PostgresBackend) -> None:
+    backend.commit(putting("k", b"0"))
+    for n in range(1, 5):
+        puts = [PutItem(SPACE, "k", b"%d" % (2 * n + more)) for more in (0, 1)]
+        backend.commit(Commit(clock.uuid6().bytes, 1, items=puts))
+
+    with backend.read() as now:
+        versions = now.history(SPACE, "k", 99).versions
+        assert [row.value for row in versions] == [b"%d" % n for n in (9, 8, 7, 6, 5, 4, 3, 2, 0)]
+        ((around,),) = now.around([(SPACE, (0, 0))], 9)  # of those that are not ended
+        assert around[1].value == b"9"
+        assert now.disagreements() == []
+
+
+def test_new_indexes_of_one_commit_have_numbers_in_a_row(backend: PostgresBackend) -> None:
+    filed = [Filed(name, {"tea": 1}, 1) for name in ("one", "two", "three")]
+    puts = [PutItem(SPACE, f.analysis, b"v", filed=f) for f in filed]
+    backend.commit(Commit(clock.uuid6().bytes, 1, items=puts))
+
+    with backend.read() as now:
+        assert [len(now.postings(SPACE, name, "tea")) for name in ("one", "two", "three")] == [1, 1, 1]
+    # There are 255 at most, so none may be skipped.
+    assert asked(backend, "greatest_index") == [(3,)]
 
 
 def test_counters_of_many_backends_lose_nothing(postgres_url: str) -> None:
