@@ -34,10 +34,10 @@ from perdure.storage.postgres.migrating import applied
 from perdure.storage.postgres.opening import Connection, connect
 from perdure.storage.postgres.parameters import columns_of
 from perdure.storage.postgres.readings import Reading
-from perdure.storage.postgres.snapshot import TABLES
 from perdure.storage.postgres.talking import say
 from perdure.storage.tables.embedding_rows import OWED_MODEL
 from perdure.storage.tables.packing import unpack_id
+from perdure.storage.tables.snapshot import TABLES
 
 __all__ = ["Administering"]
 

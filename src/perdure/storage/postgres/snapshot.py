@@ -1,58 +1,27 @@
 """Answers about one moment of a Postgres database.
 
 Here: `PostgresSnapshot`, which joins them, and what is special about revisions. Not here: how it is asked (`asking.py`),
-what is answered (`storage/tables/*_answers.py`).
+what is answered (`storage/tables/snapshot.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from perdure.storage.contract import ItemRow, Namespace, Revision
 from perdure.storage.path_ranges import PathRanges
 from perdure.storage.postgres.asking import PostgresAsking
 from perdure.storage.standing import Anchors, Near
 from perdure.storage.tables.asking import bounded
-from perdure.storage.tables.index_answers import IndexAnswers
-from perdure.storage.tables.past_answers import PastAnswers
-from perdure.storage.tables.thread_answers import ThreadAnswers
+from perdure.storage.tables.snapshot import TableSnapshot
 
-__all__ = ["TABLES", "PostgresSnapshot"]
-
-TABLES: Final = (
-    "checkpoints",
-    "segments",
-    "writes",
-    "staged",
-    "items",
-    "history",
-    "runs",
-    "postings",
-    "vectors",
-)
+__all__ = ["PostgresSnapshot"]
 
 
-class PostgresSnapshot(PostgresAsking, ThreadAnswers, PastAnswers, IndexAnswers):
+class PostgresSnapshot(PostgresAsking, TableSnapshot):
     """One moment. Made by `PostgresBackend.read()`, of no use after its block."""
 
-    def now(self) -> int:
-        """The time by which it judges what has expired."""
-        return self._now
-
-    def revision(self) -> Revision:
-        """The newest commit up to which this snapshot sees all: others that it sees are later."""
-        return Revision(0, self._newest())
-
-    def committed(self, commit_id: bytes) -> Revision | None:
-        """The revision of the commit with this id."""
-        rows = self._ask("seq_of_commit", (commit_id,))
-        return Revision(0, rows[0][0]) if rows else None
-
-    def count(self, table: str) -> int:
-        """Rows of a table, by its name in the contract."""
-        if table not in TABLES:
-            raise ValueError(f"unknown table {table!r}; there are {', '.join(TABLES)}")
+    def _rows_of(self, table: str) -> int:
         ((rows,),) = self._ask(f"count_{table}")
         return int(rows)
 

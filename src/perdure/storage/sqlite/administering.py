@@ -29,11 +29,12 @@ from perdure.storage.contract import (
 )
 from perdure.storage.sqlite.connections import C
 from perdure.storage.sqlite.files import SIDE, Place, needs_side_lock
-from perdure.storage.sqlite.snapshot import TABLES, SqliteSnapshot
+from perdure.storage.sqlite.snapshot import SqliteSnapshot
 from perdure.storage.sqlite.statements import Q
 from perdure.storage.sqlite.transactions import Transactions
 from perdure.storage.tables.embedding_rows import OWED_MODEL
 from perdure.storage.tables.packing import unpack_id
+from perdure.storage.tables.snapshot import TABLES
 
 __all__ = ["Administering", "reset_bug"]
 

@@ -1,41 +1,27 @@
 """Answers about one moment of an SQLite database.
 
-Here: `SqliteSnapshot`, which joins them. Not here: how it is asked (`asking.py`), what is answered (`storage/tables/*_answers.py`).
+Here: `SqliteSnapshot`, which joins them. Not here: how it is asked (`asking.py`), what is answered (`storage/tables/snapshot.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
-from perdure.storage.contract import ItemRow, Namespace, Revision
+from perdure.storage.contract import ItemRow, Namespace
 from perdure.storage.path_ranges import PathRanges
 from perdure.storage.sqlite.asking import SqliteAsking
 from perdure.storage.sqlite.connections import C
 from perdure.storage.sqlite.preselecting import USABLE, preselected
 from perdure.storage.tables.asking import LAST
-from perdure.storage.tables.index_answers import IndexAnswers
 from perdure.storage.tables.packing import range_of
-from perdure.storage.tables.past_answers import PastAnswers
-from perdure.storage.tables.thread_answers import ThreadAnswers
+from perdure.storage.tables.snapshot import TableSnapshot
 from perdure.storage.tables.values import items_of
 
-__all__ = ["TABLES", "SqliteSnapshot"]
-
-TABLES: Final = (
-    "checkpoints",
-    "segments",
-    "writes",
-    "staged",
-    "items",
-    "history",
-    "runs",
-    "postings",
-    "vectors",
-)
+__all__ = ["SqliteSnapshot"]
 
 
-class SqliteSnapshot(SqliteAsking, ThreadAnswers, PastAnswers, IndexAnswers):
+class SqliteSnapshot(SqliteAsking, TableSnapshot):
     """One moment. Made by `SqliteBackend.read()`, of no use after its block."""
 
     def preselected(
@@ -48,23 +34,7 @@ class SqliteSnapshot(SqliteAsking, ThreadAnswers, PastAnswers, IndexAnswers):
         few = self._few(bounds)
         return items_of(preselected(self._ask_text, bounds, few, wanted, newest, min(limit, LAST), self._now))
 
-    def now(self) -> int:
-        """The time by which it judges what has expired."""
-        return self._now
-
-    def revision(self) -> Revision:
-        """The newest commit that this snapshot sees."""
-        return Revision(0, self._newest())
-
-    def committed(self, commit_id: bytes) -> Revision | None:
-        """The revision of the commit with this id."""
-        rows = self._ask("seq_of_commit", (commit_id,))
-        return Revision(0, rows[0][0]) if rows else None
-
-    def count(self, table: str) -> int:
-        """Rows of a table, by its name in the contract."""
-        if table not in TABLES:
-            raise ValueError(f"unknown table {table!r}; there are {', '.join(TABLES)}")
+    def _rows_of(self, table: str) -> int:
         ((rows,),) = self._ask_text(C[f"count_{table}"])
         return int(rows)
 
