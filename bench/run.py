@@ -52,6 +52,8 @@ PACKAGES = [
     "langgraph-checkpoint-postgres",
     "psycopg[binary,pool]",
     "numpy",  # its store in memory is faster with it
+    # for Pythons whose sqlite3 loads no extensions; there are wheels for Linux
+    *(["pysqlite3-binary"] if sys.platform == "linux" and platform.machine() == "x86_64" else []),
 ]
 TIMEOUT_SECONDS = 1800
 OURS, THEIRS = "perdure", "langgraph"
@@ -194,15 +196,21 @@ def long_thread_on_postgres(
     if not given or not all(given):
         return []
     last = given[-1]
-    size, raw = last["bytes"], last["raw_bytes"]
+    turns = [run["turns"] for run in given]
+    raw = last["raw_bytes"] / last["turns"] * LONG
+    found = {"pg_turn": [last["turn_last"] - last["turn_100"]]}
     if library == THEIRS:
-        turns, sizes = [run["turns"] for run in given], [run["bytes"] for run in given]
-        size, raw = grown(turns, sizes, LONG), raw / last["turns"] * LONG
-        remarks_["pg_size"] = f"from {' and '.join(map(str, turns))} turns"
         remarks_["pg_turn"] = f"turn {last['turns']} above turn 100"
-    else:
-        facts[f"bytes per table after {LONG:,} turns"] = last["bytes_per_table"]
-    return [{"pg_size": [size / raw], "pg_turn": [last["turn_last"] - last["turn_100"]]}]
+    for figure, name in (("pg_size", "bytes"), ("pg_size_in_use", "bytes_in_use")):
+        if library == THEIRS:
+            size = grown(turns, [run[name] for run in given], LONG)
+            remarks_[figure] = f"from {' and '.join(map(str, turns))} turns"
+        else:
+            size = last[name]
+            tables = {table: grew for table, grew in last[f"{name}_per_table"].items() if grew}
+            facts[f"{name.replace('_', ' ')} by table, {LONG:,} turns"] = tables
+        found[figure] = [size / raw]
+    return [found]
 
 
 def long_thread(

@@ -4,6 +4,7 @@
 -- Keys lead with the number of a thread's chain or log, or of a namespace. No foreign keys: the locks of a commit
 -- (by name, see `postgres/locks.py`) guard more than they could, and cost no look at another table.
 -- Numbers come from sequences in blocks of 32, one block a process at a time: a sequence is nobody's lock.
+-- Indexes whose newest entries are the greatest, of all or of a chain, leave no room in what is full (fillfactor = 100).
 -- Payloads are stored EXTERNAL: our codec has compressed what gets smaller, so TOAST does not try again.
 
 CREATE SEQUENCE perdure_seq;
@@ -27,12 +28,12 @@ CREATE TABLE perdure_origin (
 -- One row a commit. `seq` is its revision; drawn when all locks are held, so where two commits touch one thread or
 -- namespace it follows their order. Index on `id`: a commit whose outcome is unknown is asked for on every repetition.
 CREATE TABLE perdure_commits (
-  seq BIGINT PRIMARY KEY,
+  seq BIGINT PRIMARY KEY WITH (fillfactor = 100),
   id BYTEA NOT NULL,
   at BIGINT NOT NULL
 );
 
-CREATE INDEX perdure_commits_by_id ON perdure_commits (id);
+CREATE INDEX perdure_commits_by_id ON perdure_commits (id) WITH (fillfactor = 100);
 
 CREATE TABLE perdure_threads (
   no BIGINT PRIMARY KEY,
@@ -69,7 +70,7 @@ CREATE TABLE perdure_checkpoints (
   run BYTEA,
   metadata BYTEA,
   state BYTEA NOT NULL,
-  PRIMARY KEY (chain, id)
+  PRIMARY KEY (chain, id) WITH (fillfactor = 100)
 );
 
 ALTER TABLE perdure_checkpoints ALTER COLUMN state SET STORAGE EXTERNAL;
@@ -83,7 +84,7 @@ CREATE TABLE perdure_logs (
 
 -- place: number of the log << 32 | start.
 CREATE TABLE perdure_segments (
-  place BIGINT PRIMARY KEY,
+  place BIGINT PRIMARY KEY WITH (fillfactor = 100),
   count BIGINT NOT NULL,
   kind BIGINT NOT NULL,
   payload BYTEA NOT NULL
