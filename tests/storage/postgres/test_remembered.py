@@ -81,7 +81,7 @@ def test_a_step_is_at_most_two_round_trips_and_one_where_the_thread_is_remembere
         counts.append(len(trips))
 
     assert counts == [2, 1, 1, 1, 1, 1, 1, 1]
-    assert trips == [5]  # BEGIN, locks and number, proof, rows, COMMIT
+    assert trips == [7]  # BEGIN, locks and number, proof, a row each of three tables, COMMIT
     trips.clear()
     backend.commit(step(8, items=[PutItem(("s",), "k", b"v")]))
     assert len(trips) == 2

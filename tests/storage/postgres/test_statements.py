@@ -11,12 +11,13 @@ import pytest
 pytest.importorskip("psycopg")
 
 from perdure.storage.postgres import PostgresBackend
-from perdure.storage.postgres.parameters import columns_of, sent
+from perdure.storage.postgres.parameters import Cells, columns_of, sent
 from perdure.storage.postgres.statements import Statements, qualified, statements_of
 from perdure.storage.postgres.talking import say
 from perdure.storage.sql import Queries
 from perdure.storage.sqlite.connections import C
 from perdure.storage.sqlite.statements import Q
+from perdure.storage.tables.statements import IN_ORDER
 
 SCHEMA = f"statements_{os.getpid()}"  # one for each process that runs tests
 FILES = ("threads", "items", "past", "texts", "forget", "check", "admin", "writing")
@@ -44,9 +45,9 @@ def connection(postgres_server: str, postgres_admin: Any) -> Any:
     postgres_admin.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
 
 
-def plan_of(connection: Any, name: str) -> list[dict[str, Any]]:
+def plan_of(connection: Any, name: str, text: bytes | None = None) -> list[dict[str, Any]]:
     """The nodes of the plan that is made without any values."""
-    text = statements_of(SCHEMA)[name].text
+    text = statements_of(SCHEMA)[name].text if text is None else text
     say(connection, b"PREPARE looked_at AS " + text)
     try:
         ((places,),) = say(
@@ -80,6 +81,30 @@ def test_a_block_scans_only_what_its_comment_says(connection: Any, name: str) ->
     if "Scan:" not in BLOCKS.comments[name] and "All rows go" not in BLOCKS.comments[name]:
         # Of one row, or of the sequence itself.
         assert scanned <= {"perdure_origin", "perdure_floor", "perdure_seq"}
+
+
+@pytest.mark.parametrize("name", IN_ORDER)
+def test_what_writes_rows_writes_one_without_unpacking_and_seeks(connection: Any, name: str) -> None:
+    block = statements_of(SCHEMA)[name]
+
+    assert block.of_one is not None
+    assert b"unnest" not in block.of_one
+    assert block.of_one.count(b"$") >= len(block.kinds)
+    nodes = plan_of(connection, name, block.of_one)
+    assert {node["Node Type"] for node in nodes} <= {
+        "ModifyTable",
+        "Result",
+        "Index Scan",
+        "Bitmap Heap Scan",
+        "Bitmap Index Scan",
+    }
+
+
+def test_what_reads_more_than_its_rows_has_no_form_for_one() -> None:
+    statements = statements_of(SCHEMA)
+
+    assert statements["find_chains"].of_one is None
+    assert statements["head"].of_one is None
 
 
 @pytest.mark.parametrize(
@@ -147,6 +172,11 @@ def test_columns_of_bytes_arrive(connection: Any, column: list[bytes | None]) ->
 
 def test_values_are_sent_with_their_types() -> None:
     assert sent([1, b"x", None, "é"]) == ((20, 17, 0, 25), [b"\0\0\0\0\0\0\0\1", b"x", None, "é".encode()])
+
+
+def test_values_of_one_row_have_one_form_whichever_are_missing() -> None:
+    assert sent(Cells((1, b"x"))) == ((0, 0), [b"\0\0\0\0\0\0\0\1", b"x"])
+    assert sent(Cells((None, None))) == ((0, 0), [None, None])
 
 
 def test_a_combined_statement_is_made_when_the_same_come_again() -> None:

@@ -14,7 +14,7 @@ from perdure.storage.postgres.learning import questions, unknown_indexes
 from perdure.storage.postgres.locks import key_of_all, keys_of
 from perdure.storage.postgres.numbers import BLOCKS, Numbers
 from perdure.storage.postgres.opening import Connection
-from perdure.storage.postgres.parameters import Bytes, Ints, columns_in, columns_of
+from perdure.storage.postgres.parameters import Bytes, Cells, Ints, columns_in, columns_of
 from perdure.storage.postgres.statements import Statements
 from perdure.storage.postgres.talking import Said, say, say_all
 from perdure.storage.tables.gathering import CHAIN, LOG, NAMESPACE, THREAD, Gathering
@@ -176,24 +176,36 @@ class PostgresGathering(Gathering):
         say_all(self._connection, [*self._gathered(), (self._statements["commit"].text, ())])
 
     def _gathered(self) -> list[Said]:
+        """A statement a table; tables that get many rows share one, where none of them may see what another did."""
         self.settle_items()
-        rows = self.rows
-        names = tuple([name for name in IN_ORDER if rows.get(name)])
-        columns: list[list[Any]] = []
-        for name in names:
-            kinds, prepare = self._statements[name].kinds, _PREPARE.get(name)
+        rows, statements = self.rows, self._statements
+        said: list[Said] = []
+        many: list[str] = []
+        for name in IN_ORDER:
+            values = rows.get(name)
+            if not values:
+                continue
+            block, prepare = statements[name], _PREPARE.get(name)
+            if len(values) == len(block.kinds) and block.of_one is not None:
+                said.append((block.of_one, Cells(values if prepare is None else prepare([tuple(values)])[0])))
+                continue
+            many.append(name)
             if prepare is None:
-                columns.append(columns_in(kinds, rows[name]))
+                said.append((block.text, columns_in(block.kinds, values)))
             else:
-                one = iter(rows[name])
-                columns.append(columns_of(kinds, prepare(list(zip(*[one] * len(kinds), strict=True)))))
+                one = iter(values)
+                prepared = prepare(list(zip(*[one] * len(block.kinds), strict=True)))
+                said.append((block.text, columns_of(block.kinds, prepared)))
         self.rows = {}
         self.touched = set()
-        if len(names) > 1 and not _touching(rows, lambda name: len(self._statements[name].kinds)):
-            text = self._statements.combined(names)
+        if len(many) > 1 and not _touching(rows, lambda name: len(statements[name].kinds)):
+            text = statements.combined(tuple(many))
             if text is not None:
-                return [(text, [column for of_one in columns for column in of_one])]
-        return [(self._statements[name].text, of_one) for name, of_one in zip(names, columns, strict=True)]
+                whole = [
+                    (text, [column for _, values in said if type(values) is not Cells for column in values])
+                ]
+                return [*[one for one in said if type(one[1]) is Cells], *whole]
+        return said
 
 
 def _touching(rows: dict[str, list[Any]], width: Callable[[str], int]) -> bool:

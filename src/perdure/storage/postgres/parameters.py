@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-__all__ = ["Bytes", "Ints", "columns_in", "columns_of", "sent"]
+__all__ = ["Bytes", "Cells", "Ints", "columns_in", "columns_of", "sent"]
 
 _BYTEA, _INT8, _TEXT, _BYTEAS, _INT8S = 17, 20, 25, 1001, 1016  # catalog/pg_type.dat
 _UNKNOWN: Final = 0
@@ -22,6 +22,8 @@ _LENGTH: Final = struct.Struct("!i")
 _NULL: Final = _LENGTH.pack(-1)
 _INT: Final = struct.Struct("!iq")
 _LONG: Final = struct.Struct("!q")
+_MOST_CELLS: Final = 64
+_UNSAID: Final = [(_UNKNOWN,) * size for size in range(_MOST_CELLS)]
 
 
 class Ints(list[int | None]):
@@ -32,8 +34,19 @@ class Bytes(list[bytes | None]):
     """A column of bytes."""
 
 
+class Cells(tuple[int | bytes | None, ...]):
+    """Values of a statement that says their types itself, so that one that is missing has its type, too."""
+
+    __slots__ = ()
+
+
 def sent(values: Sequence[object]) -> tuple[tuple[int, ...], list[bytes | None]]:
     """The values' types, and their bytes."""
+    if type(values) is Cells:
+        return _UNSAID[len(values)], [
+            _LONG.pack(value) if type(value) is int else value  # pyright: ignore[reportReturnType] - bytes or None
+            for value in values
+        ]
     types: list[int] = []
     bound: list[bytes | None] = []
     for value in values:

@@ -17,7 +17,7 @@ from perdure.storage.postgres.gathering import PostgresGathering
 from perdure.storage.postgres.locks import key_of_all, keys_of
 from perdure.storage.postgres.numbers import Numbers
 from perdure.storage.postgres.opening import Connection
-from perdure.storage.postgres.parameters import Bytes, Ints
+from perdure.storage.postgres.parameters import Bytes, Cells, Ints
 from perdure.storage.postgres.statements import Statements
 from perdure.storage.postgres.talking import Said, say_all
 from perdure.storage.tables.committing import commit_member
@@ -114,7 +114,8 @@ class Step(PostgresGathering):
         keys = keys_of((self._member,), schema, None)
         said.append((statements["lock"].text, (Ints(keys or ()), key_of_all(schema), 1)))
         drawn = len(said) - 1
-        said.append((statements["sure"].text, self._proof))
+        name, proof = self._proof
+        said.append((statements[name].text, proof))
         said += self._gathered()
         said.append((statements["commit"].text, ()))
         ((seq,),) = say_all(self._connection, said)[drawn]
@@ -149,11 +150,15 @@ class Step(PostgresGathering):
         raise _NotSure
 
 
-def _proof(known: Known, member: Prepared) -> tuple[Any, ...]:
-    """What is believed, as `sure` takes it: before the commit changes it."""
+def _proof(known: Known, member: Prepared) -> tuple[str, Sequence[Any]]:
+    """What is believed, and the block that takes it: before the commit changes it."""
     states = [known.chains[chain] for chain in member.chains]
     logs = {(known.threads[segment[0]], segment[1]) for segment in member.segments}
-    return (
+    if len(states) == 1 and len(logs) <= 1:
+        (state,) = states
+        log = (*one, known.logs[one]) if (one := next(iter(logs), None)) else (None, None, None)
+        return "sure_of_one", Cells((state.chain, state.head, state.seq, *log, member.id))
+    return "sure", (
         Ints([state.chain for state in states]),
         Bytes([state.head for state in states]),
         Ints([state.seq for state in states]),

@@ -20,6 +20,11 @@ _PLACE: Final = re.compile(r"\$(\d+)")
 _MOST_STATEMENTS: Final = 12
 _MOST_TEXTS: Final = 128
 _KIND: Final = re.compile(r"\$(\d+)::(bigint|bytea)\[\]")
+_ROWS: Final = r"unnest\((?P<columns>(?:\$\d+::(?:bigint|bytea)\[\](?:,\s*)?)+)\)"
+_ALL_OF_ROWS: Final = re.compile(rf"\* FROM {_ROWS}(?=\s*(?:$|ON CONFLICT))")
+_ROWS_AS: Final = re.compile(
+    rf"\s+(?:FROM|USING) {_ROWS}\s+AS (?P<alias>\w+) \((?P<names>[\w, ]+)\)(?=\s*(?:$|WHERE|ON CONFLICT))"
+)
 
 
 class Block(NamedTuple):
@@ -28,6 +33,7 @@ class Block(NamedTuple):
     name: str
     text: bytes
     kinds: tuple[str, ...]  # types of the columns, of a block that takes rows of values: "bigint" or "bytea"
+    of_one: bytes | None  # the same for one row, given as `Cells`; None: only as rows
 
 
 class Statements(dict[str, Block]):
@@ -84,4 +90,27 @@ def _joined(blocks: list[Block]) -> bytes:
 
 def _block(name: str, text: str) -> Block:
     kinds = {int(number): kind for number, kind in _KIND.findall(text)}
-    return Block(name, text.encode(), tuple(kinds[number] for number in sorted(kinds)))
+    one = _of_one(text, kinds)
+    return Block(
+        name,
+        text.encode(),
+        tuple(kinds[number] for number in sorted(kinds)),
+        None if one is None else one.encode(),
+    )
+
+
+def _of_one(text: str, kinds: dict[int, str]) -> str | None:
+    """The statement with a value where it has a column of rows, if these are all that it reads from.
+
+    Rows are unpacked and joined, which costs the server more than to write one: half of a step's statements.
+    """
+    values = [f"${number}::{kind}" for number, kind in sorted(kinds.items())]
+    if _ALL_OF_ROWS.search(text):
+        return _ALL_OF_ROWS.sub(", ".join(values), text)
+    rows = _ROWS_AS.search(text)
+    if rows is None:
+        return None
+    of_name = dict(zip(re.findall(r"\w+", rows["names"]), values, strict=True))
+    return re.sub(
+        rf"\b{rows['alias']}\.(\w+)", lambda found: of_name[found[1]], _ROWS_AS.sub("", text, count=1)
+    )

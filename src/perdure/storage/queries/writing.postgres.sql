@@ -57,6 +57,20 @@ SELECT 1 / (
          NOT EXISTS (SELECT 1 FROM perdure_commits c WHERE c.id = $9)
        )::int;
 
+-- name: sure_of_one
+-- $1 chain, $2 its head, $3 the seq of this; $4 thread, $5 log, $6 its number (all NULL: no log); $7 the commit's id. As `sure`, of
+-- one chain and one log at most, which is a step: half the server's work.
+SELECT 1 / (
+         coalesce((SELECT k.id = $2::bytea AND k.seq = $3::bigint
+                     FROM (SELECT h.id, h.seq FROM perdure_checkpoints h WHERE h.chain = $1::bigint ORDER BY h.id DESC LIMIT 1)
+                          AS k), FALSE)
+         AND
+         ($4::bigint IS NULL
+          OR EXISTS (SELECT 1 FROM perdure_logs l WHERE l.thread = $4::bigint AND l.log = $5::bigint AND l.no = $6::bigint))
+         AND
+         NOT EXISTS (SELECT 1 FROM perdure_commits c WHERE c.id = $7::bytea)
+       )::int;
+
 -- name: thread_numbers
 -- The first of 32 numbers that nobody else gets.
 SELECT nextval('perdure_thread_no');
