@@ -83,6 +83,17 @@ def test_a_block_scans_only_what_its_comment_says(connection: Any, name: str) ->
         assert scanned <= {"perdure_origin", "perdure_floor", "perdure_seq"}
 
 
+@pytest.mark.parametrize(
+    "name", ["find_chains", "find_logs_by_name", "find_namespaces", "find_items_by_name"]
+)
+def test_what_a_commit_has_to_know_of_one_row_is_sought(connection: Any, name: str) -> None:
+    block = statements_of(SCHEMA)[name]
+
+    assert block.of_one is not None
+    kinds = {node["Node Type"] for node in plan_of(connection, name, block.of_one)}
+    assert not kinds & {"Seq Scan", "Function Scan", "Hash Join"}
+
+
 @pytest.mark.parametrize("name", IN_ORDER)
 def test_what_writes_rows_writes_one_without_unpacking_and_seeks(connection: Any, name: str) -> None:
     block = statements_of(SCHEMA)[name]
@@ -97,13 +108,14 @@ def test_what_writes_rows_writes_one_without_unpacking_and_seeks(connection: Any
         "Index Scan",
         "Bitmap Heap Scan",
         "Bitmap Index Scan",
+        "Subquery Scan",
     }
 
 
-def test_what_reads_more_than_its_rows_has_no_form_for_one() -> None:
+def test_what_takes_rows_twice_or_never_has_no_form_for_one() -> None:
     statements = statements_of(SCHEMA)
 
-    assert statements["find_chains"].of_one is None
+    assert statements["sure"].of_one is None
     assert statements["head"].of_one is None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from perdure.storage.lifetimes import Life
-from perdure.storage.postgres.parameters import columns_of
+from perdure.storage.postgres.parameters import Cells, columns_of
 from perdure.storage.postgres.statements import Statements
 from perdure.storage.postgres.talking import Said
 from perdure.storage.tables.filing import Filing
@@ -41,6 +41,8 @@ def questions(
 
     def about(name: str, rows: Sequence[tuple[Any, ...]]) -> Said:
         block = statements[name]
+        if len(rows) == 1 and block.of_one is not None:
+            return block.of_one, Cells(rows[0])
         return block.text, columns_of(block.kinds, rows)
 
     found: list[Question] = []

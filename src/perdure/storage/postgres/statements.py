@@ -20,11 +20,7 @@ _PLACE: Final = re.compile(r"\$(\d+)")
 _MOST_STATEMENTS: Final = 12
 _MOST_TEXTS: Final = 128
 _KIND: Final = re.compile(r"\$(\d+)::(bigint|bytea)\[\]")
-_ROWS: Final = r"unnest\((?P<columns>(?:\$\d+::(?:bigint|bytea)\[\](?:,\s*)?)+)\)"
-_ALL_OF_ROWS: Final = re.compile(rf"\* FROM {_ROWS}(?=\s*(?:$|ON CONFLICT))")
-_ROWS_AS: Final = re.compile(
-    rf"\s+(?:FROM|USING) {_ROWS}\s+AS (?P<alias>\w+) \((?P<names>[\w, ]+)\)(?=\s*(?:$|WHERE|ON CONFLICT))"
-)
+_ROWS: Final = re.compile(r"\bunnest\((?:\$\d+::(?:bigint|bytea)\[\](?:,\s*)?)+\)(\s+AS\b)?")
 
 
 class Block(NamedTuple):
@@ -100,17 +96,11 @@ def _block(name: str, text: str) -> Block:
 
 
 def _of_one(text: str, kinds: dict[int, str]) -> str | None:
-    """The statement with a value where it has a column of rows, if these are all that it reads from.
+    """The statement with one row of values where it has columns of them, if it has them once.
 
-    Rows are unpacked and joined, which costs the server more than to write one: half of a step's statements.
+    To unpack and join columns costs the server more than to write a row, or to seek one.
     """
-    values = [f"${number}::{kind}" for number, kind in sorted(kinds.items())]
-    if _ALL_OF_ROWS.search(text):
-        return _ALL_OF_ROWS.sub(", ".join(values), text)
-    rows = _ROWS_AS.search(text)
-    if rows is None:
+    if len(_ROWS.findall(text)) != 1:
         return None
-    of_name = dict(zip(re.findall(r"\w+", rows["names"]), values, strict=True))
-    return re.sub(
-        rf"\b{rows['alias']}\.(\w+)", lambda found: of_name[found[1]], _ROWS_AS.sub("", text, count=1)
-    )
+    row = ", ".join(f"${number}::{kind}" for number, kind in sorted(kinds.items()))
+    return _ROWS.sub(lambda found: f"(SELECT {row}){found[1] or ' AS given'}", text)
