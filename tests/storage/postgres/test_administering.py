@@ -89,7 +89,7 @@ def test_a_commit_of_very_much_is_under_way_like_any_other(opened: Callable[...,
     statements = one._line.statements
     of_all = key_of_all(statements.schema)
     say(connection, statements["begin_write"].text)
-    say(connection, statements["lock_all"].text, (of_all, 1))
+    say(connection, statements["lock_all"].text, (of_all, 1, ""))
     looking = other._line.take()
     assert len(say(looking, statements["under_way"].text, halves(of_all))) == 1
     say(connection, statements["rollback"].text)

@@ -174,7 +174,7 @@ def test_a_step_that_arrives_late_when_it_was_made_otherwise_is_refused(
     backend = opened()
     for n in range(3):
         backend.commit(step(n))
-    line, kept = backend._line, backend._work._kept
+    line, kept = backend._line, backend._work._lanes[0].kept
     write = WriteRow("t", "", "0002", "task", 0, "p", "c", b"w")
     member = Prepared(Commit(clock.uuid6().bytes, 1, heads=[HeadIs("t", "", "0002")], writes=[write]))
     connection = line.take()

@@ -19,7 +19,7 @@ pytest.importorskip("psycopg")
 
 import psycopg
 
-from perdure.storage.postgres import PostgresBackend, open_backend, transactions
+from perdure.storage.postgres import PostgresBackend, attempts, open_backend
 from perdure.storage.postgres.gathering import PostgresGathering
 from perdure.storage.postgres.line import Line
 from perdure.storage.postgres.opening import Connection
@@ -79,7 +79,7 @@ def test_who_collides_with_others_begins_again(
 
 
 def test_who_collides_for_ever_is_told(backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transactions, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(attempts, "PATIENCE_SECONDS", 0.1)
     failing(monkeypatch, *(psycopg.errors.DeadlockDetected("collided") for _ in range(99)))
 
     error = raised(Busy, lambda: backend.commit(putting("a")))

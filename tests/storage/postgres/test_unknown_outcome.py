@@ -15,7 +15,7 @@ from perdure.testing.proxy import DIRECTIONS, Direction, Proxy
 
 pytest.importorskip("psycopg")
 
-from perdure.storage.postgres import PostgresBackend, transactions
+from perdure.storage.postgres import PostgresBackend, attempts
 
 SPACE = ("s",)
 
@@ -82,7 +82,7 @@ def test_a_step_is_made_once_wherever_the_connection_is_cut(
 def test_an_outcome_that_nobody_can_tell_is_said_to_be_unknown(
     postgres_url: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transactions, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(attempts, "PATIENCE_SECONDS", 0.5)
     backend = PostgresBackend(f"{proxy.through(postgres_url)}&pool_timeout=0.5")
     for n in range(3):
         backend.commit(step(n))

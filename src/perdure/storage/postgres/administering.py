@@ -29,12 +29,12 @@ from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import translated
 from perdure.storage.postgres.integrity import faults_of, what_looks
 from perdure.storage.postgres.line import Line
-from perdure.storage.postgres.locks import key_of_all
 from perdure.storage.postgres.migrating import applied
 from perdure.storage.postgres.opening import Connection, connect
 from perdure.storage.postgres.parameters import columns_of
 from perdure.storage.postgres.readings import Reading
 from perdure.storage.postgres.talking import say
+from perdure.storage.postgres.turns import keep_out
 from perdure.storage.tables.embedding_rows import OWED_MODEL
 from perdure.storage.tables.packing import unpack_id
 from perdure.storage.tables.snapshot import TABLES
@@ -173,14 +173,10 @@ class Administering(ABC):
             connection.close()
 
     def _lock_out(self, connection: Connection, wait_seconds: float) -> None:
-        statements = self._line.statements
-        say(connection, statements["begin_write"].text)
-        say(connection, _NO_LIMITS)
+        told = [_NO_LIMITS]
         if connection.info.server_version >= _HAS_TRANSACTION_LIMIT:
-            say(connection, _NO_TRANSACTION_LIMIT)
-        patience = str(max(1, round(wait_seconds * 1000)))  # 0 would be for ever
-        say(connection, b"SELECT set_config('lock_timeout', $1, true)", (patience,))
-        say(connection, statements["lock_way"].text, (key_of_all(statements.schema),))
+            told.append(_NO_TRANSACTION_LIMIT)
+        keep_out(connection, self._line.statements, wait_seconds, told)
 
     # -- asking ------------------------------------------------------------------------------------------------------
 

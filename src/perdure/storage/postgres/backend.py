@@ -1,7 +1,7 @@
 """The Postgres backend: groups of commits in two round trips, snapshots on connections of a pool.
 
 Here: `PostgresBackend` and `open_backend`, which gives one of them a database. Not here: transactions (`transactions.py`),
-snapshots (`readings.py`), what operators ask (`administering.py`), connections (`connections.py`), who leads (`storage/tables/group.py`).
+snapshots (`readings.py`), what operators ask (`administering.py`), connections (`connections.py`), who leads (`storage/tables/lanes.py`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from perdure.storage.postgres.place import Place, place_of
 from perdure.storage.postgres.readings import Reading, item_in, patiently, token_of
 from perdure.storage.postgres.scrubbing import scrub, tables_of
 from perdure.storage.postgres.transactions import Transactions
-from perdure.storage.tables.group import GroupQueue
+from perdure.storage.tables.lanes import Lanes
 from perdure.storage.tables.rows import Prepared
 
 __all__ = ["PostgresBackend", "open_backend"]
@@ -67,7 +67,7 @@ class PostgresBackend(Administering):
             self._line.pool.close()
             raise
         self._work = Transactions(self._line)
-        self._queue: GroupQueue[Prepared] = GroupQueue(self._work, lambda: closed("commit", self._place.name))
+        self._queue: Lanes[Prepared] = Lanes(self._work, lambda: closed("commit", self._place.name))
         process.track(self)
 
     def _opened(self) -> str:
@@ -212,7 +212,7 @@ class PostgresBackend(Administering):
 
     def before_fork(self) -> None:
         """Waits until no commit is under way."""
-        self._work.turn.acquire()
+        self._work.stand_still()
         self._line.pool.before_fork()
 
     def after_fork(self, *, child: bool) -> None:
@@ -220,9 +220,8 @@ class PostgresBackend(Administering):
         self._line.pool.after_fork(child=child)
         if child:
             self._queue.after_fork()
-            self._work.after_fork()
             self._line.after_fork()
-        self._work.turn.release()
+        self._work.go_on(child=child)
 
 
 def open_backend(source: str | Place) -> PostgresBackend:

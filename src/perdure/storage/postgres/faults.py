@@ -12,13 +12,23 @@ from typing import Final
 from perdure.errors import Busy, StorageError, Unavailable
 from perdure.storage.postgres.driver import psycopg
 
-__all__ = ["closed", "is_lost", "is_read_only", "is_transient", "sqlstate_of", "translated", "unreachable"]
+__all__ = [
+    "closed",
+    "is_locked",
+    "is_lost",
+    "is_read_only",
+    "is_transient",
+    "sqlstate_of",
+    "translated",
+    "unreachable",
+]
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 SERIALIZATION_FAILURE: Final = "40001"
 DEADLOCK: Final = "40P01"
 UNIQUE_VIOLATION: Final = "23505"
 READ_ONLY: Final = "25006"
+LOCKED: Final = "55P03"
 _TRANSIENT: Final = frozenset({SERIALIZATION_FAILURE, DEADLOCK, UNIQUE_VIOLATION})
 # The session is over: the server ends it for these, whatever it was doing.
 _ENDED: Final = frozenset({"57P01", "57P02", "57P03", "57P04", "57P05", "25P03", "25P04"})
@@ -34,7 +44,7 @@ _MEANINGS: Final[dict[str, tuple[str, str]]] = {
     "23505": ("refused a row that exists already", "Two writers were at one place at once; try again."),
     "25006": (
         "is read-only: a replica, or a session with default_transaction_read_only",
-        "Give the URL of the primary; with several hosts add target_session_attrs=read-write.",
+        "Give the URL of the primary; with several hosts add target_session_attrs=read-write. After a failover try again.",
     ),
     "25P03": (
         "ended a transaction that waited longer than idle_in_transaction_session_timeout",
@@ -96,12 +106,14 @@ _WORDS: Final = (
     ("authentication", "28000"),
     ("pg_hba.conf", "28000"),
     ("no password supplied", "28000"),
+    ("session is read-only", READ_ONLY),
+    ("server is in hot standby mode", READ_ONLY),
     ("is not permitted to log in", "28000"),
 )
 _NO_ROLE: Final = re.compile(r'role ".*" does not exist', re.DOTALL)
 _NO_DATABASE: Final = re.compile(r'database ".*" does not exist', re.DOTALL)
 _BUSY: Final = frozenset({"55P03", SERIALIZATION_FAILURE, DEADLOCK, UNIQUE_VIOLATION})
-_AWAY: Final = ("08", "25P03", "25P04", "53300", "57")
+_AWAY: Final = ("08", READ_ONLY, "25P03", "25P04", "53300", "57")
 
 
 def sqlstate_of(error: BaseException) -> str:
@@ -126,6 +138,11 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not isinstance(
         error, psycopg.errors.PipelineAborted
     )
+
+
+def is_locked(error: BaseException) -> bool:
+    """Whether another transaction has had a lock for longer than this one waits."""
+    return sqlstate_of(error) == LOCKED
 
 
 def is_read_only(error: BaseException) -> bool:

@@ -61,14 +61,26 @@ class PostgresGathering(Gathering):
         statements: of the schema.
         numbers: of this process.
         known: nothing but indexes.
+        wait: how long it may take to get a lock, as lock_timeout has it; "" is as long as the session is told; None: no name is
+            waited for.
+
+    Attributes:
+        taken: keys of names that others have, so they are not locked.
     """
 
-    __slots__ = ("_connection", "_numbers", "_statements")
+    __slots__ = ("_connection", "_numbers", "_statements", "_wait", "taken")
 
     def __init__(
-        self, connection: Connection, statements: Statements, numbers: Numbers, known: Known
+        self,
+        connection: Connection,
+        statements: Statements,
+        numbers: Numbers,
+        known: Known,
+        wait: str | None = "",
     ) -> None:
         super().__init__(known)
+        self._wait = wait
+        self.taken: set[int] = set()
         self._connection = connection
         self._statements = statements
         self._numbers = numbers
@@ -78,7 +90,7 @@ class PostgresGathering(Gathering):
     def begin(
         self, members: Sequence[Prepared], limits: bytes | None, asked: Sequence[bytes]
     ) -> tuple[list[int], dict[bytes, int]]:
-        """Within a transaction that holds all locks, all is known.
+        """Within a transaction that holds all locks, but those that are `taken`, all is known.
 
         Args:
             members: commits.
@@ -94,10 +106,7 @@ class PostgresGathering(Gathering):
             said.append((limits, ()))
         keys = keys_of(members, schema, unknown_indexes(members, self.known.indexes))
         drawn = len(said)
-        if keys is None:
-            said.append((statements["lock_all"].text, (key_of_all(schema), len(members))))
-        else:
-            said.append((statements["lock"].text, (Ints(keys), key_of_all(schema), len(members))))
+        said.append(self.locking(keys, len(members)))
         if asked:
             said.append((statements["seqs_of_commits"].text, (Bytes(asked),)))
         numbers = [kind for kind, missing in self._missing(members) for _ in range(missing)]
@@ -105,7 +114,11 @@ class PostgresGathering(Gathering):
         wanted = questions(members, self.known, self.filing, statements)
         said += [question for question, _ in wanted]
         answers = say_all(self._connection, said)
-        seqs = [seq for (seq,) in answers[drawn]]
+        if self._wait is None and keys is not None:
+            self.taken = {key for taken, key in answers[drawn] if taken}
+            seqs = [seq for taken, seq in answers[drawn] if not taken]
+        else:
+            seqs = [seq for (seq,) in answers[drawn]]
         made: dict[bytes, int] = dict(answers[drawn + 1]) if asked else {}
         at = drawn + (2 if asked else 1)
         for kind, ((first,),) in zip(numbers, answers[at:], strict=False):
@@ -114,6 +127,15 @@ class PostgresGathering(Gathering):
         for (_, take), answer in zip(wanted, answers[at:], strict=True):
             take(answer)
         return seqs, made
+
+    def locking(self, keys: Sequence[int] | None, count: int) -> Said:
+        """What locks these, or all if None, and draws seqs."""
+        statements, all_of_them, wait = self._statements, key_of_all(self._statements.schema), self._wait
+        if keys is None:
+            return statements["lock_all"].text, (all_of_them, count, wait or "")
+        if wait is None:
+            return statements["lock_free"].text, (Ints(keys), all_of_them, count)
+        return statements["lock"].text, (Ints(keys), all_of_them, count, wait)
 
     def _missing(self, members: Sequence[Prepared]) -> list[tuple[int, int]]:
         """How often each sequence is to be asked, if all names were new."""

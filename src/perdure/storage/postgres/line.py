@@ -18,13 +18,13 @@ from typing import Final
 from perdure.errors import PerdureError, Unavailable
 from perdure.storage.postgres.connections import Pool
 from perdure.storage.postgres.driver import psycopg
-from perdure.storage.postgres.faults import sqlstate_of, translated
+from perdure.storage.postgres.faults import is_read_only, sqlstate_of, translated
 from perdure.storage.postgres.horizon import Horizon
-from perdure.storage.postgres.locks import key_of_all
 from perdure.storage.postgres.opening import Connection, connect
 from perdure.storage.postgres.place import Place
 from perdure.storage.postgres.statements import statements_of
 from perdure.storage.postgres.talking import say
+from perdure.storage.postgres.turns import keep_out
 
 __all__ = ["JUMP", "Line"]
 
@@ -61,7 +61,9 @@ class Line:
         self.horizon = Horizon(self.statements)
         self.history = 0
         """Grows where the server turns out to have another history than the one before: what it gave away may be given again."""
-        self._here = ""
+        self.wrote = False
+        """Whether a commit was made: so where the server is read-only, that has come over it."""
+        self._here: str = ""
         self._met: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._one_more = threading.Lock()
 
@@ -90,8 +92,8 @@ class Line:
             try:
                 if not self.pool.pooled:
                     say(connection, _set_plans(local=False))
-                self._check_origin(connection)
-                self._met.add(connection)
+                if self._checked_origin(connection):
+                    self._met.add(connection)
                 sound = True
             except psycopg.Error as error:
                 raise translated(error, "connect", self.place.name) from error
@@ -103,6 +105,11 @@ class Line:
     def give(self, connection: Connection, *, sound: bool = True) -> None:
         """It is free for others, or closed."""
         self.pool.give(connection, sound=sound)
+
+    def renew(self) -> bool:
+        """Connections are opened anew: the server behind those that are there is read-only. Whether it was not before."""
+        self.pool.renew()
+        return self.wrote
 
     @contextmanager
     def beside(self, seconds: float) -> Generator[Connection]:
@@ -151,23 +158,26 @@ class Line:
         here = f"{cluster}.{database}"
         return here, f"{here}.{timeline}.{tables}" if timeline else ""
 
-    def _check_origin(self, connection: Connection) -> None:
+    def _checked_origin(self, connection: Connection) -> bool:
+        """Whether it is the server of before, or what is another's is written down; False: this one is read-only."""
         _, here = self.here(connection)
         if here and here != self._here:
             self._here, self.history = here, self.history + 1
         known = say(connection, self.statements["origin"].text)
         if not here or known == [(here.encode(),)]:
-            return
+            return True
         q = self.statements
-        say(connection, q["begin_write"].text)
+        keep_out(connection, q, self.place.lock_seconds)
         try:
-            say(connection, q["lock_way"].text, (key_of_all(self.place.schema),))
             known = say(connection, q["origin"].text)
             if known != [(here.encode(),)]:
                 if known:
                     say(connection, q["jump"].text, (JUMP,))
                 say(connection, q["set_origin"].text, (here.encode(),))
-        except BaseException:
+        except BaseException as error:
             say(connection, q["rollback"].text)
+            if is_read_only(error):
+                return False
             raise
         say(connection, q["commit"].text)
+        return True

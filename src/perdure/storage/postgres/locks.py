@@ -35,6 +35,7 @@ __all__ = ["MOST_NAMES", "halves", "key_of_all", "keys_of", "names_of"]
 
 MOST_NAMES: Final = 256  # the server's table of locks has 64 a connection, shared by all
 _INDEXES: Final = "indexes"
+_VERY_MUCH: Final = b"\0\0very much"
 
 
 @lru_cache(maxsize=8192)
@@ -54,10 +55,12 @@ def halves(key: int) -> tuple[int, int]:
 
 
 def names_of(member: Prepared) -> set[bytes]:
-    """Names of the threads and namespaces that an ordinary commit touches."""
+    """Names of the threads and namespaces that a commit touches; where that is more than it names, one that all such share."""
     names = {chain[0] for chain in member.chains}
     names |= member.threads
     names.update([item[0] for item in member.known_items])
+    if member.rare and not _named(member, names, names):
+        names.add(_VERY_MUCH)
     return names
 
 
@@ -75,22 +78,8 @@ def keys_of(members: Sequence[Prepared], schema: str, indexes: object) -> list[i
         threads |= member.threads
         threads.update([chain[0] for chain in member.chains])
         spaces.update([item[0] for item in member.known_items])
-        if not member.rare:
-            continue
-        for want in member.rests:
-            if isinstance(want, SubtreeIs):
-                return None
-            threads.add(text_to_bytes(want.thread))
-        for removal in member.removals:
-            match removal:
-                case ForgetItems() | PruneHistory() | UnfileItems() | MendVectors() | MendIndexes():
-                    return None
-                case PruneVersions(items):
-                    spaces.update(encode_namespace(namespace) for namespace, _ in items)
-                case RemoveThread() | RemoveCheckpoint() | RemoveRun() | RemoveSegments():
-                    threads.add(text_to_bytes(removal.thread))
-                case _:
-                    pass  # of a step: its chain is among the member's
+        if member.rare and not _named(member, threads, spaces):
+            return None
     if len(threads) + len(spaces) > MOST_NAMES:
         return None
     found = {_key(schema, "thread", name) for name in threads}
@@ -98,3 +87,22 @@ def keys_of(members: Sequence[Prepared], schema: str, indexes: object) -> list[i
     if indexes:
         found.add(_key(schema, _INDEXES, b""))
     return sorted(found)
+
+
+def _named(member: Prepared, threads: set[bytes], spaces: set[bytes]) -> bool:
+    """Whether a rare commit names all that it touches; its threads and namespaces are added."""
+    for want in member.rests:
+        if isinstance(want, SubtreeIs):
+            return False
+        threads.add(text_to_bytes(want.thread))
+    for removal in member.removals:
+        match removal:
+            case ForgetItems() | PruneHistory() | UnfileItems() | MendVectors() | MendIndexes():
+                return False
+            case PruneVersions(items):
+                spaces.update(encode_namespace(namespace) for namespace, _ in items)
+            case RemoveThread() | RemoveCheckpoint() | RemoveRun() | RemoveSegments():
+                threads.add(text_to_bytes(removal.thread))
+            case _:
+                pass  # of a step: its chain is among the member's
+    return True

@@ -6,6 +6,7 @@ Not here: connections (`connections.py`). A password is in `Place.conninfo` and 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -72,6 +73,11 @@ class Place:
     pool_timeout: float = 30.0
     pool_idle: float = 300.0
     limits: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def lock_seconds(self) -> float:
+        """How long a transaction waits for what another has locked."""
+        return dict(self.limits).get("lock_timeout", 0) / 1000 or math.inf
 
 
 # Option -> milliseconds unless the URL says otherwise. Postgres' own names and meanings.

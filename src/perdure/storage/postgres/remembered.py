@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from perdure.errors import PerdureError
 from perdure.storage.postgres.gathering import PostgresGathering
-from perdure.storage.postgres.locks import key_of_all, keys_of
+from perdure.storage.postgres.locks import keys_of
 from perdure.storage.postgres.numbers import Numbers
 from perdure.storage.postgres.opening import Connection
 from perdure.storage.postgres.parameters import Bytes, Cells, Ints
@@ -91,8 +91,9 @@ class Step(PostgresGathering):
         numbers: Numbers,
         remembered: Remembered,
         member: Prepared,
+        wait: str = "",
     ) -> None:
-        super().__init__(connection, statements, numbers, remembered.known)
+        super().__init__(connection, statements, numbers, remembered.known, wait)
         self._member = member
         self._proof = _proof(remembered.known, member)
 
@@ -107,12 +108,11 @@ class Step(PostgresGathering):
 
     def commit_at_once(self, limits: bytes | None) -> int:
         """All of the transaction, from its begin to its end; its seq. An error `NOT_SO` where it is not as remembered."""
-        statements, schema = self._statements, self._statements.schema
+        statements = self._statements
         said: list[Said] = [(statements["begin_write"].text, ())]
         if limits:
             said.append((limits, ()))
-        keys = keys_of((self._member,), schema, None)
-        said.append((statements["lock"].text, (Ints(keys or ()), key_of_all(schema), 1)))
+        said.append(self.locking(keys_of((self._member,), statements.schema, None) or (), 1))
         drawn = len(said) - 1
         name, proof = self._proof
         said.append((statements[name].text, proof))

@@ -2,7 +2,7 @@
 
 -- name: begin_write
 -- Every statement sees what was committed before it began: what is read behind the locks is what stands.
-BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+BEGIN ISOLATION LEVEL READ COMMITTED;
 
 -- name: begin_read
 -- One moment for all questions.
@@ -17,24 +17,58 @@ COMMIT;
 ROLLBACK;
 
 -- name: lock
--- $1 keys in order, $2 the key of all commits, $3 how many seqs. Waits for each name of the commit, then counts as one that is
--- under way, and only then draws: so where two commits touch one name, their seqs follow their order.
+-- $1 keys in order, $2 the key of all commits, $3 how many seqs, $4 how long it may take to get a name, as lock_timeout has it; ''
+-- is as long as the session is told, which all else may take. Waits for each name of the commit, then counts as one that is under way, and only then
+-- draws: so where two commits touch one name, their seqs follow their order.
+WITH was AS MATERIALIZED (
+    SELECT current_setting('lock_timeout') AS patience
+),
+brief AS MATERIALIZED (
+    SELECT set_config('lock_timeout', coalesce(nullif($4, ''), patience), true) FROM was
+),
+names AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock(wanted.key)
+      FROM (SELECT count(*) FROM brief) AS told, unnest($1::bigint[]) AS wanted (key)
+),
+patient AS MATERIALIZED (
+    SELECT set_config('lock_timeout', patience, true) FROM was, (SELECT count(*) FROM names) AS held
+),
+way AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock_shared($2) FROM (SELECT count(*) FROM patient) AS told
+)
+SELECT nextval('perdure_seq') FROM (SELECT count(*) FROM way) AS held, generate_series(1, $3);
+
+-- name: lock_free
+-- $1 keys, $2 the key of all commits, $3 how many seqs. As `lock`, and waits for no name: gives the keys that others have
+-- (true), and the seqs (false).
 WITH names AS MATERIALIZED (
-    SELECT pg_advisory_xact_lock(wanted.key) FROM unnest($1::bigint[]) AS wanted (key)
+    SELECT wanted.key, pg_try_advisory_xact_lock(wanted.key) AS held FROM unnest($1::bigint[]) AS wanted (key)
 ),
 way AS MATERIALIZED (
     SELECT pg_advisory_xact_lock_shared($2) FROM (SELECT count(*) FROM names) AS held
 )
-SELECT nextval('perdure_seq') FROM (SELECT count(*) FROM way) AS held, generate_series(1, $3);
+SELECT false AS taken, nextval('perdure_seq') AS number
+  FROM (SELECT count(*) FROM way) AS held, generate_series(1, $3)
+UNION ALL
+SELECT true, key FROM names WHERE NOT held;
 
 -- name: lock_all
--- $1 the key of all commits, $2 how many seqs. As `lock`, for a commit that touches very much: it is under way alone, and counts
--- as one that is.
-WITH alone AS MATERIALIZED (
-    SELECT pg_advisory_xact_lock($1)
+-- $1 the key of all commits, $2 how many seqs, $3 how long it may take, as above: while this waits, all others wait behind it. As
+-- `lock`, for a commit that touches very much: it is under way alone, and counts as one that is.
+WITH was AS MATERIALIZED (
+    SELECT current_setting('lock_timeout') AS patience
+),
+brief AS MATERIALIZED (
+    SELECT set_config('lock_timeout', coalesce(nullif($3, ''), patience), true) FROM was
+),
+alone AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock($1) FROM (SELECT count(*) FROM brief) AS told
+),
+patient AS MATERIALIZED (
+    SELECT set_config('lock_timeout', patience, true) FROM was, (SELECT count(*) FROM alone) AS held
 ),
 way AS MATERIALIZED (
-    SELECT pg_advisory_xact_lock_shared($1) FROM (SELECT count(*) FROM alone) AS held
+    SELECT pg_advisory_xact_lock_shared($1) FROM (SELECT count(*) FROM patient) AS told
 )
 SELECT nextval('perdure_seq') FROM (SELECT count(*) FROM way) AS held, generate_series(1, $2);
 
