@@ -74,7 +74,7 @@ class PostgresBackend(Administering):
         connection = self._line.pool.take()
         sound = False
         try:
-            prepare(connection, self._place.schema, self._place.name)
+            prepare(connection, self._place)
             here, _ = self._line.here(connection)
             self._line.horizon.settle(connection, _SETTLE_SECONDS)
             sound = True
