@@ -38,6 +38,7 @@ def connect(
     indexes: Sequence[str] = (),
     contracts: Sequence[Contract] | None = None,
     plaintext: Sequence[str] | None = None,
+    read: str | None = None,
 ) -> Database:
     """The database at `url`, opened or made: pass it to `compile`, and threads and memory commit together.
 
@@ -63,6 +64,9 @@ def connect(
         plaintext: of an encrypted database: paths of values whose words (and vectors, with a model) are kept readable, so that
             `search(query=)` finds by them, e.g. `["title", "tags[*]"]`. What that tells a reader of the file:
             `docs/how-to/encrypt.md`. None: nothing is found by words.
+        read: of a database on Postgres: the URL of its replicas, which answer histories, listings and searches outside of graphs, as
+            of a moment ago but with all that this process wrote. `read_host=` in `url` says the same where only the host is
+            another. None: the primary answers all.
 
     Raises:
         ValueError: the URL or `keep_history` cannot be right.
@@ -85,7 +89,7 @@ def connect(
         raise PerdureError(
             "indexes= beside encryption=: what is sealed cannot be indexed. Nothing was opened."
         )
-    backend, name = _open(url)
+    backend, name = _open(url, read)
     try:
         check_key(backend, cipher, name)
         if declared:
@@ -126,14 +130,16 @@ def open_url(url: str) -> Backend:
     return _open(url)[0]
 
 
-def _open(url: str) -> tuple[Backend, str]:
+def _open(url: str, read: str | None = None) -> tuple[Backend, str]:
     """The backend, and what messages call it: a URL without a password."""
     if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers come here, too
         name = url if isinstance(url, PurePath) else "agent.db"
         raise TypeError(f"url={url!r}: give a URL, a string such as 'sqlite:///{name}'. Nothing was opened.")
     scheme, found, rest = url.partition("://")
     if is_postgres(url):
-        return _open_postgres(url)
+        return _open_postgres(url, read)
+    if read is not None:
+        raise ValueError("read= names replicas, which databases on Postgres have. Nothing was opened.")
     if not found:
         shown = url if "=" not in url else "FILE"  # pairs for Postgres may have a password among them
         raise ValueError(
@@ -156,11 +162,13 @@ def _open(url: str) -> tuple[Backend, str]:
     )
 
 
-def _open_postgres(url: str) -> tuple[Backend, str]:
+def _open_postgres(url: str, read: str | None) -> tuple[Backend, str]:
     from perdure.storage.postgres import open_backend
-    from perdure.storage.postgres.place import place_of
+    from perdure.storage.postgres.place import place_of, with_replicas
 
     place = place_of(url)
+    if read is not None:
+        place = with_replicas(place, read)
     return open_backend(place), place.name
 
 

@@ -51,6 +51,7 @@ from perdure.storage.contract import (
     Snapshot,
     check_thread_id,
     commit_now,
+    looked,
 )
 
 __all__ = ["BackendSaver", "SaverHandle", "ours", "own_pieces"]
@@ -211,8 +212,7 @@ class BackendSaver(BaseCheckpointSaver[Any]):
             query = page.rest
 
     def _page(self, query: Query) -> Page:
-        with self._backend().read() as snapshot:
-            return read_page(snapshot, self._pieces, query)
+        return looked(self._backend(), lambda snapshot: read_page(snapshot, self._pieces, query))
 
     # ---- writing
 

@@ -24,7 +24,7 @@ from perdure.graph.spec import GraphSpec
 from perdure.pregel.faces import Saver
 from perdure.storage import chains
 from perdure.storage.chains import Head, Logs, Pieces
-from perdure.storage.contract import CheckpointRow, Snapshot, WriteRow
+from perdure.storage.contract import CheckpointRow, Snapshot, WriteRow, looked
 from perdure.storage.located import reading
 from perdure.storage.sealing import opened
 from perdure.types import Interrupt, PregelTask, StateSnapshot
@@ -126,23 +126,25 @@ def read_page(
     saver: Saver, thread: str, ns: str, before: str | None, limit: int, steps: dict[str, CheckpointRow] | None
 ) -> list[Seen]:
     """Checkpoints of the chain, newest first, from behind `before`; `steps` has the newer ones' children, if known."""
-    with saver.backend.read() as snapshot:
+
+    def seen_in(snapshot: Snapshot) -> list[Seen]:
         rows = snapshot.checkpoints(thread, ns, before, limit)
         logs = Logs(snapshot, saver.pieces, thread)
         known = {row.id: row for row in rows}
-        if steps is None:
-            steps = _steps_after(snapshot, rows)
+        after = _steps_after(snapshot, rows) if steps is None else steps
         runs: dict[str, dict[str, Any]] = {}
         for row in rows:
-            _note_step(steps, row)
+            _note_step(after, row)
         writes = snapshot.writes_of([(row.thread, row.ns, row.id) for row in rows])
-        page = [
+        return [
             _seen(
-                snapshot, saver, logs, row, steps.get(row.id), known, runs,
+                snapshot, saver, logs, row, after.get(row.id), known, runs,
                 writes.get((row.thread, row.ns, row.id), []),
             )
             for row in rows
         ]  # fmt: skip
+
+    page = looked(saver.backend, seen_in)
     _judge_elsewhere(saver, page)
     return page
 

@@ -39,10 +39,11 @@ __all__ = ["Plan", "counted", "deletion", "guard_of", "operation_of"]
 class Plan:
     """A batch: its reads as functions of a snapshot, its writes as operations. Raises if one op cannot be right."""
 
-    __slots__ = ("finishes", "questions", "reads", "refreshes", "size", "writes")
+    __slots__ = ("_gets", "finishes", "questions", "reads", "refreshes", "size", "writes")
 
     def __init__(self, codec: ItemCodec, ops: list[Op]) -> None:
         self.size = len(ops)
+        self._gets = False
         self.reads: list[tuple[int, Callable[[Snapshot, Sequence[Layer]], Result | Draft]]] = []
         self.finishes: list[tuple[int, Finish]] = []  # what makes an answer of a draft, after the reads
         self.questions: list[Question] = []  # to be embedded before the reads
@@ -58,6 +59,7 @@ class Plan:
                     last[operation.namespace, operation.key] = operation
                 case GetOp():
                     self.reads.append((place, _getting(codec, op)))
+                    self._gets = True
                     if op.refresh_ttl:
                         self.refreshes.append(place)
                 case SearchOp():
@@ -69,6 +71,11 @@ class Plan:
                 case _:
                     raise QueryError(f"{op!r} is no operation of a store.", part=type(op).__name__)
         self.writes = list(last.values())
+
+    @property
+    def may_lag(self) -> bool:
+        """Whether the reads may be of a moment ago: searches and listings by themselves. What is got is likely to be written anew."""
+        return not self.writes and not self._gets
 
     def _search(self, codec: ItemCodec, op: SearchOp, place: int) -> None:
         prefix = check_labels(op.namespace_prefix)

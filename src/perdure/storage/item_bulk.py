@@ -42,6 +42,11 @@ class ItemBulk(BulkMethods):
     def _read(self) -> AbstractContextManager[Snapshot]:
         """A snapshot of what is committed."""
 
+    def _look(self, question: Callable[[Snapshot], T]) -> T:
+        """The answer of a snapshot which may be a little old where the database has replicas."""
+        with self._read() as snapshot:
+            return question(snapshot)
+
     @abstractmethod
     def _layers(self) -> Sequence[Layer]:
         """What lies over the snapshot."""
@@ -119,7 +124,8 @@ class ItemBulk(BulkMethods):
 
     def _count(self, prefix: Namespace, meant: Node | None) -> int:
         layers = self._layers()
-        with self._read() as snapshot:
+
+        def counted(snapshot: Snapshot) -> int:
             if meant is not None:
                 return sum(1 for _ in self._meeting(snapshot, layers, prefix, meant))
             found = snapshot.size(prefix)
@@ -127,6 +133,8 @@ class ItemBulk(BulkMethods):
                 stood = snapshot.item(operation.namespace, operation.key) is not None
                 found += (operation.value is not None) - stood
             return found
+
+        return self._look(counted)
 
     def _meeting(
         self, snapshot: Snapshot, layers: Sequence[Layer], prefix: Namespace, meant: Node

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeVar
 
 from perdure.errors import QueryError
-from perdure.storage.contract import Namespace, Snapshot
+from perdure.storage.contract import Namespace, Revision, Snapshot
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.moments import Moment, instant_of
 from perdure.storage.reverting import Reverted, Reverting
@@ -40,6 +40,12 @@ class ItemPast(ABC):
     @abstractmethod
     def _committed(self) -> AbstractContextManager[Snapshot]:
         """A snapshot of what is committed now."""
+
+    def _look_back(self, question: Callable[[Snapshot], T], revision: Revision | None = None) -> T:
+        """The answer of a snapshot of what was committed a moment ago, or up to that revision at least."""
+        del revision  # what is committed now is behind it
+        with self._committed() as snapshot:
+            return question(snapshot)
 
     @abstractmethod
     async def _aside(self, work: Callable[[], T]) -> T:
@@ -73,8 +79,7 @@ class ItemPast(ABC):
         return await here._aside(lambda: here._history(where, str(key), count))
 
     def _history(self, namespace: Namespace, key: str, limit: int) -> list[ItemVersion]:
-        with self._committed() as snapshot:
-            return versions_of(self._codec, snapshot, namespace, key, limit)
+        return self._look_back(lambda snapshot: versions_of(self._codec, snapshot, namespace, key, limit))
 
     # Views.
 
@@ -157,8 +162,7 @@ class ItemPast(ABC):
         return await here._aside(lambda: here._blame(where, str(key)))
 
     def _blame(self, namespace: Namespace, key: str) -> Blame | None:
-        with self._committed() as snapshot:
-            return blame_of(self._codec, snapshot, namespace, key)
+        return self._look_back(lambda snapshot: blame_of(self._codec, snapshot, namespace, key))
 
     # Taking back.
 

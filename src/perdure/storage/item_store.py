@@ -201,9 +201,16 @@ class ItemStore(
         results: list[Any] = [None] * plan.size
         if plan.reads:
             layers = self._layers()
-            with self._read() as snapshot:
+
+            def answer_all(snapshot: Snapshot) -> None:
                 for place, answer in plan.reads:
                     results[place] = answer(snapshot, layers)
+
+            if plan.may_lag:
+                self._look(answer_all)
+            else:
+                with self._read() as snapshot:
+                    answer_all(snapshot)
         return results
 
     def _refuse_ttl(self, ops: list[Op]) -> None:

@@ -138,6 +138,11 @@ class PastStore(ItemStore):
     def _read(self) -> AbstractContextManager[Snapshot]:
         return self._past()
 
+    def _look(self, question: Callable[[Snapshot], T]) -> T:
+        return self._store._look_back(
+            lambda snapshot: question(as_of(snapshot, self._at, self._time)), self._at
+        )
+
     def _committed(self) -> AbstractContextManager[Snapshot]:
         """Nothing: histories are asked of the store itself. Raises NotSupported."""
         raise NotSupported(f"{self!r} shows one moment: ask the store itself for histories and differences.")

@@ -31,6 +31,7 @@ from perdure.storage.contract import (
     Revision,
     Snapshot,
     commit_now,
+    looked,
 )
 from perdure.storage.forgetting import Forgetting, Forgotten
 from perdure.storage.item_codec import ItemCodec
@@ -49,6 +50,7 @@ from perdure.store.runs import runs_in
 
 __all__ = ["BackendStore", "Opening", "codec_of"]
 
+T = TypeVar("T")
 S = TypeVar("S", bound="BackendStore")
 
 
@@ -206,6 +208,14 @@ class BackendStore(ItemStore):
         backend = self._backend()
         before_use(backend)
         return backend.read()
+
+    def _look(self, question: Callable[[Snapshot], T]) -> T:
+        return self._look_back(question)
+
+    def _look_back(self, question: Callable[[Snapshot], T], revision: Revision | None = None) -> T:
+        backend = self._backend()
+        before_use(backend)
+        return looked(backend, question, revision)
 
     def _row(self, namespace: Namespace, key: str) -> ItemRow | None:
         backend = self._backend()

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -77,7 +78,7 @@ ALL = [(1, b"one"), (2, b"two"), (3, b"three")]
 def test_a_schema_that_is_not_there_is_made_with_all_tables(
     known: Known, connection: Connection, place: Place
 ) -> None:
-    prepare(connection, place.schema, place.name)
+    prepare(connection, place)
 
     assert rows(connection, place) == [1, 2, 3]
     assert records(connection, place) == ALL
@@ -85,19 +86,19 @@ def test_a_schema_that_is_not_there_is_made_with_all_tables(
 
 
 def test_a_second_time_nothing_is_done(known: Known, connection: Connection, place: Place) -> None:
-    prepare(connection, place.schema, place.name)
-    prepare(connection, place.schema, place.name)
+    prepare(connection, place)
+    prepare(connection, place)
 
     assert rows(connection, place) == [1, 2, 3]
 
 
 def test_only_what_is_missing_is_run(known: Known, connection: Connection, place: Place) -> None:
     known(THREE[:1])
-    prepare(connection, place.schema, place.name)
+    prepare(connection, place)
     assert rows(connection, place) == [1]
 
     known(THREE)
-    prepare(connection, place.schema, place.name)
+    prepare(connection, place)
 
     assert rows(connection, place) == [1, 2, 3]
 
@@ -108,22 +109,22 @@ def test_a_migration_that_fails_leaves_nothing_of_itself_and_those_before_it_sta
     known((*THREE[:2], Migration(3, "three", ("INSERT INTO t VALUES (3)", "SELECT 1/0"))))
 
     with pytest.raises(StorageError, match="division by zero"):
-        prepare(connection, place.schema, place.name)
+        prepare(connection, place)
 
     assert rows(connection, place) == [1, 2]
     known(THREE)
-    prepare(connection, place.schema, place.name)
+    prepare(connection, place)
     assert records(connection, place) == ALL
 
 
 def test_a_schema_of_a_newer_perdure_is_refused_untouched(
     known: Known, connection: Connection, place: Place
 ) -> None:
-    prepare(connection, place.schema, place.name)
+    prepare(connection, place)
     known(THREE[:2])
 
     with pytest.raises(SchemaTooNew) as caught:
-        prepare(connection, place.schema, place.name)
+        prepare(connection, place)
 
     assert (caught.value.found, caught.value.known, caught.value.where) == (3, 2, place.name)
     assert records(connection, place) == ALL
@@ -132,8 +133,8 @@ def test_a_schema_of_a_newer_perdure_is_refused_untouched(
 @pytest.mark.parametrize("name", ['My "own" schéma; --', "UPPER", "a.b"])
 def test_a_schema_may_have_any_name(known: Known, connection: Connection, place: Place, name: str) -> None:
     try:
-        prepare(connection, name, place.name)
-        prepare(connection, name, place.name)
+        prepare(connection, replace(place, schema=name))
+        prepare(connection, replace(place, schema=name))
 
         assert connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = $1", (name,)).fetchone()
     finally:
@@ -145,7 +146,7 @@ def test_a_limit_for_statements_does_not_end_a_migration(
 ) -> None:
     known((Migration(1, "slow", ("CREATE TABLE t (n int)", "SELECT pg_sleep(0.3)")),))
     with connect(place_of(f"{postgres_url}&statement_timeout=100")).connection as hurried:
-        prepare(hurried, place.schema, place.name)
+        prepare(hurried, place)
 
         assert records(hurried, place) == [(1, b"slow")]
         assert hurried.execute("SHOW statement_timeout").fetchone() == ("100ms",)
@@ -169,7 +170,7 @@ def at_once(count: int, make: Callable[[], Connection], place: Place) -> None:
     def work() -> None:
         with make() as connection:
             gate.wait()
-            prepare(connection, place.schema, place.name)
+            prepare(connection, place)
 
     with ThreadPoolExecutor(count) as threads:
         for done in [threads.submit(work) for _ in range(count)]:
@@ -182,7 +183,7 @@ def test_who_comes_second_holds_no_transaction_open_while_it_waits(
     """It would hold up whoever builds an index CONCURRENTLY, which waits for all older transactions in turn."""
     postgres_admin.execute("SELECT pg_advisory_lock(%s, %s)", key_of(place))
     try:
-        waiter = threading.Thread(target=prepare, args=(connection, place.schema, place.name))
+        waiter = threading.Thread(target=prepare, args=(connection, place))
         waiter.start()
         for _ in range(20):
             time.sleep(0.01)
@@ -202,7 +203,7 @@ def test_whoever_waits_too_long_is_told_that_another_is_at_it(
     postgres_admin.execute("SELECT pg_advisory_lock(%s, %s)", key_of(place))
     try:
         with pytest.raises(Busy, match="brought up to date by another process"):
-            prepare(connection, place.schema, place.name)
+            prepare(connection, place)
     finally:
         postgres_admin.execute("SELECT pg_advisory_unlock(%s, %s)", key_of(place))
 
@@ -215,7 +216,7 @@ def test_wherever_the_connection_is_cut_the_next_opening_finishes_the_work(
         place = place_of(proxy.through(postgres_urls()))
         with connect(place).connection as behind:
             before = proxy.passed(direction)
-            prepare(behind, place.schema, place.name)
+            prepare(behind, place)
             total = proxy.passed(direction) - before
 
         cut_off = 0
@@ -224,12 +225,12 @@ def test_wherever_the_connection_is_cut_the_next_opening_finishes_the_work(
             with connect(place).connection as behind:
                 proxy.cut(direction, after)
                 try:
-                    prepare(behind, place.schema, place.name)
+                    prepare(behind, place)
                 except Unavailable:
                     cut_off += 1
             proxy.forgive()
 
-            prepare(connection, place.schema, place.name)
+            prepare(connection, place)
 
             assert rows(connection, place) == [1, 2, 3]
             assert records(connection, place) == ALL
@@ -263,7 +264,7 @@ def test_a_role_that_may_make_nothing_is_told_who_has_to(known: Known, clerk: st
             StorageError, match=r"this role may not make them.*permission denied.*Open the database once as"
         ),
     ):
-        prepare(connection, place.schema, place.name)
+        prepare(connection, place)
 
 
 def test_a_role_may_fill_a_schema_that_was_made_for_it(
@@ -272,7 +273,7 @@ def test_a_role_may_fill_a_schema_that_was_made_for_it(
     postgres_admin.execute(f"CREATE SCHEMA {place.schema} AUTHORIZATION {role_of(clerk)}")
 
     with connect(place_of(clerk)).connection as connection:
-        prepare(connection, place.schema, place.name)
+        prepare(connection, place)
 
         assert rows(connection, place) == [1, 2, 3]
 
@@ -280,16 +281,16 @@ def test_a_role_may_fill_a_schema_that_was_made_for_it(
 def test_where_the_tables_are_up_to_date_a_role_that_may_only_use_them_is_enough(
     known: Known, clerk: str, place: Place, connection: Connection, postgres_admin: Any
 ) -> None:
-    prepare(connection, place.schema, place.name)
+    prepare(connection, place)
     postgres_admin.execute(f"GRANT USAGE ON SCHEMA {place.schema} TO {role_of(clerk)}")
     postgres_admin.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {place.schema} TO {role_of(clerk)}")
 
     with connect(place_of(clerk)).connection as mine:
-        prepare(mine, place.schema, place.name)
+        prepare(mine, place)
 
         known((*THREE, Migration(4, "four", ("CREATE TABLE u (n int)",))))
         with pytest.raises(StorageError, match="older ones, and this role may not make them"):
-            prepare(mine, place.schema, place.name)
+            prepare(mine, place)
     assert records(connection, place) == ALL
 
 
@@ -327,7 +328,7 @@ def test_a_read_only_session_opens_what_is_up_to_date_and_says_so_where_it_is_no
     reading = place_of(f"{postgres_url}&options=-c%20default_transaction_read_only%3Don")
     with connect(reading).connection as reader:
         with pytest.raises(StorageError, match="read-only transaction"):
-            prepare(reader, place.schema, place.name)
+            prepare(reader, place)
 
-        prepare(connection, place.schema, place.name)
-        prepare(reader, place.schema, place.name)
+        prepare(connection, place)
+        prepare(reader, place)

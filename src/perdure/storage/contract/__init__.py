@@ -52,6 +52,7 @@ from perdure.storage.contract.items import (
     SweepItem,
     check_items,
 )
+from perdure.storage.contract.looking import Replicated, looked
 from perdure.storage.contract.marks import Chained, Namespace, Revision, Standing
 from perdure.storage.contract.past_answers import History, PastAnswers, compacted
 from perdure.storage.contract.removals import (
@@ -129,6 +130,7 @@ __all__ = [
     "RemoveStaged",
     "RemoveThread",
     "RemoveWrites",
+    "Replicated",
     "Revision",
     "RunRow",
     "Scrubbed",
@@ -152,6 +154,7 @@ __all__ = [
     "chunks",
     "commit_now",
     "compacted",
+    "looked",
     "stale_checkpoint",
     "stale_thread",
     "unmet",

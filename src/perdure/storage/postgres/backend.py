@@ -6,9 +6,9 @@ snapshots (`readings.py`), what operators ask (`administering.py`), connections 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, Final
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Final, TypeVar
 
 from perdure.errors import PerdureError, StorageError
 from perdure.storage import process
@@ -30,6 +30,7 @@ from perdure.storage.postgres.line import Line
 from perdure.storage.postgres.migrating import prepare
 from perdure.storage.postgres.place import Place, place_of
 from perdure.storage.postgres.readings import Reading, item_in, patiently, token_of
+from perdure.storage.postgres.replica import Elsewhere, Replica
 from perdure.storage.postgres.scrubbing import scrub, tables_of
 from perdure.storage.postgres.transactions import Transactions
 from perdure.storage.tables.lanes import Lanes
@@ -37,6 +38,7 @@ from perdure.storage.tables.rows import Prepared
 
 __all__ = ["PostgresBackend", "open_backend"]
 
+T = TypeVar("T")
 _SETTLE_SECONDS: Final = 1.0  # at opening; what is not known then is found out later
 
 _by_identity: dict[str, PostgresBackend] = {}  # guarded by `process.opening`
@@ -66,6 +68,8 @@ class PostgresBackend(Administering):
         except BaseException:
             self._line.pool.close()
             raise
+        read = self._place.read
+        self._replica = None if read is None else Replica(read, self._line)
         self._work = Transactions(self._line)
         self._queue: Lanes[Prepared] = Lanes(self._work, lambda: closed("commit", self._place.name))
         process.track(self)
@@ -74,7 +78,7 @@ class PostgresBackend(Administering):
         connection = self._line.pool.take()
         sound = False
         try:
-            prepare(connection, self._place.schema, self._place.name)
+            prepare(connection, self._place)
             here, _ = self._line.here(connection)
             self._line.horizon.settle(connection, _SETTLE_SECONDS)
             sound = True
@@ -104,7 +108,8 @@ class PostgresBackend(Administering):
     def commit(self, commit: Commit, /) -> Revision:
         """All of `commit`, durably, or an error and nothing of it. Leads a group, or joins one."""
         self._check_alive()
-        outcome = self._queue.commit((Prepared(commit),))[0]
+        with self._writing():
+            outcome = self._queue.commit((Prepared(commit),))[0]
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
@@ -119,16 +124,38 @@ class PostgresBackend(Administering):
             except PerdureError as error:
                 prepared.append(error)
         members = [member for member in prepared if isinstance(member, Prepared)]
-        done = iter(self._queue.commit(members) if members else ())
+        with self._writing():
+            done = iter(self._queue.commit(members) if members else ())
         return [next(done) if isinstance(member, Prepared) else member for member in prepared]
 
     def commit_soon(self, commit: Commit, done: Callable[[Outcome], Any], /) -> None:
         """Queues the commit; a leader takes it along, or a small thread commits it."""
         try:
             self._check_alive()
-            self._queue.commit_soon(Prepared(commit), done)
+            self._queue.commit_soon(Prepared(commit), self._telling(done))
         except PerdureError as error:
             done(error)
+
+    @contextmanager
+    def _writing(self) -> Generator[None]:
+        """Replicas are not asked before they have what is written in this block."""
+        try:
+            yield
+        finally:
+            if self._replica is not None:
+                self._replica.wrote()
+
+    def _telling(self, done: Callable[[Outcome], Any]) -> Callable[[Outcome], Any]:
+        """As `_writing`, of a commit that somebody else makes."""
+        replica = self._replica
+        if replica is None:
+            return done
+
+        def tell(outcome: Outcome) -> None:
+            replica.wrote()
+            done(outcome)
+
+        return tell
 
     # -- reads -------------------------------------------------------------------------------------------------------
 
@@ -136,6 +163,17 @@ class PostgresBackend(Administering):
         """A consistent snapshot, from the moment its block begins."""
         self._check_alive()
         return Reading(self._line)
+
+    def look(self, question: Callable[[Snapshot], T], revision: Revision | None = None, /) -> T:
+        """The answer of a replica, if there are any and one is near enough to the present; else of the primary."""
+        self._check_alive()
+        if self._replica is not None:
+            try:
+                return self._replica.look(question, revision)
+            except Elsewhere:
+                pass
+        with self.read() as snapshot:
+            return question(snapshot)
 
     def item(self, namespace: Namespace, key: str, /) -> ItemRow | None:
         """The live item: one statement, which is a snapshot by itself."""
@@ -196,6 +234,8 @@ class PostgresBackend(Administering):
         self._closed = True
         self._queue.close()
         self._line.pool.close()
+        if self._replica is not None:
+            self._replica.close()
         process.untrack(self)
 
     def _check_alive(self) -> None:
@@ -214,10 +254,14 @@ class PostgresBackend(Administering):
         """Waits until no commit is under way."""
         self._work.stand_still()
         self._line.pool.before_fork()
+        if self._replica is not None:
+            self._replica.before_fork()
 
     def after_fork(self, *, child: bool) -> None:
         """Lets others in again; the child opens its own connections at first use."""
         self._line.pool.after_fork(child=child)
+        if self._replica is not None:
+            self._replica.after_fork(child=child)
         if child:
             self._queue.after_fork()
             self._line.after_fork()

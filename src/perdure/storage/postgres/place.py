@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, quote
 
 from perdure.storage.postgres.driver import conninfo_to_dict, pq, psycopg
 
-__all__ = ["Place", "place_of", "quoted"]
+__all__ = ["Place", "place_of", "quoted", "with_replicas"]
 
 Prepare = Literal["auto", "on", "off"]
 
@@ -61,6 +61,9 @@ class Place:
         pool_timeout: seconds that a caller waits for one of them.
         pool_idle: seconds after which an idle one above `pool_min` is closed.
         limits: the server's own settings for what a session may wait for, in milliseconds; 0 is no limit.
+        read: where replicas are that answer what need not be of this very moment; None: nowhere.
+        read_your_writes: a replica is only asked for what it shows with all commits of this process.
+        read_wait: seconds that a replica is waited for until it does.
     """
 
     conninfo: str = field(repr=False)
@@ -73,6 +76,9 @@ class Place:
     pool_timeout: float = 30.0
     pool_idle: float = 300.0
     limits: tuple[tuple[str, int], ...] = ()
+    read: Place | None = None
+    read_your_writes: bool = True
+    read_wait: float = 1.0
 
     @property
     def lock_seconds(self) -> float:
@@ -87,7 +93,12 @@ _LIMITS: Final[dict[str, int | None]] = {
     "lock_timeout": 30_000,
     "idle_in_transaction_session_timeout": 30_000,  # a stalled writer holds back what others may see
 }
-_OURS: Final = ("schema", "prepare", "pool_min", "pool_max", "pool_timeout", "pool_idle", *_LIMITS)
+_OURS: Final = (
+    "schema", "prepare", "pool_min", "pool_max", "pool_timeout", "pool_idle", *_LIMITS,
+    "read_host", "read_port", "read_your_writes", "read_wait",
+)  # fmt: skip
+_NOT_OF_REPLICAS: Final = ("host", "hostaddr", "port", "target_session_attrs")
+_CONNECT_TO_REPLICA: Final = "2"  # seconds; the primary can answer
 
 
 def place_of(source: str, more: Mapping[str, str] = MappingProxyType({})) -> Place:
@@ -96,8 +107,9 @@ def place_of(source: str, more: Mapping[str, str] = MappingProxyType({})) -> Pla
     Args:
         source: `postgresql://user:password@host:port/database?option=value&...`. Options of ours: `schema`, `prepare`
             (`auto`, `on`, `off`), `pool_min`, `pool_max`, `pool_timeout` and `pool_idle` (seconds), `statement_timeout`,
-            `lock_timeout`, `idle_in_transaction_session_timeout` (milliseconds, or with a unit: `30s`); all others are
-            libpq's: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+            `lock_timeout`, `idle_in_transaction_session_timeout` (milliseconds, or with a unit: `30s`), `read_host`, `read_port`,
+            `read_your_writes` (`on`, `off`), `read_wait` (seconds); all others are libpq's:
+            https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
         more: further options, which win over those of the URL.
 
     Raises:
@@ -137,7 +149,7 @@ def place_of(source: str, more: Mapping[str, str] = MappingProxyType({})) -> Pla
     least, most = _count(given, "pool_min", 0), _count(given, "pool_max", 10)
     if most < 1 or least > most:
         raise ValueError(f"pool_min={least}, pool_max={most}: 0 <= pool_min <= pool_max, and at least one.")
-    return Place(
+    place = Place(
         conninfo=_conninfo({**_DEFAULTS, **known}),
         options=options,
         schema=schema,
@@ -152,7 +164,45 @@ def place_of(source: str, more: Mapping[str, str] = MappingProxyType({})) -> Pla
             for key, default in _LIMITS.items()
             if (limit := _milliseconds(given, key, default)) is not None
         ),
+        read_your_writes=_switch(given, "read_your_writes", "on"),
+        read_wait=_seconds(given, "read_wait", 1.0),
     )
+    return replace(place, read=_replicas(place, known, given)) if "read_host" in given else place
+
+
+def with_replicas(place: Place, read: str) -> Place:
+    """The same, with the replicas that a URL names.
+
+    Raises:
+        ValueError: it is none, or cannot be right.
+    """
+    found = place_of(read, {"schema": place.schema})
+    wait, own = found.read_wait, found.read_your_writes
+    return replace(place, read=replace(found, read=None), read_wait=wait, read_your_writes=own)
+
+
+def _replicas(place: Place, known: dict[str, str], given: dict[str, str]) -> Place:
+    """As the primary, but for where they are."""
+    host, port = given["read_host"], given.get("read_port", known.get("port"))
+    if not host:
+        raise ValueError("read_host= names no host. Nothing was opened.")
+    parts = {key: value for key, value in known.items() if key not in _NOT_OF_REPLICAS}
+    parts = {
+        "connect_timeout": _CONNECT_TO_REPLICA,
+        **parts,
+        "host": host,
+        **({"port": port} if port else {}),
+    }
+    if "," in host and "load_balance_hosts" in _keywords():
+        parts.setdefault("load_balance_hosts", "random")
+    return replace(place, conninfo=_conninfo({**_DEFAULTS, **parts}), name=_name(parts, place.schema))
+
+
+def _switch(given: dict[str, str], key: str, default: str) -> bool:
+    text = given.get(key, default)
+    if text not in ("on", "off"):
+        raise ValueError(f"{key}={text!r} is neither on nor off. Nothing was opened.")
+    return text == "on"
 
 
 def _split(source: str) -> tuple[str, list[tuple[str, str]]]:

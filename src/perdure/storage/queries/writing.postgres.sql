@@ -146,6 +146,22 @@ SELECT (SELECT system_identifier FROM pg_control_system())::text,
        CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END,
        'perdure_commits'::regclass::oid::text;
 
+-- name: written_up_to
+-- Two places in the log: behind all that sessions with the settings of this one had committed before this was asked, and behind all
+-- that could be seen. The latter may lie behind what is on disk, and a replica may get there late: where somebody commits without
+-- waiting for the disk (synchronous_commit = off), or a row was tidied up in reading.
+SELECT (CASE WHEN current_setting('synchronous_commit') = 'off' THEN pg_current_wal_insert_lsn()
+             ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn)::bigint,
+       (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint;
+
+-- name: replayed_up_to
+-- The place in the primary's log up to which a replica shows all commits; NULL: it is no replica.
+SELECT CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint END;
+
+-- name: is_replica
+-- Whether it follows another server.
+SELECT pg_is_in_recovery();
+
 -- name: origin
 -- Where the newest commits were made, by what `here` said then.
 SELECT cluster FROM perdure_origin WHERE one = 1;
