@@ -69,13 +69,19 @@ class PostgresServer:
         folder: is made; everything of the server is in it.
         settings: of the server, beside and before those that make it fast and forgetful.
         version: as for `programs`; None: `PERDURE_TEST_POSTGRES_VERSION`, or the newest of the wheel.
+        standby_of: a server whose copy this one begins as, and which it follows until `promote`.
 
     Raises:
         StorageError: the wheel is missing, or the server does not start; the message has the end of its log.
     """
 
     def __init__(
-        self, folder: Path, *, settings: dict[str, str] | None = None, version: int | None = None
+        self,
+        folder: Path,
+        *,
+        settings: dict[str, str] | None = None,
+        version: int | None = None,
+        standby_of: PostgresServer | None = None,
     ) -> None:
         found = programs(version or chosen())
         if found is None:
@@ -94,8 +100,13 @@ class PostgresServer:
         self._log = folder / "log"
         self._server: subprocess.Popen[bytes] | None = None
         self.port = 0
-        self._run("initdb", "-D", str(folder / "data"), "-U", "postgres", "--auth=trust", "--encoding=utf8",
-                  "--no-locale", "--no-sync", "--no-instructions")  # fmt: skip
+        data = str(folder / "data")
+        if standby_of is None:
+            self._run("initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=utf8", "--no-locale",
+                      "--no-sync", "--no-instructions")  # fmt: skip
+        else:
+            self._run("pg_basebackup", "-D", data, "-h", "127.0.0.1", "-p", str(standby_of.port), "-U", "postgres",
+                      "-X", "stream", "-c", "fast", "-R", "--no-sync")  # fmt: skip
         self.start()
 
     @property
@@ -130,6 +141,13 @@ class PostgresServer:
             self._server.send_signal(how)
             self._server.wait(_PATIENCE)
             self._server = None
+
+    def promote(self) -> None:
+        """A standby takes writes from now on; returns when it does.
+
+        https://www.postgresql.org/docs/current/warm-standby-failover.html
+        """
+        self._run("pg_ctl", "promote", "-D", str(self.folder / "data"), "-w")
 
     def remove(self) -> None:
         """Stops it, and its folder is gone."""

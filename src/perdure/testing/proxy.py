@@ -26,7 +26,10 @@ class Cut:
     """A fault that waits for its byte.
 
     Attributes:
-        happened: set once it did.
+        happened: set once it did. From then on:
+        passed: of the piece in which it was, what still arrived.
+        lost: the rest of that piece, which never did.
+        number: of bytes that had come from the server on that connection, this piece included.
     """
 
     def __init__(self, direction: Direction, at: int, everyone: bool) -> None:
@@ -34,6 +37,8 @@ class Cut:
         self.at = at
         self.everyone = everyone
         self.happened = threading.Event()
+        self.passed = self.lost = b""
+        self.number = 0
 
     def __repr__(self) -> str:
         return f"<Cut {self.direction} at byte {self.at}{', happened' if self.happened.is_set() else ''}>"
@@ -229,6 +234,8 @@ class Proxy:
             first = min(due, key=lambda cut: cut.at, default=None)
             allowed = piece if first is None else piece[: max(0, first.at - at)]
             self._passed[direction] += len(allowed)
+            if direction == "to client":
+                pair.answered += len(allowed)
             # Sent under the lock: what is counted first is passed first. A reader that never reads would stop all here,
             # which no database's client does for long.
             if allowed:
@@ -237,6 +244,7 @@ class Proxy:
                 self._cuts.remove(first)
                 for other in list(self._pairs) if first.everyone else [pair]:
                     other.end()
+                first.passed, first.lost, first.number = allowed, piece[len(allowed) :], pair.answered
                 first.happened.set()
 
     def close(self) -> None:
@@ -262,6 +270,7 @@ class _Pair:
         self._server = server
         self._going: set[Direction] = set(DIRECTIONS)
         self.ended = False
+        self.answered = 0  # bytes that came from the server
 
     def sides(self, direction: Direction) -> tuple[socket.socket, socket.socket]:
         """Where bytes of that direction come from, and go."""
