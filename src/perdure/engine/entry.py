@@ -28,7 +28,7 @@ async def enter(run: Run, given: Any) -> None:
     loaded, head = run.loaded, run.loaded.head
     wanted = run.settings.if_head
     if wanted is not None and run.parent is None and wanted != (loaded.newest,):
-        raise stale_thread(HeadIs(run.chain.thread, run.chain.ns, *wanted), loaded.newest)
+        raise stale_thread(HeadIs(run.chain.thread or "", run.chain.ns, *wanted), loaded.newest)
     if run.settings.checkpoint is not None and head is None:
         raise EmptyInputError(
             f"thread {run.chain.thread!r} has no checkpoint {run.settings.checkpoint!r}"
