@@ -281,18 +281,43 @@ def kill_at_statement(db: Database, number: int) -> None:
 def kill_leader(db: Database, groups: int, statement: str) -> None:
     """SIGKILL to the leader of the `groups`-th group with several members: as a statement begins, or after its commit."""
     backend: Any = db.backend
-    write, left = backend._work.write, [groups]
+    left = [groups]
 
-    def counted(members: Any, outcomes: Any, *, wait: bool) -> bool:
+    def is_it(members: Any) -> bool:
         left[0] -= len(members) > 1
-        if len(members) > 1 and left[0] == 0:
-            trace(db, lambda at, sql: die() if (sql or MOMENTS.get(at, "")).startswith(statement) else None)
-        done = write(members, outcomes, wait=wait)
-        if len(members) > 1 and left[0] == 0:
-            die()
-        return done
+        if len(members) == 1 or left[0]:
+            return False
+        trace(db, lambda at, sql: die() if (sql or MOMENTS.get(at, "")).startswith(statement) else None)
+        return True
 
-    backend._work.write = counted
+    if type(backend) is SqliteBackend:
+        write = backend._work.write
+
+        def written(members: Any, outcomes: Any, *, wait: bool) -> bool:
+            chosen = is_it(members)
+            done = write(members, outcomes, wait=wait)
+            if chosen:
+                die()
+            return done
+
+        backend._work.write = written
+        return
+    from perdure.storage.postgres.gathering import PostgresGathering
+
+    begin, commit = PostgresGathering.begin, PostgresGathering.commit
+    chosen: list[PostgresGathering] = []
+
+    def begun(self: PostgresGathering, members: Any, *rest: Any) -> Any:
+        if is_it(members):
+            chosen.append(self)
+        return begin(self, members, *rest)
+
+    def committed(self: PostgresGathering) -> None:
+        commit(self)
+        if self in chosen:
+            die()
+
+    PostgresGathering.begin, PostgresGathering.commit = begun, committed
 
 
 def main(arguments: list[str]) -> dict[str, Any]:
