@@ -62,19 +62,19 @@ def test_a_program_ends_as_if_nobody_had_cut_its_connections(
             graph: Any = drawn().compile(db)
             saboteur.stubbornly(partial(go_on, graph, names[-1], durability=durability))
         proxy.forgive()
-        ends = [graph.get_state(thread(name)).values["total"] for name in names]
+        ends = [graph.get_state(thread(name)).values for name in names]
     report(saboteur)
 
     with kept("memory") as backend:
-        for name in names:
-            go_on(drawn().compile(over(backend)), name, durability=durability)
         clean = over(backend)
+        graph = drawn().compile(clean)
+        assert ends == [go_on(graph, name, durability=durability) for name in names]
         HEADS.clear()
         with connect(postgres_url) as db:
-            assert ends == [128] * len(names)
             assert memory_of(db) == memory_of(clean)
-            assert digest(db) == digest(clean)
-            assert checked_chains(db) == checked_chains(clean)
+            assert checked_chains(db) >= checked_chains(clean)
+            # A run that is to be written at its end is written where it fails, too: then there are more checkpoints.
+            assert durability == "exit" or digest(db) == digest(clean)
     whole(postgres_url)
     if cuts >= 150:
         assert set(saboteur.hit) == set(KINDS)
