@@ -22,7 +22,7 @@ T = TypeVar("T")
 COMMITTED: Final = b"COMMIT\x00"
 """What the server says of a transaction that was made."""
 
-GAPS: Final = ((1, 300), (300, 900), (900, 3000), (3000, 9000))
+GAPS: Final = ((1, 300), (300, 900), (900, 3000), (3000, 9000), (9000, 20000))
 """Bytes between two cuts of one direction: the short ones hit whoever has just begun to connect again."""
 
 KINDS: Final = (
@@ -56,12 +56,22 @@ class Saboteur:
         self._cuts: list[Cut] = []
 
     def plan(self, number: int) -> None:
-        """So many cuts from now on, half of them of each direction; some cut all connections that are open then."""
-        for direction in DIRECTIONS:
-            at = 0
-            for _ in range(number // 2):
-                at += self._chance.randint(*self._chance.choice(GAPS))
-                self._cuts.append(self._proxy.cut(direction, at, everyone=self._chance.random() < 0.2))
+        """So many cuts from now on; some cut all connections that are open then.
+
+        A third is at bytes of what is asked, a third at bytes of answers, a third at the answer to a COMMIT or behind it.
+        """
+        turns, at = 0, dict.fromkeys(DIRECTIONS, 0)
+        for each in range(number):
+            everyone = self._chance.random() < 0.2
+            if each % 3 == 2:
+                turns += self._chance.randint(1, 6)
+                behind = self._chance.choice((0, 1, len(COMMITTED) - 1, len(COMMITTED), len(COMMITTED) + 6))
+                cut = self._proxy.cut_at("to client", COMMITTED, turns, behind=behind, everyone=everyone)
+            else:
+                way = DIRECTIONS[each % 3]
+                at[way] += self._chance.randint(*self._chance.choice(GAPS))
+                cut = self._proxy.cut(way, at[way], everyone=everyone)
+            self._cuts.append(cut)
 
     def happened(self) -> int:
         """How many cuts there were."""
@@ -75,9 +85,11 @@ class Saboteur:
             return KINDS[0]
         if cut.direction == "to server":
             return KINDS[1]
-        if COMMITTED in cut.lost:
-            return KINDS[2]
-        return KINDS[3] if COMMITTED in cut.passed else KINDS[4]
+        if COMMITTED in cut.passed + cut.lost:
+            return KINDS[
+                2 if len(cut.passed) < (cut.passed + cut.lost).index(COMMITTED) + len(COMMITTED) else 3
+            ]
+        return KINDS[3] if cut.marker else KINDS[4]
 
     def stubbornly(self, work: Callable[[], T]) -> T:
         """What `work` returns, which is called again where the database was lost; half of the time by who knows nothing."""
