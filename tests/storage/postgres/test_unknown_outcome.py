@@ -95,14 +95,17 @@ def test_a_connection_that_is_lost_while_it_is_made_or_looked_at_is_made_again(
         cut = proxy.cut(way, at)
         again = step(n)
         revision = backend.commit(again)
-        n += 1
         cuts += cut.happened.is_set()
 
         proxy.kill()
         proxy.cut(way, at)
+        item = backend.item(SPACE, "count")
+        assert item is not None
+        assert item.value == b"%d" % n
+        proxy.forgive()
         with backend.read() as now:
             assert now.committed(again.id) == revision
-        proxy.forgive()
+        n += 1
     with backend.read() as now:
         assert now.count("checkpoints") == n
     backend.close()
