@@ -22,7 +22,7 @@ from perdure.testing.faulty import Faulty, Killed, Moment, Way
     [
         ("memory", 9),
         ("sqlite", 17),
-        pytest.param("postgres", 37, marks=pytest.mark.postgres),
+        pytest.param("postgres", 61, marks=pytest.mark.postgres),
         *(
             pytest.param(kind, 1, marks=[pytest.mark.slow, pytest.mark.timeout(900)])
             for kind in ("memory", "sqlite")

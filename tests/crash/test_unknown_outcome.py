@@ -41,7 +41,9 @@ def test_a_run_goes_on_over_a_commit_whose_answer_was_lost(kind: str, durability
 
             go_on(drawn().compile(over(faulty)), NAME, durability=durability)
 
-            fired += faulty.fired  # the last ones need not be met: how tasks are recorded depends on how fast they are
+            fired += (
+                faulty.fired
+            )  # the last ones need not be met: how tasks are recorded depends on how fast they are
             assert digest(over(backend)) == clean
             assert memory_of(over(backend)) == memory
     assert fired >= min(3, counted.commits)
