@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from crash.kit import url_of_place
 from crash.nursery import serve
 from crash.program import Counting, State, checked_chains, one_more, thread
 from perdure import Database, connect
@@ -41,16 +42,16 @@ def count(db: Database, name: str, number: int, durability: str = "sync") -> int
 
 
 def main(arguments: list[str]) -> dict[str, Any]:
-    """Counts, in a file."""
+    """Counts, in a file or wherever the URL says."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("file")
+    parser.add_argument("place", help="a file, or a URL")
     parser.add_argument("--thread", default="t")
     parser.add_argument("--number", type=int, default=1000)
     parser.add_argument("--durability", default="sync")
     parser.add_argument("--kill", choices=("before", "after"), default="before")
     parser.add_argument("--at", type=int, default=0)
     given = parser.parse_args(arguments)
-    with connect(f"sqlite:///{given.file}") as db:
+    with connect(url_of_place(given.place)) as db:
         counting: Any = Counting(db.backend)
         if given.at:
             counting = CrashingBackend(db.backend, given.at, given.kill)

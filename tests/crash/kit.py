@@ -6,8 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -39,12 +39,23 @@ class Run:
         return json.loads(self.out)
 
 
+Kept = Callable[[str], AbstractContextManager[Backend]]
+"""Gives an empty backend of a kind that outlives the objects over it: the fixture `kept`."""
+
+
 @contextmanager
-def kept(kind: str, directory: Path) -> Iterator[Backend]:
-    """A backend that outlives the objects over it."""
-    backend: Backend = (
-        MemoryBackend() if kind == "memory" else SqliteBackend(directory / "a.db", synchronous="OFF")
-    )
+def kept_in(kind: str, directory: Path, postgres: Callable[[], str]) -> Iterator[Backend]:
+    """A backend that outlives the objects over it; `postgres` gives the URL of an empty schema."""
+    backend: Backend
+    match kind:
+        case "memory":
+            backend = MemoryBackend()
+        case "sqlite":
+            backend = SqliteBackend(directory / "a.db", synchronous="OFF")
+        case _:
+            from perdure.storage.postgres import PostgresBackend
+
+            backend = PostgresBackend(postgres())
     try:
         yield backend
     finally:
@@ -86,6 +97,11 @@ class Nursery:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         self._process.communicate(timeout=20)
+
+
+def url_of_place(place: str) -> str:
+    """What programs of these tests are given: a URL, or the path of a file."""
+    return place if "://" in place else f"sqlite:///{place}"
 
 
 def remembered(result: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Threads that write, delete, let expire and search the same memory, beside another process that does the same.
 
-`python -m crash.memory_crowd FILE NAME TURNS`: when all threads are done it prints "done"; when somebody has put an item
-into ("end",), what its watch has seen since the file began, and which conflicts were met.
+`python -m crash.memory_crowd PLACE NAME TURNS`: when all threads are done it prints "done"; when somebody has put an item
+into ("end",), what its watch has seen since the beginning, and which conflicts were met.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 import traceback
 from typing import Any, Final
 
+from crash.kit import url_of_place
 from crash.memory_program import SECOND, SOON
 from perdure import connect
 from perdure.errors import VersionConflict
@@ -57,12 +58,12 @@ def turn(store: SweptStore, name: str, chance: random.Random) -> None:
             store.get(space, key, refresh_ttl=True)
 
 
-def main(file: str, name: str, turns: int) -> None:
+def main(place: str, name: str, turns: int) -> None:
     """Runs all threads, then tells."""
     conflicts: list[str] = []
     failures: list[str] = []
     seen: list[int] = []
-    with connect(f"sqlite:///{file}", index=SECOND, ttl={}, keep_history="all") as db:
+    with connect(url_of_place(place), index=SECOND, ttl={}, keep_history="all") as db:
         store = db.store
 
         def work(number: int) -> None:

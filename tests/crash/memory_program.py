@@ -1,6 +1,6 @@
 """A program that writes memory of all kinds and can be killed at any instant and run again.
 
-`python -m crash.memory_program FILE [--kill before|after --at N] [--at-statement N] [--sweeping]`: goes on from where the
+`python -m crash.memory_program PLACE [--kill before|after --at N] [--at-statement N] [--sweeping]`: goes on from where the
 file's memory says it stands. Each step can be done again; after each an item says that it is done. It prints what is
 remembered, and how many commits were made. `... FILE --verify`: whether all that is made of the items agrees with them.
 """
@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from crash.kit import url_of_place
 from crash.nursery import serve
 from crash.program import Counting, kill_at_statement
 from perdure import connect
@@ -212,14 +213,14 @@ def verify(backend: Backend) -> None:
 def main(arguments: list[str]) -> dict[str, Any]:
     """Runs to the end, or verifies; what is remembered then."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("file")
+    parser.add_argument("place", help="a file, or a URL")
     parser.add_argument("--kill", choices=("before", "after"), default="before")
     parser.add_argument("--at", type=int, default=0)
     parser.add_argument("--at-statement", type=int, default=0)
     parser.add_argument("--sweeping", action="store_true", help="with a thread that sweeps all the time")
     parser.add_argument("--verify", action="store_true")
     given = parser.parse_args(arguments)
-    with connect(f"sqlite:///{given.file}") as db:
+    with connect(url_of_place(given.place)) as db:
         backend: Any = Counting(db.backend)
         if given.verify:
             verify(db.backend)

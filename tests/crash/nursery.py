@@ -12,6 +12,8 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 
@@ -20,6 +22,8 @@ def serve(main: Callable[[list[str]], Any]) -> None:
     if sys.argv[1:] != ["--nursery"]:
         print(json.dumps(main(sys.argv[1:])))
         return
+    with suppress(ImportError):  # whoever needs it finds it imported
+        import_module("perdure.storage.postgres")
     for line in sys.stdin:
         print(json.dumps(_run(main, **json.loads(line))), flush=True)
 

@@ -1,6 +1,6 @@
 """A program that can be killed at any instant and run again: it looks where each thread stands, and goes on.
 
-`python -m crash.program FILE [--durability sync|async|exit] [--kill before|after --at N] [--together] ...`. At its end it prints
+`python -m crash.program PLACE [--durability sync|async|exit] [--kill before|after --at N] [--together] ...`. At its end it prints
 one line of JSON: what is remembered (`digest`), every memory write in the order of each key (`memory`), commits made.
 
 The graph: two nodes at once, one of which calls a graph before anything of the thread is written; then four `Send`s, a node that fails first, and two questions, all in one step; then a graph
@@ -15,14 +15,17 @@ import json
 import operator
 import threading
 from collections.abc import Callable
+from itertools import count
 from typing import Annotated, Any
 
 from typing_extensions import TypedDict
 
+from crash.kit import url_of_place
 from crash.nursery import serve
 from perdure import Database, connect
 from perdure.graph import START, StateGraph
 from perdure.runtime import Runtime
+from perdure.storage.sqlite import SqliteBackend
 from perdure.testing.crash import CrashingBackend, die
 from perdure.testing.digests import digest
 from perdure.types import Command, RetryPolicy, Send, interrupt
@@ -243,42 +246,84 @@ class Counting:
         self._backend.commit_soon(commit, done)
 
 
+MOMENTS = {1: "BEGIN", 2: "INSERT", 3: "COMMIT"}
+"""Of a commit on Postgres: locks and all that must be known were asked for, they are answered, all rows and COMMIT are sent."""
+
+
+def trace(db: Database, call: Callable[[int, str], None]) -> None:
+    """Calls with the number, from 1 on, and the text of each statement that the writer's connection begins.
+
+    On Postgres at two moments of every round trip of this process: when all of it was sent, and when all was answered.
+    """
+    numbers = count(1)
+    backend: Any = db.backend
+    if type(backend) is SqliteBackend:
+        backend._work.database().set_trace_callback(lambda sql: call(next(numbers), sql))
+        return
+    from perdure.storage.postgres.opening import Connection
+
+    wait = Connection.wait
+
+    def traced(self: Connection, *arguments: Any, **options: Any) -> Any:
+        call(next(numbers), "")
+        answered = wait(self, *arguments, **options)
+        call(next(numbers), "")
+        return answered
+
+    Connection.wait = traced
+
+
 def kill_at_statement(db: Database, number: int) -> None:
     """SIGKILL when the writer's connection begins its `number`-th statement from now: inside of transactions, too."""
-    left = [number]
-
-    def count(_: str) -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            die()
-
-    backend: Any = db.backend
-    backend._work.database().set_trace_callback(count)
+    trace(db, lambda at, _: die() if at == number else None)
 
 
 def kill_leader(db: Database, groups: int, statement: str) -> None:
     """SIGKILL to the leader of the `groups`-th group with several members: as a statement begins, or after its commit."""
     backend: Any = db.backend
-    write, left = backend._work.write, [groups]
+    left = [groups]
 
-    def counted(members: Any, outcomes: Any, *, wait: bool) -> bool:
+    def is_it(members: Any) -> bool:
         left[0] -= len(members) > 1
-        if len(members) > 1 and left[0] == 0:
-            backend._work.database().set_trace_callback(
-                lambda sql: die() if sql.startswith(statement) else None
-            )
-        done = write(members, outcomes, wait=wait)
-        if len(members) > 1 and left[0] == 0:
-            die()
-        return done
+        if len(members) == 1 or left[0]:
+            return False
+        trace(db, lambda at, sql: die() if (sql or MOMENTS.get(at, "")).startswith(statement) else None)
+        return True
 
-    backend._work.write = counted
+    if type(backend) is SqliteBackend:
+        write = backend._work.write
+
+        def written(members: Any, outcomes: Any, *, wait: bool) -> bool:
+            chosen = is_it(members)
+            done = write(members, outcomes, wait=wait)
+            if chosen:
+                die()
+            return done
+
+        backend._work.write = written
+        return
+    from perdure.storage.postgres.gathering import PostgresGathering
+
+    begin, commit = PostgresGathering.begin, PostgresGathering.commit
+    chosen: list[PostgresGathering] = []
+
+    def begun(self: PostgresGathering, members: Any, *rest: Any) -> Any:
+        if is_it(members):
+            chosen.append(self)
+        return begin(self, members, *rest)
+
+    def committed(self: PostgresGathering) -> None:
+        commit(self)
+        if self in chosen:
+            die()
+
+    PostgresGathering.begin, PostgresGathering.commit = begun, committed
 
 
 def main(arguments: list[str]) -> dict[str, Any]:
     """Runs all threads to their ends; what is remembered then."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("file")
+    parser.add_argument("place", help="a file, or a URL")
     parser.add_argument("--durability", default="sync")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--kill", choices=("before", "after"), default="before")
@@ -294,7 +339,7 @@ def main(arguments: list[str]) -> dict[str, Any]:
     given = parser.parse_args(arguments)
     global _meeting
     names = [f"t{i}" for i in range(given.threads)]
-    with connect(f"sqlite:///{given.file}") as db:
+    with connect(url_of_place(given.place)) as db:
         counting: Any = Counting(db.backend)
         if given.at:
             db.replace_backend(CrashingBackend(db.backend, given.at, given.kill))  # type: ignore[arg-type]

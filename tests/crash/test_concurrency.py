@@ -16,6 +16,7 @@ import pytest
 
 from crash.kit import SOURCE, TESTS
 from crash.program import State, checked_chains, one_more, thread
+from databases import KINDS, POSTGRES
 from perdure import Database, clock, connect
 from perdure.errors import Conflict, PerdureError, StaleThread, StorageError
 from perdure.graph import START, StateGraph
@@ -67,9 +68,9 @@ def check(db: Database, names: list[str], steps: int = STEPS) -> None:
     checked_chains(db)
 
 
-@pytest.fixture
-def db(tmp_path: Path) -> Any:
-    with connect(f"sqlite:///{tmp_path}/a.db") as opened:
+@pytest.fixture(params=["sqlite", POSTGRES])
+def db(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> Any:
+    with connect(url_of(request.param)) as opened:
         yield opened
 
 
@@ -77,7 +78,7 @@ NAMES = [f"t{number}" for number in range(MANY)]
 
 
 @pytest.mark.parametrize("durability", ["sync", pytest.param("exit", marks=pytest.mark.slow), "async"])
-def test_64_threads_at_once_on_one_file(db: Database, durability: str) -> None:
+def test_64_threads_at_once_on_one_database(db: Database, durability: str) -> None:
     graph = looping().compile(db)
 
     with ThreadPoolExecutor(MANY) as pool:
@@ -91,7 +92,7 @@ def test_64_threads_at_once_on_one_file(db: Database, durability: str) -> None:
     "durability",
     [pytest.param("sync", marks=pytest.mark.slow), pytest.param("exit", marks=pytest.mark.slow), "async"],
 )
-async def test_64_coroutines_at_once_on_one_file(db: Database, durability: str, node: Any) -> None:
+async def test_64_coroutines_at_once_on_one_database(db: Database, durability: str, node: Any) -> None:
     graph = looping(node).compile(db)
 
     await asyncio.gather(*(graph.ainvoke(begin(name), thread(name), durability=durability) for name in NAMES))
@@ -99,7 +100,7 @@ async def test_64_coroutines_at_once_on_one_file(db: Database, durability: str, 
     check(db, NAMES)
 
 
-async def test_threads_and_coroutines_at_once_on_one_file(db: Database) -> None:
+async def test_threads_and_coroutines_at_once_on_one_database(db: Database) -> None:
     graph = looping().compile(db)
     half = MANY // 2
 
@@ -137,21 +138,21 @@ def finished(process: subprocess.Popen[str]) -> str:
     return out.strip()
 
 
-def test_two_processes_on_one_file(db: Database, tmp_path: Path) -> None:
+def test_two_processes_on_one_database(db: Database) -> None:
     program = """
-with connect(f"sqlite:///{sys.argv[1]}") as db:
+with connect(sys.argv[1]) as db:
     graph = looping().compile(db)
     for number in range(10):
         graph.invoke(begin(f"{sys.argv[2]}{number}"), thread(f"{sys.argv[2]}{number}"))
 """
-    both = [start(program, tmp_path / "a.db", name) for name in ("left", "right")]
+    both = [start(program, db.url, name) for name in ("left", "right")]
     for process in both:
         finished(process)
 
     check(db, [f"{name}{number}" for name in ("left", "right") for number in range(10)])
 
 
-def test_the_same_thread_from_two_processes_one_wins(db: Database, tmp_path: Path) -> None:
+def test_the_same_thread_from_two_processes_one_wins(db: Database) -> None:
     program = """
 from perdure.errors import Conflict
 from perdure.graph import START, StateGraph
@@ -159,7 +160,7 @@ def waits(state, *, store):
     print("here", flush=True)
     sys.stdin.readline()
     return counts(state, store=store)
-with connect(f"sqlite:///{sys.argv[1]}") as db:
+with connect(sys.argv[1]) as db:
     graph = looping(waits, 1).compile(db)
     try:
         graph.invoke(begin("t"), thread("t"), durability="sync")
@@ -168,7 +169,7 @@ with connect(f"sqlite:///{sys.argv[1]}") as db:
         print(type(error).__name__)
 """
     looping(steps=1).compile(db).update_state(thread("t"), begin("t"), as_node="__start__")
-    both = [start(program, tmp_path / "a.db") for _ in range(2)]
+    both = [start(program, db.url) for _ in range(2)]
     seen: list[str] = []
     for (
         process
@@ -187,14 +188,14 @@ with connect(f"sqlite:///{sys.argv[1]}") as db:
 # -- stale writers, clocks, ends -------------------------------------------------------------------------------------
 
 
-def test_a_stale_writer_gets_stale_thread_and_writes_nothing(db: Database, tmp_path: Path) -> None:
+def test_a_stale_writer_gets_stale_thread_and_writes_nothing(db: Database) -> None:
     program = """
-with connect(f"sqlite:///{sys.argv[1]}") as db:
+with connect(sys.argv[1]) as db:
     looping(steps=1).compile(db).invoke(begin("t"), thread("t"))
 """
 
     def is_overtaken(state: State, *, store: Any) -> State:
-        finished(start(program, tmp_path / "a.db"))
+        finished(start(program, db.url))
         store.put(("late",), "t", {"is": "late"})
         return {"total": 1}
 
@@ -228,11 +229,9 @@ def test_two_calls_at_once_on_a_thread_the_later_gets_a_conflict(db: Database) -
     check(db, ["t"], 1)
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///{}/b.db"])
-def test_a_clock_set_back_an_hour_between_two_steps(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with connect(url.format(tmp_path)) as db, FakeClock() as now:
+@pytest.mark.parametrize("url", KINDS, indirect=True)
+def test_a_clock_set_back_an_hour_between_two_steps(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with connect(url) as db, FakeClock() as now:
 
         def sets_back() -> None:
             now.advance(hours=-1)
@@ -257,10 +256,10 @@ def test_a_clock_set_back_an_hour_between_two_steps(
         assert all(item.created_at <= item.updated_at for item in db.store.search(()))
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///{}/b.db"])
+@pytest.mark.parametrize("url", KINDS, indirect=True)
 @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
-def test_a_database_closed_while_its_saver_runs_says_so(url: str, durability: str, tmp_path: Path) -> None:
-    db = connect(url.format(tmp_path))
+def test_a_database_closed_while_its_saver_runs_says_so(url: str, durability: str) -> None:
+    db = connect(url)
 
     def closes(state: State, *, store: Any) -> State:
         if state["total"] == 2:
@@ -270,8 +269,8 @@ def test_a_database_closed_while_its_saver_runs_says_so(url: str, durability: st
     with pytest.raises(PerdureError, match="closed"):
         looping(closes).compile(db).invoke(begin("t"), thread("t"), durability=durability)
 
-    if url.startswith("sqlite"):
-        with connect(url.format(tmp_path)) as again:
+    if not url.startswith("memory"):
+        with connect(url) as again:
             graph = looping().compile(again)
             state = graph.get_state(thread("t"))
             graph.invoke(None if state.next else begin("t"), thread("t"))
@@ -347,7 +346,7 @@ def test_a_saver_and_a_store_on_two_spellings_commit_together(tmp_path: Path) ->
 
 FORKING = """
 import os
-db = connect(f"sqlite:///{sys.argv[1]}")
+db = connect(sys.argv[1])
 graph = looping().compile(db)
 graph.invoke(begin("before"), thread("before"))
 child = os.fork()
@@ -362,8 +361,8 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @pytest.mark.parametrize("durability", ["sync", "async"])
-def test_a_fork_with_an_open_database_both_go_on(db: Database, tmp_path: Path, durability: str) -> None:
-    finished(start(FORKING, tmp_path / "a.db", durability))
+def test_a_fork_with_an_open_database_both_go_on(db: Database, durability: str) -> None:
+    finished(start(FORKING, db.url, durability))
 
     names = [f"{name}{number}" for name in ("parent", "child") for number in range(5)]
     check(db, ["before", *names])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from crash.program import State, checked_chains, one_more, thread
+from databases import KINDS
 from perdure import Database, connect
 from perdure.engine.headcache import HEADS
 from perdure.errors import VersionConflict
@@ -18,9 +18,9 @@ from perdure.types import Command, interrupt
 LONG = "a value that is long enough for a log of its own " * 10
 
 
-@pytest.fixture(params=["memory://", "sqlite:///{}/a.db"])
-def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    with connect(request.param.format(tmp_path)) as opened:
+@pytest.fixture(params=KINDS)
+def db(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> Iterator[Database]:
+    with connect(url_of(request.param)) as opened:
         yield opened
 
 

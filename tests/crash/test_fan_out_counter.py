@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from crash.counter import count
 from crash.kit import SOURCE, TESTS, Nursery
+from databases import KINDS, POSTGRES
 from perdure import Database, connect
 from perdure.engine.headcache import HEADS
 from perdure.storage.contract import Backend
@@ -19,6 +19,7 @@ from perdure.storage.memory import MemoryBackend
 from perdure.testing.faulty import Faulty, Killed, Moment
 
 NUMBER = 1000
+LASTING = pytest.mark.parametrize("url", ["sqlite", POSTGRES], indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +40,9 @@ def over(backend: Backend) -> Database:
     "durability",
     ["async", *(pytest.param(durability, marks=pytest.mark.slow) for durability in ("sync", "exit"))],
 )
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///{}/a.db"])
-def test_a_thousand_sends_count_a_thousand(url: str, durability: str, tmp_path: Path) -> None:
-    with connect(url.format(tmp_path)) as db:
+@pytest.mark.parametrize("url", KINDS, indirect=True)
+def test_a_thousand_sends_count_a_thousand(url: str, durability: str) -> None:
+    with connect(url) as db:
         assert count(db, "t", NUMBER, durability) == NUMBER
         assert count(db, "another", NUMBER, durability) == 2 * NUMBER
 
@@ -66,10 +67,11 @@ def test_killed_at_every_commit_in_memory(when: str) -> None:
 
 
 @pytest.mark.parametrize(("when", "at"), [("after", 1), ("before", 2), ("after", 2)])
-def test_killed_at_a_commit_in_a_file(nursery: Nursery, tmp_path: Path, when: str, at: int) -> None:
-    nursery.run(tmp_path / "a.db", "--kill", when, "--at", at)
+@LASTING
+def test_killed_at_a_commit(nursery: Nursery, url: str, when: str, at: int) -> None:
+    nursery.run(url, "--kill", when, "--at", at)
 
-    result = nursery.run(tmp_path / "a.db").result
+    result = nursery.run(url).result
 
     assert (result["counted"], result["versions"]) == (NUMBER, NUMBER)
 
@@ -78,30 +80,32 @@ def test_killed_at_a_commit_in_a_file(nursery: Nursery, tmp_path: Path, when: st
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_at_every_commit_in_a_file(
-    nursery: Nursery, tmp_path: Path, when: str, durability: str
+@pytest.mark.parametrize("kind", ["sqlite", POSTGRES])
+def test_killed_at_every_commit(
+    nursery: Nursery, url_of: Callable[[str], str], kind: str, when: str, durability: str
 ) -> None:
     number = 0
     killed = True
     while killed:
         number += 1
-        file = tmp_path / f"{number}.db"
-        killed = nursery.run(file, "--kill", when, "--at", number, "--durability", durability).killed
-        result = nursery.run(file, "--durability", durability).result
+        url = url_of(kind)
+        killed = nursery.run(url, "--kill", when, "--at", number, "--durability", durability).killed
+        result = nursery.run(url, "--durability", durability).result
         assert (result["counted"], result["versions"]) == (NUMBER, NUMBER)
 
     assert number > 1
 
 
-def test_two_processes_count_two_thousand(nursery: Nursery, tmp_path: Path) -> None:
+@LASTING
+def test_two_processes_count_two_thousand(nursery: Nursery, url: str) -> None:
     names = ("left", "right")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (SOURCE, TESTS)))}
-    command = [sys.executable, "-m", "crash.counter", str(tmp_path / "a.db"), "--thread"]
+    command = [sys.executable, "-m", "crash.counter", url, "--thread"]
     both = [subprocess.Popen([*command, name], env=environment, stdout=subprocess.PIPE) for name in names]
 
     for process in both:
         process.communicate(timeout=100)
 
     assert [process.returncode for process in both] == [0, 0]
-    result = nursery.run(tmp_path / "a.db", "--thread", "third", "--number", 1).result
+    result = nursery.run(url, "--thread", "third", "--number", 1).result
     assert (result["counted"], result["versions"]) == (2 * NUMBER + 1, 2 * NUMBER + 1)

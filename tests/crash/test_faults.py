@@ -7,13 +7,13 @@ of steps; then the run goes on, and ends as if nothing had happened.
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from crash.kit import kept
+from crash.kit import Kept
 from crash.program import State, checked_chains, drawn, go_on, memory_of, thread
+from databases import KINDS
 from perdure import Database, connect
 from perdure.engine.headcache import HEADS
 from perdure.errors import StorageError
@@ -79,13 +79,15 @@ def disturbed(backend: Backend, moment: Moment, way: Way, durability: str) -> bo
     [
         ("memory", 7),
         ("sqlite", 19),
+        pytest.param("postgres", 29, marks=pytest.mark.postgres),
         *(pytest.param(kind, 1, marks=pytest.mark.slow) for kind in ("memory", "sqlite")),
+        pytest.param("postgres", 1, marks=[pytest.mark.slow, pytest.mark.postgres]),
     ],
 )
 def test_a_fault_at_any_commit_leaves_whole_steps_and_a_run_that_goes_on(
-    kind: str, every: int, way: Way, durability: str, tmp_path: Path
+    kind: str, every: int, way: Way, durability: str, kept: Kept
 ) -> None:
-    with kept(kind, tmp_path) as backend:
+    with kept(kind) as backend:
         go_on(drawn().compile(over(backend)), NAME, durability=durability)
         clean, undisturbed = left(over(backend)), digest(over(backend))
         versions = memory_of(over(backend))
@@ -94,7 +96,7 @@ def test_a_fault_at_any_commit_leaves_whole_steps_and_a_run_that_goes_on(
         fired = False
         for when in ("before", "after"):
             moment = Moment(when, number)  # type: ignore[arg-type] - one of the two
-            with kept(kind, tmp_path) as backend:
+            with kept(kind) as backend:
                 fired = disturbed(backend, moment, way, durability)
                 met += fired
 
@@ -111,9 +113,9 @@ def test_a_fault_at_any_commit_leaves_whole_steps_and_a_run_that_goes_on(
     assert met >= (6 if durability == "exit" else 40) // every
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
-def test_after_a_failed_commit_the_same_objects_go_on(kind: str, tmp_path: Path) -> None:
-    with kept(kind, tmp_path) as backend:
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_a_failed_commit_the_same_objects_go_on(kind: str, kept: Kept) -> None:
+    with kept(kind) as backend:
         db = over(Faulty(backend, Moment("before", 3), "raise"))
         graph = drawn().compile(db)
 
@@ -125,13 +127,13 @@ def test_after_a_failed_commit_the_same_objects_go_on(kind: str, tmp_path: Path)
         assert db.store.get(("plans",), NAME) is not None
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
-def test_an_answer_that_was_taken_is_not_asked_for_again(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_that_was_taken_is_not_asked_for_again(kind: str, kept: Kept) -> None:
     def asks(state: State) -> State:
         return {"log": [interrupt("?")]}
 
     drawing: Any = StateGraph(State).add_node("asks", asks).add_edge(START, "asks")
-    with kept(kind, tmp_path) as backend:
+    with kept(kind) as backend:
         drawing.compile(over(backend)).invoke({"log": []}, thread(NAME), durability="sync")
         dying = drawing.compile(over(Faulty(backend, Moment("after", 1), "die")))
         with pytest.raises(Killed):
@@ -142,15 +144,15 @@ def test_an_answer_that_was_taken_is_not_asked_for_again(kind: str, tmp_path: Pa
         assert graph.invoke(None, thread(NAME))["log"] == ["yes"]
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
-def test_what_a_call_returned_is_durable(kind: str, durability: str, tmp_path: Path) -> None:
+def test_what_a_call_returned_is_durable(kind: str, durability: str, kept: Kept) -> None:
     def puts(state: State, *, store: Any) -> State:
         store.put(("last",), "k", {"is": "here"})
         return {"total": 1}
 
     graph: Any = StateGraph(State).add_node("puts", puts).add_edge(START, "puts")
-    with kept(kind, tmp_path) as backend:
+    with kept(kind) as backend:
         last = Faulty(backend)
         graph.compile(over(last)).invoke({"total": 0}, thread("first"), durability=durability)
         dead = Faulty(backend, Moment("before", last.commits), "raise")

@@ -7,13 +7,14 @@ a run that nobody killed: every value of every checkpoint, every version of ever
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crash.kit import KILLED, Nursery, Run, in_any_order, remembered
+from databases import POSTGRES
 from perdure.testing.crash import run_program
 
 DURABILITIES = ("sync", "async", "exit")
@@ -26,6 +27,18 @@ def nursery() -> Iterator[Nursery]:
     print(f"\n{nursery.kills} kills")
 
 
+@pytest.fixture(params=["sqlite", POSTGRES])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Of databases that outlive a process."""
+    return request.param
+
+
+@pytest.fixture
+def fresh(kind: str, url_of: Callable[[str], str]) -> Callable[[], str]:
+    """Each call gives the URL of an empty database of a kind."""
+    return lambda: url_of(kind)
+
+
 @pytest.fixture(scope="module")
 def clean(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What is remembered if nobody is killed, by durability."""
@@ -34,33 +47,32 @@ def clean(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 
 class Kills:
-    """Kills, each on a fresh file."""
+    """Kills, each on a fresh database."""
 
-    def __init__(self, nursery: Nursery, clean: dict[str, dict[str, Any]], directory: Path) -> None:
+    def __init__(
+        self, nursery: Nursery, clean: dict[str, dict[str, Any]], kind: str, fresh: Callable[[], str]
+    ) -> None:
         self.nursery = nursery
         self.clean = clean
-        self.directory = directory
-        self.number = 0
+        self.kind = kind
+        self.fresh = fresh
 
     def go_on_as_if_nothing_had_happened(
         self, durability: str, *kill: object, after: float | None = None
     ) -> Run:
         """Kills, goes on, compares; how the first process ended."""
-        self.number += 1
-        file = self.directory / f"{self.number}.db"
-        first = self.nursery.run(file, "--durability", durability, *kill, kill_after=after)
+        url = self.fresh()
+        first = self.nursery.run(url, "--durability", durability, *kill, kill_after=after)
         assert first.code in (0, KILLED), first.out
         if first.killed:
-            again = self.nursery.run(file, "--durability", durability)
+            again = self.nursery.run(url, "--durability", durability)
             assert remembered(again.result) == remembered(self.clean[durability]), (durability, kill, after)
-        for path in self.directory.glob(f"{file.name}*"):
-            path.unlink()
         return first
 
 
 @pytest.fixture
-def kills(nursery: Nursery, clean: dict[str, dict[str, Any]], tmp_path: Path) -> Kills:
-    return Kills(nursery, clean, tmp_path)
+def kills(nursery: Nursery, clean: dict[str, dict[str, Any]], kind: str, fresh: Callable[[], str]) -> Kills:
+    return Kills(nursery, clean, kind, fresh)
 
 
 def test_the_program_does_what_it_says(clean: dict[str, dict[str, Any]]) -> None:
@@ -83,14 +95,15 @@ def test_all_durabilities_remember_the_same_memory(clean: dict[str, dict[str, An
 
 
 def test_a_program_of_its_own_interpreter_is_killed_and_goes_on(
-    clean: dict[str, dict[str, Any]], tmp_path: Path
+    clean: dict[str, dict[str, Any]], fresh: Callable[[], str]
 ) -> None:
     import json
 
     program = Path(__file__).parent / "program.py"
 
-    first = run_program(program, f"{tmp_path}/a.db", "--kill", "after", "--at", "7")
-    again = run_program(program, f"{tmp_path}/a.db")
+    url = fresh()
+    first = run_program(program, url, "--kill", "after", "--at", "7")
+    again = run_program(program, url)
 
     assert first.code == KILLED, first.err
     assert remembered(json.loads(again.out)) == remembered(clean["sync"])
@@ -99,7 +112,8 @@ def test_a_program_of_its_own_interpreter_is_killed_and_goes_on(
 @pytest.mark.parametrize("durability", DURABILITIES)
 def test_killed_at_a_commit(kills: Kills, durability: str) -> None:
     commits = kills.clean[durability]["commits"]
-    chosen = random.Random(commits).sample(range(1, commits + 1), min(commits, 5))
+    few = 5 if kills.kind == "sqlite" else 2
+    chosen = random.Random(commits).sample(range(1, commits + 1), min(commits, few))
 
     for number in chosen:
         when = "before" if number % 2 else "after"
@@ -154,14 +168,14 @@ def test_killed_at_many_random_instants(kills: Kills) -> None:
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 12))])
 def test_killed_again_and_again_on_the_way(
-    nursery: Nursery, clean: dict[str, dict[str, Any]], tmp_path: Path, seed: int
+    nursery: Nursery, clean: dict[str, dict[str, Any]], fresh: Callable[[], str], seed: int
 ) -> None:
     chance, durability = random.Random(seed), ("sync", "async")[seed % 2]
-    file, kills = tmp_path / "a.db", 0
+    url, kills = fresh(), 0
 
     while kills < 200:
         fate = ("--kill", chance.choice(["before", "after"]), "--at", chance.randrange(2, 12))
-        run = nursery.run(file, "--durability", durability, *fate)
+        run = nursery.run(url, "--durability", durability, *fate)
         if not run.killed:
             break
         kills += 1
@@ -181,13 +195,13 @@ def together(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict
     "group", [1, pytest.param(4, marks=pytest.mark.slow), pytest.param(9, marks=pytest.mark.slow)]
 )
 def test_killed_while_it_leads_a_group(
-    nursery: Nursery, together: dict[str, Any], tmp_path: Path, moment: str, group: int
+    nursery: Nursery, together: dict[str, Any], fresh: Callable[[], str], moment: str, group: int
 ) -> None:
-    file = tmp_path / "a.db"
+    url = fresh()
     leading = ("--leader-of", group, "--leader-at", moment)
 
-    first = nursery.run(file, "--threads", 6, "--together", *leading)
-    again = nursery.run(file, "--threads", 6, "--together")
+    first = nursery.run(url, "--threads", 6, "--together", *leading)
+    again = nursery.run(url, "--threads", 6, "--together")
 
     assert first.killed, first.out
     assert in_any_order(again.result) == in_any_order(together)

@@ -6,18 +6,18 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from crash.kit import SOURCE, TESTS
 from crash.memory_program import AFTER, BEFORE, SECOND, verify
+from databases import POSTGRES
 from perdure import connect
 
 
-def crowd(file: Path, name: str, turns: int) -> subprocess.Popen[str]:
+def crowd(url: str, name: str, turns: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "crash.memory_crowd", str(file), name, str(turns)],
+        [sys.executable, "-m", "crash.memory_crowd", url, name, str(turns)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
@@ -25,13 +25,13 @@ def crowd(file: Path, name: str, turns: int) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.parametrize("url", ["sqlite", POSTGRES], indirect=True)
 @pytest.mark.parametrize("turns", [25, pytest.param(400, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
-def test_a_crowd_of_processes_and_threads_leaves_memory_that_agrees(turns: int, tmp_path: Path) -> None:
-    file = tmp_path / "a.db"
-    with connect(f"sqlite:///{file}", index=SECOND, ttl={}, keep_history="all") as db:
+def test_a_crowd_of_processes_and_threads_leaves_memory_that_agrees(turns: int, url: str) -> None:
+    with connect(url, index=SECOND, ttl={}, keep_history="all") as db:
         # As after all steps of the program: all is filed as SECOND says, and `verify` holds it to that.
         db.store.put(("progress",), "at", {"step": len(BEFORE) + len(AFTER)}, index=False)
-        crowds = [crowd(file, name, turns) for name in ("left", "right")]
+        crowds = [crowd(url, name, turns) for name in ("left", "right")]
         try:
             for each in crowds:
                 assert each.stdout is not None

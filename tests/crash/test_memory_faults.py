@@ -7,11 +7,10 @@ The program: `memory_program.py`.
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
-from crash.kit import kept
+from crash.kit import Kept
 from crash.memory_program import AFTER, BEFORE, done, go_on, opened, remembered, verify
 from perdure.errors import StorageError
 from perdure.testing.faulty import Faulty, Killed, Moment, Way
@@ -23,16 +22,18 @@ from perdure.testing.faulty import Faulty, Killed, Moment, Way
     [
         ("memory", 9),
         ("sqlite", 17),
+        pytest.param("postgres", 61, marks=pytest.mark.postgres),
         *(
             pytest.param(kind, 1, marks=[pytest.mark.slow, pytest.mark.timeout(900)])
             for kind in ("memory", "sqlite")
         ),
+        pytest.param("postgres", 1, marks=[pytest.mark.slow, pytest.mark.postgres]),
     ],
 )
 def test_a_fault_at_any_commit_leaves_memory_that_agrees_and_can_be_tried_again(
-    kind: str, every: int, way: Way, tmp_path: Path
+    kind: str, every: int, way: Way, kept: Kept
 ) -> None:
-    with kept(kind, tmp_path) as backend:
+    with kept(kind) as backend:
         go_on(backend)
         undisturbed = remembered(backend)
     met = 0
@@ -40,7 +41,7 @@ def test_a_fault_at_any_commit_leaves_memory_that_agrees_and_can_be_tried_again(
         fired = False
         for when in ("before", "after"):
             moment = Moment(when, number)  # type: ignore[arg-type] - one of the two
-            with kept(kind, tmp_path) as backend:
+            with kept(kind) as backend:
                 faulty = Faulty(backend, moment, way)
                 with suppress(Killed, StorageError):
                     go_on(faulty)

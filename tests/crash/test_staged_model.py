@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import operator
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -26,6 +27,7 @@ from hypothesis.stateful import (
 )
 from typing_extensions import TypedDict
 
+from databases import UNSHRUNK
 from perdure import connect
 from perdure.engine import execute
 from perdure.engine.headcache import HEADS
@@ -286,7 +288,7 @@ class State(TypedDict, total=False):
 class TheEngineRemembersWhatTheModelDoes(RuleBasedStateMachine):
     """Whatever is done, in whatever order."""
 
-    url = "memory://"
+    new_url: Callable[[], str] = staticmethod(lambda: "memory://")
 
     def __init__(self) -> None:
         super().__init__()
@@ -294,7 +296,7 @@ class TheEngineRemembersWhatTheModelDoes(RuleBasedStateMachine):
         self.patched = pytest.MonkeyPatch()
         # No task is recorded before its siblings: the model records in task order.
         self.patched.setattr(execute, "_RECORD_AFTER", 3600.0)
-        self.db = connect(self.url)
+        self.db = connect(type(self).new_url())
         self.model = Model()
         self.cast: dict[str, Script] = {}
         self.ended = "done"
@@ -435,7 +437,7 @@ class TheEngineRemembersWhatTheModelDoes(RuleBasedStateMachine):
 class TheEngineRemembersInAFile(TheEngineRemembersWhatTheModelDoes):
     """The same on SQLite."""
 
-    url = "sqlite:///:memory:"
+    new_url = staticmethod(lambda: "sqlite:///:memory:")
 
 
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
@@ -451,6 +453,18 @@ TestMemory = TheEngineRemembersWhatTheModelDoes.TestCase
 TestMemory.settings = much(30)
 TestSqlite = TheEngineRemembersInAFile.TestCase
 TestSqlite.settings = much(8)
+
+
+@pytest.mark.parametrize("examples", [3, pytest.param(150, marks=pytest.mark.slow)])
+def test_postgres(examples: int, postgres_urls: Callable[[], str]) -> None:
+    class TheEngineRemembersOnAServer(TheEngineRemembersWhatTheModelDoes):
+        """The same on Postgres, each time in a schema of its own."""
+
+        new_url = staticmethod(postgres_urls)
+
+    run_state_machine_as_test(
+        TheEngineRemembersOnAServer, settings=settings(much(examples), phases=UNSHRUNK, print_blob=True)
+    )
 
 
 @pytest.mark.slow

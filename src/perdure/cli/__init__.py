@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         help="listen to Hamlet: a scene is a thread, a character is a user",
         description="Listens to Hamlet, speech by speech: a scene is a thread, a character is a user, and before each "
         "speech it recalls what that character said in earlier scenes that fits it. Run it again: all is done, nothing is "
-        "doubled.",
+        "doubled. Run it twice at once: the two hear the scenes between them, and if one is killed the other goes on.",
     )
     demo.add_argument(
         "--db",

@@ -60,7 +60,7 @@ def ask(
     """
     with opened(place, crash_at=crash_at) as (db, by):
         graph = builder(by).compile(db)
-        hear(graph, hamlet().scenes[:scenes], on_speech)
+        hear(graph, db.store, hamlet().scenes[:scenes], on_speech)
         found = _found(db, question)
     answers: dict[str, Answer] = {}
     for item in found:

@@ -1,7 +1,7 @@
 """The graph that listens to a play, and the loop that finds out what is still to be heard.
 
-Here: a scene as a thread, a character as a user, memory across scenes; going on after any kind of stop.
-Not here: the play (`play.py`), what its search knows of spelling (`likeness.py`), questions about it (`asking.py`), what is
+Here: a scene as a thread, a character as a user, memory across scenes; going on after any kind of stop, and beside other
+processes. Not here: the play (`play.py`), who hears which scene (`sharing.py`), what its search knows of spelling (`likeness.py`), questions about it (`asking.py`), what is
 printed (`report.py`), arguments (`perdure.cli`).
 Uses public names only; `perdure.testing` for the crash and for the digest.
 """
@@ -15,12 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Annotated, Any, NotRequired, TypedDict, cast
 
 import perdure
 from perdure.demo.likeness import DIMS, Spelling
 from perdure.demo.play import Scene, Speech, hamlet
+from perdure.demo.sharing import CLAIMS, Claims, Lost
+from perdure.errors import StaleThread
 from perdure.graph import END, START, StateGraph
 from perdure.graph.state import CompiledStateGraph
 from perdure.store.base import BaseStore, IndexConfig
@@ -29,6 +31,7 @@ from perdure.testing import digest
 
 __all__ = ["WORDS", "WORDS_AND_SPELLING", "Summary", "builder", "hear", "listen", "opened"]
 
+PAUSE_SECONDS = 0.03  # between two looks at what others do
 RECALLED = 3  # memories looked up before a speech, for each voice
 WORDS_AND_SPELLING = "words and spelling"
 WORDS = "words alone"
@@ -180,6 +183,8 @@ def listen(
 ) -> Summary:
     """The play heard to its end, or to the end of its first scenes; speeches heard by earlier runs stay as they are.
 
+    Processes that do this at the same time share the scenes between them.
+
     Args:
         place: path of the SQLite database, made if it isn't there; or the URL of any database, as `perdure.connect` takes it.
         scenes: how many, from the first on; None: all.
@@ -194,12 +199,12 @@ def listen(
     began = perf_counter()
     with opened(place, crash_at=crash_at) as (db, by):
         graph = builder(by).compile(db)
-        speeches_now, steps_now = hear(graph, play, on_speech)
+        speeches_now, steps_now = hear(graph, db.store, play, on_speech)
         seconds = perf_counter() - began
         positions = [_position(graph, scene) for scene in play]
         characters = db.store.list_namespaces(prefix=("characters",), max_depth=2, limit=10_000)
         memories = db.store.count(("characters",))
-        found, name = digest(db), db.name
+        found, name = digest(db, without=[CLAIMS]), db.name
     # It is closed: the write-ahead log went into the file, and both shrank to what is needed.
     return Summary(
         database=name if is_url(place) else str(place),
@@ -220,22 +225,67 @@ def listen(
 
 def hear(
     graph: CompiledStateGraph[Listening],
+    store: BaseStore,
     play: Sequence[Scene],
     on_speech: Callable[[int, int], None] | None = None,
 ) -> tuple[int, int]:
-    """Hears all of the scenes that is not heard yet: how many speeches, and in how many steps. Arguments as of `listen`."""
+    """Hears all of the scenes that is not heard yet, alone or between several processes; returns when all is.
+
+    How many speeches this process heard, and in how many steps. Arguments as of `listen`; `store`: of the same database.
+    """
     total = sum(len(scene.speeches) for scene in play)
-    done = heard_now = steps_now = 0
-    for number, scene in enumerate(play, start=1):
-        before = _position(graph, scene)
-        for heard in _hear(graph, number, scene):
-            if on_speech:
-                on_speech(done + heard, total)
-        after = _position(graph, scene)
-        done += after.heard
-        heard_now += after.heard - before.heard
-        steps_now += after.step - before.step
+    claims = Claims(store)
+    left = dict(enumerate(play, start=1))
+    heard_now = steps_now = done = 0
+    while left := {number: scene for number, scene in left.items() if not _is_done(graph, scene)}:
+        done = total - sum(len(scene.speeches) for scene in left.values())
+        mine = next((number for number, scene in left.items() if claims.take(scene.name)), None)
+        if mine is None:
+            sleep(PAUSE_SECONDS)
+            continue
+        scene = left[mine]
+        try:
+            if not _may_begin(graph, claims, scene, [left[number] for number in left if number < mine]):
+                continue
+            before = _position(graph, scene)
+            for position in _hear(graph, mine, scene, before):
+                heard_now += position.heard - before.heard
+                steps_now += position.step - before.step
+                before = position
+                if on_speech:
+                    on_speech(done + position.heard, total)
+                claims.keep()
+        except (StaleThread, Lost):
+            continue  # we were slow, and another has taken it over: look again who is where
+        finally:
+            claims.drop()
     return heard_now, steps_now
+
+
+def _is_done(graph: CompiledStateGraph[Listening], scene: Scene) -> bool:
+    position = _position(graph, scene)
+    return position.heard >= len(scene.speeches) and not position.unfinished
+
+
+def _may_begin(
+    graph: CompiledStateGraph[Listening], claims: Claims, scene: Scene, earlier: Sequence[Scene]
+) -> bool:
+    """Waits until everybody in the scene is done with earlier ones, so that all can be recalled of what was said there.
+
+    False: somebody has to hear one of those first, and nobody is at it.
+    """
+    voices = _voices(scene)
+    waits_for = [other for other in earlier if voices & _voices(other)]
+    while waits_for := [other for other in waits_for if not _is_done(graph, other)]:
+        if any(claims.is_free(other.name) for other in waits_for):
+            return False
+        claims.keep()
+        sleep(PAUSE_SECONDS)
+    return True
+
+
+def _voices(scene: Scene) -> set[str]:
+    return {voice for speech in scene.speeches for voice in speech.voices}
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,11 +297,12 @@ class _Position:
     recalled_by: frozenset[str]
     step: int
     unfinished: bool
+    head: str | None  # its newest checkpoint
 
 
 # The contract's `config` is a mapping with a name of LangChain's; this is the part of it that anybody needs here.
-def _thread(scene: Scene) -> Any:  # noqa: ANN401 - see above
-    return {"configurable": {"thread_id": scene.name}}
+def _thread(scene: Scene, **more: str | None) -> Any:  # noqa: ANN401 - see above
+    return {"configurable": {"thread_id": scene.name, **more}}
 
 
 def _position(graph: CompiledStateGraph[Listening], scene: Scene) -> _Position:
@@ -264,19 +315,23 @@ def _position(graph: CompiledStateGraph[Listening], scene: Scene) -> _Position:
         frozenset(values.get("recalled_by", ())),
         step,
         bool(found.next),
+        found.config.get("configurable", {}).get("checkpoint_id"),
     )
 
 
-def _hear(graph: CompiledStateGraph[Listening], number: int, scene: Scene) -> Iterator[int]:
-    """Hears all that is left of a scene; gives how many of its speeches are done after each.
+def _hear(
+    graph: CompiledStateGraph[Listening], number: int, scene: Scene, at: _Position
+) -> Iterator[_Position]:
+    """Hears all that is left of a scene, from where it stands; gives where it stands after each speech.
 
-    A speech in the middle of which a run was stopped is finished, not begun again.
+    A speech in the middle of which a run was stopped is finished, not begun again. `if_head`: who looked before another went
+    on with the scene gets `StaleThread`, and hears nothing twice.
     """
-    if _position(graph, scene).unfinished:
-        graph.invoke(None, _thread(scene))
-    for speech in scene.speeches[_position(graph, scene).heard :]:
-        graph.invoke({"speech": _spoken(number, speech)}, _thread(scene))
-        yield speech.index + 1
+    while at.unfinished or at.heard < len(scene.speeches):
+        speech = None if at.unfinished else {"speech": _spoken(number, scene.speeches[at.heard])}
+        graph.invoke(speech, _thread(scene, if_head=at.head))
+        at = _position(graph, scene)
+        yield at
 
 
 def _spoken(scene: int, speech: Speech) -> Spoken:

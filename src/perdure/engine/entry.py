@@ -16,6 +16,7 @@ from perdure.engine.chain import Step
 from perdure.engine.state import live_of
 from perdure.errors import EmptyInputError, InvalidUpdateError
 from perdure.graph.spec import NodeSpec, Write
+from perdure.storage.contract import HeadIs, stale_thread
 from perdure.types import Command, Interrupt
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 async def enter(run: Run, given: Any) -> None:
     """The run stands before its first step."""
     loaded, head = run.loaded, run.loaded.head
+    wanted = run.settings.if_head
+    if wanted is not None and run.parent is None and wanted != (loaded.newest,):
+        raise stale_thread(HeadIs(run.chain.thread or "", run.chain.ns, *wanted), loaded.newest)
     if run.settings.checkpoint is not None and head is None:
         raise EmptyInputError(
             f"thread {run.chain.thread!r} has no checkpoint {run.settings.checkpoint!r}"

@@ -15,7 +15,16 @@ from perdure.engine.observe import joined_callbacks
 
 RECURSION_LIMIT: Final = 10007
 _COORDINATES: Final = frozenset(
-    {"thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map", "task_id", TASK_KEY, "run_id"}
+    {
+        "thread_id",
+        "checkpoint_ns",
+        "checkpoint_id",
+        "if_head",
+        "checkpoint_map",
+        "task_id",
+        TASK_KEY,
+        "run_id",
+    }
 )
 _SCALARS: Final = (str, int, float, bool)
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -28,6 +37,7 @@ class Settings(NamedTuple):
     given_thread: bool = False  # whether `configurable` was there at all
     ns: str = ""
     checkpoint: str | None = None
+    if_head: tuple[str | None] | None = None  # what the thread's head has to be, (None,) of a new one
     configurable: Mapping[str, Any] = _NOTHING  # as given, coordinates too
     metadata: Mapping[str, Any] = _NOTHING
     tags: tuple[str, ...] = ()
@@ -150,6 +160,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
         given_thread=bool(configurable),
         ns=configurable.get("checkpoint_ns") or "",
         checkpoint=configurable.get("checkpoint_id"),
+        if_head=(configurable["if_head"],) if "if_head" in configurable else None,
         configurable=configurable,
         metadata=config.get("metadata") or {},
         tags=tuple(tags),

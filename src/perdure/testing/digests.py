@@ -1,18 +1,18 @@
 """One number for everything that a database remembers, to compare runs that crashed with runs that did not.
 
-Over values, steps, sources, what is due, items and their order; not over ids, times, revisions, versions.
+Over values, steps, sources, what is due, items and their order in each namespace; not over ids, times, revisions, versions.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from perdure.database import Database
 from perdure.storage import chains
-from perdure.storage.contract import Snapshot
+from perdure.storage.contract import Namespace, Snapshot
 
 __all__ = ["canonical", "digest"]
 
@@ -20,8 +20,13 @@ _DUE = ("branch:to:", "join:")
 _IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
-def digest(db: Database) -> str:
-    """64 hex digits (SHA-256): equal for two databases whose threads and memory are equal."""
+def digest(db: Database, *, without: Iterable[Namespace] = ()) -> str:
+    """64 hex digits (SHA-256): equal for two databases whose threads and memory are equal.
+
+    Args:
+        db: the database; all of it is read, at one moment.
+        without: namespaces whose items do not count.
+    """
     hashed = hashlib.sha256()
     with db.backend.read() as snapshot:
         after: str | None = None
@@ -30,7 +35,7 @@ def digest(db: Database) -> str:
                 for line in _thread(db, snapshot, thread):
                     hashed.update(line.encode("utf-8", "surrogatepass") + b"\n")
             after = page[-1]
-        for line in _items(db, snapshot):
+        for line in _items(db, snapshot, frozenset(without)):
             hashed.update(line.encode("utf-8", "surrogatepass") + b"\n")
     return hashed.hexdigest()
 
@@ -57,15 +62,16 @@ def _thread(db: Database, snapshot: Snapshot, thread: str) -> list[str]:
     return sorted(found)
 
 
-def _items(db: Database, snapshot: Snapshot) -> list[str]:
+def _items(db: Database, snapshot: Snapshot, without: frozenset[Namespace]) -> list[str]:
+    """By namespace, in each the newest first: which of two namespaces was written to first is nobody's business."""
     handle = db.store.__perdure_backend__
     assert handle is not None  # an open store has one
     codec = handle.codec
-    rows = snapshot.items((), None, 1 << 30)
+    rows = sorted(snapshot.items((), None, 1 << 30), key=lambda row: row.namespace)
     return [
         f"item {row.namespace!r} {row.key!r} {canonical(codec.decode(row.namespace, row.key, row.value))}"
         for row in rows
-        if row.value is not None
+        if row.value is not None and row.namespace not in without
     ]
 
 

@@ -26,14 +26,22 @@ class Cut:
     """A fault that waits for its byte.
 
     Attributes:
-        happened: set once it did.
+        happened: set once it did. From then on:
+        passed: of the piece in which it was, what still arrived.
+        lost: the rest of that piece, which never did.
+        number: of bytes that had come from the server on that connection, this piece included.
     """
 
-    def __init__(self, direction: Direction, at: int, everyone: bool) -> None:
+    def __init__(
+        self, direction: Direction, at: int, everyone: bool, marker: bytes = b"", turn: int = 0
+    ) -> None:
         self.direction: Direction = direction
-        self.at = at
+        self.at = at  # of a marker: behind its beginning, until it comes
+        self.marker, self.turn = marker, turn
         self.everyone = everyone
         self.happened = threading.Event()
+        self.passed = self.lost = b""
+        self.number = 0
 
     def __repr__(self) -> str:
         return f"<Cut {self.direction} at byte {self.at}{', happened' if self.happened.is_set() else ''}>"
@@ -122,6 +130,23 @@ class Proxy:
         """
         with self._changed:
             made = Cut(direction, self._passed[direction] + after, everyone)
+            self._cuts.append(made)
+            return made
+
+    def cut_at(
+        self, direction: Direction, marker: bytes, turn: int = 1, *, behind: int = 0, everyone: bool = False
+    ) -> Cut:
+        """The connection that carries it is cut where these bytes come for the `turn`-th time from now.
+
+        Args:
+            direction: whose bytes are looked at.
+            marker: bytes that a piece has to have in it whole: what was sent at once mostly is.
+            turn: 1 is the next time.
+            behind: so many bytes behind its beginning; 0: nothing of it arrives.
+            everyone: as of `cut`.
+        """
+        with self._changed:
+            made = Cut(direction, behind, everyone, marker, turn)
             self._cuts.append(made)
             return made
 
@@ -225,10 +250,15 @@ class Proxy:
             if pair.ended or self._closed:
                 return
             at = self._passed[direction]
-            due = [cut for cut in self._cuts if cut.direction == direction and cut.at < at + len(piece)]
+            mine = [cut for cut in self._cuts if cut.direction == direction]
+            for cut in [cut for cut in mine if cut.turn]:
+                _find(cut, piece, at)
+            due = [cut for cut in mine if not cut.turn and cut.at < at + len(piece)]
             first = min(due, key=lambda cut: cut.at, default=None)
             allowed = piece if first is None else piece[: max(0, first.at - at)]
             self._passed[direction] += len(allowed)
+            if direction == "to client":
+                pair.answered += len(allowed)
             # Sent under the lock: what is counted first is passed first. A reader that never reads would stop all here,
             # which no database's client does for long.
             if allowed:
@@ -237,6 +267,7 @@ class Proxy:
                 self._cuts.remove(first)
                 for other in list(self._pairs) if first.everyone else [pair]:
                     other.end()
+                first.passed, first.lost, first.number = allowed, piece[len(allowed) :], pair.answered
                 first.happened.set()
 
     def close(self) -> None:
@@ -254,6 +285,17 @@ class Proxy:
             thread.join(10)
 
 
+def _find(cut: Cut, piece: bytes, at: int) -> None:
+    """Looks for the cut's marker in a piece that begins at byte `at`."""
+    place = -1
+    while cut.turn:
+        place = piece.find(cut.marker, place + 1)
+        if place < 0:
+            return
+        cut.turn -= 1
+    cut.at += at + place
+
+
 class _Pair:
     """The two halves of a connection through the proxy."""
 
@@ -262,6 +304,7 @@ class _Pair:
         self._server = server
         self._going: set[Direction] = set(DIRECTIONS)
         self.ended = False
+        self.answered = 0  # bytes that came from the server
 
     def sides(self, direction: Direction) -> tuple[socket.socket, socket.socket]:
         """Where bytes of that direction come from, and go."""

@@ -79,6 +79,40 @@ def test_a_step_is_made_once_wherever_the_connection_is_cut(
     assert cuts >= min(size, parts) * 3 // 4
 
 
+@pytest.mark.parametrize("parts", [12, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("way", DIRECTIONS)
+def test_a_connection_that_is_lost_while_it_is_made_or_looked_at_is_made_again(
+    postgres_url: str, proxy: Proxy, way: Direction, parts: int
+) -> None:
+    backend = PostgresBackend(proxy.through(postgres_url))
+    for n in range(4):
+        backend.commit(step(n))
+    proxy.kill()
+    size = bytes_of_a_step(proxy, backend, 4)[way]
+    n, cuts = 5, 0
+    for at in range(0, size, max(1, size // parts)):
+        proxy.kill()  # so another connection is made, and cut on its way
+        cut = proxy.cut(way, at)
+        again = step(n)
+        revision = backend.commit(again)
+        cuts += cut.happened.is_set()
+
+        proxy.kill()
+        proxy.cut(way, at)
+        item = backend.item(SPACE, "count")
+        assert item is not None
+        assert item.value == b"%d" % n
+        proxy.forgive()
+        with backend.read() as now:
+            assert now.committed(again.id) == revision
+        n += 1
+    with backend.read() as now:
+        assert now.count("checkpoints") == n
+    backend.close()
+
+    assert cuts >= parts * 3 // 4
+
+
 def test_an_outcome_that_nobody_can_tell_is_said_to_be_unknown(
     postgres_url: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

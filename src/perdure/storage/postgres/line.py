@@ -10,6 +10,7 @@ Here: `Line`. Not here: the pool (`connections.py`), migrations (`migrating.py`)
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Generator
 from contextlib import closing, contextmanager
@@ -18,7 +19,7 @@ from typing import Final
 from perdure.errors import PerdureError, Unavailable
 from perdure.storage.postgres.connections import Pool
 from perdure.storage.postgres.driver import psycopg
-from perdure.storage.postgres.faults import is_read_only, sqlstate_of, translated
+from perdure.storage.postgres.faults import is_lost, is_read_only, sqlstate_of, translated
 from perdure.storage.postgres.horizon import Horizon
 from perdure.storage.postgres.opening import Connection, connect
 from perdure.storage.postgres.place import Place
@@ -32,6 +33,7 @@ JUMP: Final = 1 << 30
 """Commits that may have been lost: a year of 30 a second. A version holds 43 bits of a seq, so there is room for 8,000 jumps."""
 
 _NOT_ALLOWED: Final = "42501"
+_PAUSE_SECONDS: Final = 0.02
 
 # Every statement of ours seeks, and says where it does not. So it is planned once a connection, whatever its values are
 # (planning took three times as long as doing), and by indexes, whatever the server knows of tables that have just grown.
@@ -86,21 +88,29 @@ class Line:
         Args:
             seconds: how long to wait; None: `pool_timeout`.
         """
-        connection = self.pool.take(seconds)
-        if connection not in self._met:
-            sound = False
-            try:
-                if not self.pool.pooled:
-                    say(connection, _set_plans(local=False))
-                if self._checked_origin(connection):
-                    self._met.add(connection)
-                sound = True
-            except psycopg.Error as error:
+        until = time.monotonic() + (self.place.pool_timeout if seconds is None else seconds)
+        while True:
+            connection = self.pool.take(max(0.0, until - time.monotonic()))
+            if connection in self._met or self._looked_at(connection, until):
+                return connection
+            time.sleep(_PAUSE_SECONDS)
+
+    def _looked_at(self, connection: Connection, until: float) -> bool:
+        """Whether a new connection may be used; False: it was lost meanwhile, and there is time for another."""
+        sound = False
+        try:
+            if not self.pool.pooled:
+                say(connection, _set_plans(local=False))
+            if self._checked_origin(connection):
+                self._met.add(connection)
+            sound = True
+        except psycopg.Error as error:
+            if not is_lost(error) or time.monotonic() > until:
                 raise translated(error, "connect", self.place.name) from error
-            finally:
-                if not sound:
-                    self.pool.give(connection, sound=False)
-        return connection
+        finally:
+            if not sound:
+                self.pool.give(connection, sound=False)
+        return sound
 
     def give(self, connection: Connection, *, sound: bool = True) -> None:
         """It is free for others, or closed."""
