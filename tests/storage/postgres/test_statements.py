@@ -19,9 +19,9 @@ from perdure.storage.sqlite.connections import C
 from perdure.storage.sqlite.statements import Q
 
 SCHEMA = f"statements_{os.getpid()}"  # one for each process that runs tests
-FILES = ("threads", "items", "past", "texts", "forget", "check", "admin", "writing")
+FILES = ("threads", "items", "past", "texts", "forget", "check", "admin", "writing", "paths")
 BLOCKS = Queries(*(f"queries/{name}.postgres.sql" for name in FILES))
-OURS = set(Queries("queries/writing.postgres.sql").texts)
+OURS = set(Queries("queries/writing.postgres.sql", "queries/paths.postgres.sql").texts)
 # What the other database alone is asked: its own checks, its transactions, indexes of paths.
 THEIRS = {
     name

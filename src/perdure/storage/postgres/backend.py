@@ -24,6 +24,7 @@ from perdure.storage.contract import (
 )
 from perdure.storage.path_ranges import PathRanges
 from perdure.storage.postgres.administering import Administering
+from perdure.storage.postgres.declaring import declare, drop
 from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import closed, translated
 from perdure.storage.postgres.line import Line
@@ -163,12 +164,14 @@ class PostgresBackend(Administering):
     # -- ends --------------------------------------------------------------------------------------------------------
 
     def declare_paths(self, paths: Sequence[PathRanges], /) -> None:
-        """Nothing: paths have no indexes here yet."""
+        """What stands at each of the paths is filed, and will be by all who write. Others read and write meanwhile."""
         self._check_alive()
+        declare(self._line, paths)
 
     def drop_paths(self, paths: Sequence[PathRanges], /) -> None:
-        """Nothing: see `declare_paths`."""
+        """What was filed of each of the paths is gone. Others read and write meanwhile."""
         self._check_alive()
+        drop(self._line, paths)
 
     def vacuum(self) -> None:
         """Space of rows that are gone is free for others. Readers and writers go on meanwhile."""

@@ -15,6 +15,7 @@ from perdure.storage.postgres.locks import key_of_all, keys_of
 from perdure.storage.postgres.numbers import BLOCKS, Numbers
 from perdure.storage.postgres.opening import Connection
 from perdure.storage.postgres.parameters import Bytes, Ints, columns_in, columns_of
+from perdure.storage.postgres.paths import Declared, declared_of, rows_of
 from perdure.storage.postgres.statements import Statements
 from perdure.storage.postgres.talking import Said, say, say_all
 from perdure.storage.tables.gathering import CHAIN, LOG, NAMESPACE, THREAD, Gathering
@@ -63,7 +64,7 @@ class PostgresGathering(Gathering):
         known: nothing but indexes.
     """
 
-    __slots__ = ("_connection", "_numbers", "_statements")
+    __slots__ = ("_connection", "_numbers", "_paths", "_statements")
 
     def __init__(
         self, connection: Connection, statements: Statements, numbers: Numbers, known: Known
@@ -72,6 +73,9 @@ class PostgresGathering(Gathering):
         self._connection = connection
         self._statements = statements
         self._numbers = numbers
+        self._paths: Sequence[
+            Declared
+        ] = ()  # as they stay: none is declared or dropped while a commit is under way
 
     # -- the first round trip ------------------------------------------------------------------------------------------
 
@@ -103,6 +107,8 @@ class PostgresGathering(Gathering):
         numbers = [kind for kind, missing in self._missing(members) for _ in range(missing)]
         said += [(statements[BLOCKS[kind]].text, ()) for kind in numbers]
         wanted = questions(members, self.known, self.filing, statements)
+        if any(member.known_items for member in members):
+            wanted.append(((statements["declared_paths"].text, ()), self._declared))
         said += [question for question, _ in wanted]
         answers = say_all(self._connection, said)
         seqs = [seq for (seq,) in answers[drawn]]
@@ -114,6 +120,9 @@ class PostgresGathering(Gathering):
         for (_, take), answer in zip(wanted, answers[at:], strict=True):
             take(answer)
         return seqs, made
+
+    def _declared(self, rows: list[_Row]) -> None:
+        self._paths = declared_of(rows)
 
     def _missing(self, members: Sequence[Prepared]) -> list[tuple[int, int]]:
         """How often each sequence is to be asked, if all names were new."""
@@ -187,13 +196,29 @@ class PostgresGathering(Gathering):
             else:
                 one = iter(rows[name])
                 columns.append(columns_of(kinds, prepare(list(zip(*[one] * len(kinds), strict=True)))))
+        filed = self._filed(rows)
         self.rows = {}
         self.touched = set()
         if len(names) > 1 and not _touching(rows, lambda name: len(self._statements[name].kinds)):
             text = self._statements.combined(names)
             if text is not None:
-                return [(text, [column for of_one in columns for column in of_one])]
-        return [(self._statements[name].text, of_one) for name, of_one in zip(names, columns, strict=True)]
+                return [(text, [column for of_one in columns for column in of_one]), *filed]
+        said = [(self._statements[name].text, of_one) for name, of_one in zip(names, columns, strict=True)]
+        return [*said, *filed]
+
+    def _filed(self, rows: dict[str, list[Any]]) -> list[Said]:
+        """What stands at declared paths of items that were written."""
+        versions = rows.get(ADD_VERSION)
+        if not self._paths or not versions:
+            return []
+        new = rows.get(ADD_ITEM, [])[:: len(self._statements[ADD_ITEM].kinds)]
+        said: list[Said] = []
+        kept, gone = rows_of(self._paths, versions, new)
+        for name, some in (("set_path_values", kept), ("remove_path_values", gone)):
+            if some:
+                block = self._statements[name]
+                said.append((block.text, columns_of(block.kinds, some)))
+        return said
 
 
 def _touching(rows: dict[str, list[Any]], width: Callable[[str], int]) -> bool:

@@ -23,6 +23,7 @@ from perdure.storage.postgres.horizon import Horizon
 from perdure.storage.postgres.locks import key_of_all
 from perdure.storage.postgres.opening import Connection, connect
 from perdure.storage.postgres.place import Place
+from perdure.storage.postgres.ready import Ready
 from perdure.storage.postgres.statements import statements_of
 from perdure.storage.postgres.talking import say
 
@@ -59,6 +60,7 @@ class Line:
         self.pool = Pool(place)
         self.statements = statements_of(place.schema)
         self.horizon = Horizon(self.statements)
+        self.ready = Ready()
         self.history = 0
         """Grows where the server turns out to have another history than the one before: what it gave away may be given again."""
         self._here = ""

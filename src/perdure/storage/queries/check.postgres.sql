@@ -162,7 +162,13 @@ SELECT count(*)
    AND i.id IS NULL;
 
 -- name: mend_ends
--- Scan: perdure_items.
+-- And declared paths are as if they had just been declared: whoever does so next fills them. Scan: perdure_items, perdure_path_values.
+WITH filed AS (
+    DELETE FROM perdure_path_values
+),
+unfilled AS (
+    UPDATE perdure_paths SET filled = 0
+)
 UPDATE perdure_items i
    SET expires = v.expires
   FROM perdure_versions v

@@ -36,7 +36,7 @@ class AsyncPostgresStore(PostgresFace, AsyncSweptStore):
         index: what of the items is found by words, and how; by default all texts of a value, in English.
         ttl: how long items live, as in `from_conn_string`.
         keep_history: which versions of items are kept, as in `from_conn_string`.
-        indexes: paths of the values; of no use on Postgres yet, as in `from_conn_string`.
+        indexes: paths of the values that have an index, as in `from_conn_string`.
         contracts: what items look like, as in `from_conn_string`.
 
     Raises:

@@ -125,8 +125,8 @@ class PostgresFace(BackendStore):
             ttl: how long items live; `{}`: for ever unless a put says otherwise; None: for ever, and `put(ttl=)` is refused.
             keep_history: which versions of items are kept (see `perdure.connect`), in the whole database, as long as this
                 process says nothing else; None: as was said before, 30 days if nobody did.
-            indexes: paths of the values, checked, and of no use on Postgres yet: a listing with a filter looks at the items
-                below its prefix. See `docs/reference/filters.md`.
+            indexes: paths of the values that have an index from now on, for whoever has the database open: listings by them
+                are fast. See `docs/reference/filters.md`.
             contracts: what items of some namespaces look like, looked at when they are put; None: whatever they like.
 
         Raises:
@@ -220,7 +220,7 @@ class PostgresStore(PostgresFace, SweptStore):
         index: what of the items is found by words, and how; by default all texts of a value, in English.
         ttl: how long items live, as in `from_conn_string`.
         keep_history: which versions of items are kept, as in `from_conn_string`.
-        indexes: paths of the values; of no use on Postgres yet, as in `from_conn_string`.
+        indexes: paths of the values that have an index, as in `from_conn_string`.
         contracts: what items look like, as in `from_conn_string`.
 
     Raises:
