@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from perdure import clock
 from perdure.storage.aside import aside
-from perdure.storage.contract import Backend, ItemRow, Namespace, Snapshot
+from perdure.storage.contract import Again, Backend, ItemRow, Namespace, Snapshot
 from perdure.storage.finding import Question
 from perdure.storage.item_batch import Plan, deletion, guard_of, operation_of
 from perdure.storage.item_bulk import ItemBulk
@@ -99,6 +99,10 @@ class ItemStore(
     @abstractmethod
     def _write(self, operations: list[Operation]) -> None:
         """Takes all operations, or raises and takes none; their guards are looked at here."""
+
+    def _read_promptly(self) -> AbstractContextManager[Snapshot]:
+        """As `_read`, where one question or two are asked at once; it may raise `Again`."""
+        return self._read()
 
     def _layers(self) -> Sequence[Layer]:
         """What lies over the snapshot. Asked *before* it is taken: what is committed in between is seen twice, not never."""
@@ -198,10 +202,18 @@ class ItemStore(
 
     def _reads(self, plan: Plan) -> list[Any]:
         """What one snapshot has: answers, and drafts of some that are finished when it is over."""
+        if plan.is_prompt:
+            try:
+                return self._seen(plan, self._read_promptly)
+            except Again:
+                pass
+        return self._seen(plan, self._read)
+
+    def _seen(self, plan: Plan, read: Callable[[], AbstractContextManager[Snapshot]]) -> list[Any]:
         results: list[Any] = [None] * plan.size
         if plan.reads:
             layers = self._layers()
-            with self._read() as snapshot:
+            with read() as snapshot:
                 for place, answer in plan.reads:
                     results[place] = answer(snapshot, layers)
         return results

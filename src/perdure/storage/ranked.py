@@ -29,9 +29,11 @@ from perdure.store.base import RankBy
 if TYPE_CHECKING:
     from perdure.storage.vectors.arrays import Matrix
 
-__all__ = ["Asked", "Hit", "Question", "Ranked"]
+__all__ = ["PAGE", "Asked", "Hit", "Question", "Ranked"]
 
-_PAGE: Final = 64  # rows fetched at once
+PAGE: Final = 64
+"""Rows that are fetched at once."""
+
 _MEANING_ALONE: Final = (0.0, 1.0)
 
 
@@ -113,7 +115,7 @@ class Ranked:
         words = self._asked.words
         phrases = words.phrases if words is not None else ()
         best, codec = self._best(), self._codec
-        while page := list(islice(best, min(max(self._likely, 1), _PAGE))):
+        while page := list(islice(best, min(max(self._likely, 1), PAGE))):
             rows = self._view.rows([name for name, _ in page])
             for name, score in page:
                 row = rows.get(name)  # None: it has expired meanwhile

@@ -20,7 +20,7 @@ from perdure.storage.contract.administered import (
     TableSize,
     ThreadSize,
 )
-from perdure.storage.contract.backend import Backend, GroupBackend
+from perdure.storage.contract.backend import Again, Backend, GroupBackend, PromptBackend
 from perdure.storage.contract.commit import Commit, Outcome, chunks, commit_now
 from perdure.storage.contract.disagreements import Disagreement
 from perdure.storage.contract.expectations import (
@@ -91,6 +91,7 @@ __all__ = [
     "THREAD_ID_BYTES",
     "About",
     "Administered",
+    "Again",
     "Backend",
     "Chained",
     "CheckpointIs",
@@ -117,6 +118,7 @@ __all__ = [
     "Outcome",
     "PastAnswers",
     "Posting",
+    "PromptBackend",
     "PruneHistory",
     "PruneVersions",
     "PutItem",

@@ -30,6 +30,7 @@ from perdure.storage.postgres.faults import closed, translated
 from perdure.storage.postgres.line import Line
 from perdure.storage.postgres.migrating import prepare
 from perdure.storage.postgres.place import Place, place_of
+from perdure.storage.postgres.prompt import PromptReading
 from perdure.storage.postgres.readings import Reading, item_in, patiently, token_of
 from perdure.storage.postgres.scrubbing import scrub, tables_of
 from perdure.storage.postgres.transactions import Transactions
@@ -137,6 +138,11 @@ class PostgresBackend(Administering):
         """A consistent snapshot, from the moment its block begins."""
         self._check_alive()
         return Reading(self._line)
+
+    def read_promptly(self) -> AbstractContextManager[Snapshot]:
+        """A snapshot of few round trips, one for a search in what has not changed."""
+        self._check_alive()
+        return PromptReading(self._line)
 
     def item(self, namespace: Namespace, key: str, /) -> ItemRow | None:
         """The live item: one statement, which is a snapshot by itself."""

@@ -19,6 +19,7 @@ from perdure.errors import PerdureError, Unavailable
 from perdure.storage.postgres.connections import Pool
 from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import sqlstate_of, translated
+from perdure.storage.postgres.foreseen import Foreseen
 from perdure.storage.postgres.horizon import Horizon
 from perdure.storage.postgres.locks import key_of_all
 from perdure.storage.postgres.opening import Connection, connect
@@ -61,6 +62,7 @@ class Line:
         self.statements = statements_of(place.schema)
         self.horizon = Horizon(self.statements)
         self.ready = Ready()
+        self.foreseen = Foreseen()
         self.history = 0
         """Grows where the server turns out to have another history than the one before: what it gave away may be given again."""
         self._here = ""
@@ -78,6 +80,7 @@ class Line:
     def after_fork(self) -> None:
         """In the child: whoever held a lock is not here."""
         self.horizon.after_fork()
+        self.foreseen = Foreseen()
         self._one_more = threading.Lock()
 
     def take(self, seconds: float | None = None) -> Connection:
