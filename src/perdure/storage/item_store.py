@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from perdure import clock
 from perdure.storage.aside import aside
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["Change", "FaceHandle", "ItemStore"]
 
 T = TypeVar("T")
+_PROMPTLY: Final = 3  # tries, while others write
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +203,12 @@ class ItemStore(
 
     def _reads(self, plan: Plan) -> list[Any]:
         """What one snapshot has: answers, and drafts of some that are finished when it is over."""
-        if plan.is_prompt:
+        for _ in range(_PROMPTLY if plan.is_prompt else 0):
             try:
                 return self._seen(plan, self._read_promptly)
-            except Again:
-                pass
+            except Again as again:
+                if not again.changed:
+                    break
         return self._seen(plan, self._read)
 
     def _seen(self, plan: Plan, read: Callable[[], AbstractContextManager[Snapshot]]) -> list[Any]:

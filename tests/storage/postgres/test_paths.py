@@ -116,16 +116,16 @@ def test_a_path_that_is_not_filled_yet_is_not_read(
         for number in range(30):
             db.store.put((*ME, str(number)), "k", OPEN)
         done: list[Any] = []
-        real = declaring._transaction
+        real = declaring.together
 
-        def cut_off(line: Any, said: Any) -> None:
+        def cut_off(line: Any, operation: str, said: Any) -> None:
             if len(done) == 3:
                 raise KeyboardInterrupt
-            real(line, said)
+            real(line, operation, said)
             done.append(said)
 
         monkeypatch.setattr(declaring, "_ITEMS", 10)
-        monkeypatch.setattr(declaring, "_transaction", cut_off)
+        monkeypatch.setattr(declaring, "together", cut_off)
         with pytest.raises(KeyboardInterrupt):
             db.backend.declare_paths(declared_paths(["status"]))
         assert rows_in(db) == 20
@@ -136,7 +136,7 @@ def test_a_path_that_is_not_filled_yet_is_not_read(
         assert rows_in(db) == 22  # whoever writes knows it already
         assert db.store.count((), filter=OPEN) == 28
 
-        monkeypatch.setattr(declaring, "_transaction", real)
+        monkeypatch.setattr(declaring, "together", real)
         with opened(postgres_url, "status") as again:
             assert len(preselected(again, OPEN, 100) or []) == 28
             assert preselected(again, {"status": "shut"}) == ["k"]

@@ -76,9 +76,7 @@ def test_a_search_in_a_namespace_that_has_not_changed_is_one_round_trip(
     assert trips(lambda: found(db.store, ("nobody",))) == 1
 
 
-def test_a_listing_of_the_newest_is_two_round_trips(
-    db: perdure.Database, trips: Callable[..., int]
-) -> None:
+def test_a_listing_of_the_newest_is_two_round_trips(db: perdure.Database, trips: Callable[..., int]) -> None:
     db.store.put_many([(ME, f"k{n}", {"text": "ab"}) for n in range(20)])
     assert trips(lambda: db.store.search(ME)) == 2
 
@@ -115,9 +113,7 @@ def test_what_is_no_longer_in_memory_is_read_as_of_the_same_moment(
             assert sorted(found(reader.store)) == [f"k{m}" for m in range(n + 1)]
 
 
-def test_a_connection_that_was_lost_is_nothing_to_a_search(
-    db: perdure.Database, postgres_admin: Any
-) -> None:
+def test_a_connection_that_was_lost_is_nothing_to_a_search(db: perdure.Database, postgres_admin: Any) -> None:
     db.store.put(ME, "k", {"text": "aab"})
     assert found(db.store) == ["k"]
     backend: Any = db.backend

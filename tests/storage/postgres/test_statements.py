@@ -19,9 +19,11 @@ from perdure.storage.sqlite.connections import C
 from perdure.storage.sqlite.statements import Q
 
 SCHEMA = f"statements_{os.getpid()}"  # one for each process that runs tests
-FILES = ("threads", "items", "past", "texts", "forget", "check", "admin", "writing", "paths")
+FILES = ("threads", "items", "past", "texts", "forget", "check", "admin", "writing", "paths", "near")
 BLOCKS = Queries(*(f"queries/{name}.postgres.sql" for name in FILES))
-OURS = set(Queries("queries/writing.postgres.sql", "queries/paths.postgres.sql").texts)
+OURS = set(
+    Queries("queries/writing.postgres.sql", "queries/paths.postgres.sql", "queries/near.postgres.sql").texts
+)
 # What the other database alone is asked: its own checks, its transactions, indexes of paths.
 THEIRS = {
     name

@@ -35,7 +35,13 @@ from perdure.storage.contract.expectations import (
     unmet,
     version_conflict,
 )
-from perdure.storage.contract.index_answers import IndexAnswers, Posting, TextTotals, VectorSpace
+from perdure.storage.contract.index_answers import (
+    IndexAnswers,
+    NearestAnswers,
+    Posting,
+    TextTotals,
+    VectorSpace,
+)
 from perdure.storage.contract.item_answers import ItemAnswers
 from perdure.storage.contract.items import (
     AS_FILED,
@@ -114,6 +120,7 @@ __all__ = [
     "MendIndexes",
     "MendVectors",
     "Namespace",
+    "NearestAnswers",
     "Origin",
     "Outcome",
     "PastAnswers",

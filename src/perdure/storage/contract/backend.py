@@ -103,7 +103,15 @@ class Backend(Protocol):
 
 
 class Again(Exception):
-    """A prompt snapshot is not what it was taken for. Nobody but who asked for it ever sees this."""
+    """A prompt snapshot is not what it was taken for. Nobody but who asked for it ever sees this.
+
+    Attributes:
+        changed: it would have been, had nobody written; another prompt one is worth asking for.
+    """
+
+    def __init__(self, *, changed: bool = False) -> None:
+        super().__init__()
+        self.changed = changed
 
 
 @runtime_checkable

@@ -29,10 +29,12 @@ from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import closed, translated
 from perdure.storage.postgres.line import Line
 from perdure.storage.postgres.migrating import prepare
+from perdure.storage.postgres.near import Setting
 from perdure.storage.postgres.place import Place, place_of
 from perdure.storage.postgres.prompt import PromptReading
 from perdure.storage.postgres.readings import Reading, item_in, patiently, token_of
 from perdure.storage.postgres.scrubbing import scrub, tables_of
+from perdure.storage.postgres.tending import tend
 from perdure.storage.postgres.transactions import Transactions
 from perdure.storage.tables.group import GroupQueue
 from perdure.storage.tables.rows import Prepared
@@ -178,6 +180,11 @@ class PostgresBackend(Administering):
         """What was filed of each of the paths is gone. Others read and write meanwhile."""
         self._check_alive()
         drop(self._line, paths)
+
+    def tend(self, model: str, setting: Setting, *, insist: bool = True) -> bool:
+        """Large namespaces of the model have an index of their vectors; see `tending.tend`. Others read and write meanwhile."""
+        self._check_alive()
+        return tend(self._line, model, setting, insist=insist)
 
     def vacuum(self) -> None:
         """Space of rows that are gone is free for others. Readers and writers go on meanwhile."""

@@ -9,21 +9,18 @@ Here: `declare`, `drop`. Not here: rows (`paths.py`), reading (`snapshot.py`).
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Sequence
 from typing import Any, Final
 
 from perdure.codec import text_to_bytes
 from perdure.storage.path_ranges import PathRanges
-from perdure.storage.postgres.driver import psycopg
-from perdure.storage.postgres.faults import is_lost, is_transient, translated
 from perdure.storage.postgres.line import Line
 from perdure.storage.postgres.locks import MOST_NAMES, key_of_all, keys_of_spaces
 from perdure.storage.postgres.parameters import Ints, columns_of
 from perdure.storage.postgres.paths import Declared, declared_of, values_at
 from perdure.storage.postgres.readings import patiently
-from perdure.storage.postgres.talking import Said, say_all
+from perdure.storage.postgres.talking import Said
+from perdure.storage.postgres.together import together
 from perdure.storage.tables.asking import LAST
 
 __all__ = ["declare", "drop"]
@@ -31,8 +28,6 @@ __all__ = ["declare", "drop"]
 _ITEMS: Final = 1000  # at once: their namespaces wait some milliseconds
 _BYTES: Final = 8 << 20
 _ROWS: Final = 20_000
-_TRIES: Final = 5
-_PAUSE: Final = 0.02
 
 
 def declare(line: Line, paths: Sequence[PathRanges]) -> None:
@@ -44,7 +39,7 @@ def declare(line: Line, paths: Sequence[PathRanges]) -> None:
     there = {name for _, name, _ in _declared(line)}
     if new := [name for name in names if name not in there]:
         add = line.statements["add_path"].text
-        _transaction(line, [_alone(line), *((add, (name,)) for name in new)])
+        together(line, "declare", [_alone(line), *((add, (name,)) for name in new)])
     while left := [row for row in _declared(line) if row[1] in names and row[2] != LAST]:
         _fill(line, declared_of(left), min(filled for _, _, filled in left))
     line.ready.forget()
@@ -55,7 +50,7 @@ def drop(line: Line, paths: Sequence[PathRanges]) -> None:
     there = {name for _, name, _ in _declared(line)}
     if gone := [name for one in paths if (name := text_to_bytes(one.path)) in there]:
         text = line.statements["drop_path"].text
-        _transaction(line, [_alone(line), *((text, (name,)) for name in gone)])
+        together(line, "declare", [_alone(line), *((text, (name,)) for name in gone)])
     line.ready.forget()
     _clear(line)
 
@@ -85,7 +80,7 @@ def _fill(line: Line, declared: Sequence[Declared], filled: int) -> None:
         said.append((block.text, columns_of(block.kinds, rows)))
     numbers = Ints([one.no for one in declared])
     said.append((q["filled_paths"].text, (numbers, filled if items else LAST)))
-    _transaction(line, said)
+    together(line, "declare", said)
 
 
 def _clear(line: Line) -> None:
@@ -99,25 +94,3 @@ def _clear(line: Line) -> None:
 
 def _alone(line: Line) -> Said:
     return line.statements["lock_way"].text, (key_of_all(line.place.schema),)
-
-
-def _transaction(line: Line, said: Sequence[Said]) -> None:
-    """All of it, in one; again where others were in the way. Done twice it is done once."""
-    q = line.statements
-    begin: list[Said] = [(q["begin_write"].text, ())]
-    if line.limits:
-        begin.append((line.limits, ()))
-    for left in reversed(range(_TRIES)):
-        connection = line.take()
-        sound = False
-        try:
-            say_all(connection, [*begin, *said, (q["commit"].text, ())])
-            sound = True
-        except psycopg.Error as error:
-            if not left or not (is_lost(error) or is_transient(error)):
-                raise translated(error, "declare", line.place.name) from error
-        else:
-            return
-        finally:
-            line.give(connection, sound=sound)  # one that is still in its transaction is closed
-        time.sleep(_PAUSE * (1 + random.random()))  # noqa: S311 - jitter, not a secret

@@ -22,6 +22,7 @@ from perdure.storage.postgres.faults import sqlstate_of, translated
 from perdure.storage.postgres.foreseen import Foreseen
 from perdure.storage.postgres.horizon import Horizon
 from perdure.storage.postgres.locks import key_of_all
+from perdure.storage.postgres.near import Near
 from perdure.storage.postgres.opening import Connection, connect
 from perdure.storage.postgres.place import Place
 from perdure.storage.postgres.ready import Ready
@@ -62,6 +63,7 @@ class Line:
         self.statements = statements_of(place.schema)
         self.horizon = Horizon(self.statements)
         self.ready = Ready()
+        self.near = Near()
         self.foreseen = Foreseen()
         self.history = 0
         """Grows where the server turns out to have another history than the one before: what it gave away may be given again."""

@@ -17,6 +17,7 @@ from perdure.codec import text_to_bytes
 from perdure.storage.contract import Again, Namespace, Snapshot, VectorSpace
 from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.horizon import Reach
+from perdure.storage.postgres.near import LAG, as_text
 from perdure.storage.postgres.readings import Reading
 from perdure.storage.postgres.snapshot import PostgresSnapshot
 from perdure.storage.postgres.talking import Said, say_all
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["PromptReading"]
 
 _SPACES: Final = "vector_spaces"
+_DISTRUST_SECONDS: Final = 60.0
 _LAST: Final = frozenset({"items_by_id", "items_of_few", "items_of_many"})  # what most answers end with
 
 
@@ -102,6 +104,35 @@ class PromptSnapshot(PostgresSnapshot):
             self._foreseen = asked, known
         return list(map(VectorSpace._make, known))
 
+    def nearest(
+        self, space: VectorSpace, model: str, question: Sequence[float], distance: str, count: int
+    ) -> list[tuple[int, bytes]] | None:
+        """By an index that somebody asked for (`tending.py`), with all that was written since it was brought up to date."""
+        line, q = self._prompt.line, self._prompt.statements
+        number = self._index(model)
+        if not line.near.known:
+            extension, spaces = self._answers([(q["near_extension"].text, ()), (q["near_spaces"].text, ())])
+            line.near.tell(line.place.schema, extension, spaces)
+        copy = line.near.copy(space.space, number)
+        if copy is None or (copy.setting.dims, copy.setting.distance) != (len(question), distance):
+            return None
+        try:
+            state, _, found = self._answers(
+                [
+                    (q["near_state"].text, (space.space, number)),
+                    (copy.asking(count), ()),
+                    (copy.nearest(), (as_text(question), count, LAG + 1)),
+                ]
+            )
+        except Again as again:
+            if not again.changed:  # the index is gone, or the extension
+                line.near.forget(seconds=_DISTRUST_SECONDS)
+            raise
+        if not state or state[0][1:] != (1, copy.setting.packed()):
+            line.near.forget()
+            return None
+        return sorted(dict(found).items()) if len(found) <= count + LAG else None
+
     def verify(self) -> None:
         """What was foreseen is so. Raises Again if not."""
         if self._foreseen is not None:
@@ -120,5 +151,5 @@ class PromptSnapshot(PostgresSnapshot):
         now, *answers = self._prompt.said([question, *said], last=last or not said)
         if now != known:
             self._prompt.line.foreseen.learn(asked, now)
-            raise Again
+            raise Again(changed=True)
         return answers

@@ -14,6 +14,7 @@ from perdure.store.postgres.base import (
     PostgresFace,
     PostgresIndexConfig,
     checked_index,
+    near_of,
     opener_of,
 )
 from perdure.store.swept_async import AsyncSweptStore
@@ -61,4 +62,7 @@ class AsyncPostgresStore(PostgresFace, AsyncSweptStore):
         del pipe
         lives = checked_config(ttl)
         codec = codec_of(checked_index(index), loads=deserializer, contracts=contracts)
-        super().__init__(opener_of(conn), codec, keep_history=keep_history, ttl=lives, indexes=indexes)
+        near = near_of(index, codec)
+        super().__init__(
+            opener_of(conn), codec, keep_history=keep_history, ttl=lives, indexes=indexes, near=near
+        )

@@ -22,3 +22,15 @@ CREATE TABLE perdure_path_values (
 ) WITH (fillfactor = 90);
 
 CREATE INDEX perdure_path_values_by_value ON perdure_path_values (path, (item >> 32), value, version);
+
+-- Namespaces whose vectors are copied for an index of the extension `vector`, and up to which commit they are. The copies
+-- (`perdure_near_vector`, `perdure_near_halfvec`) are made when they are asked for: their types are the extension's. seq: the vectors of
+-- commits up to here are there; the others are few, and compared beside them. setting: what was asked for, and the space it is in.
+CREATE TABLE perdure_near (
+  space BIGINT NOT NULL,
+  model BIGINT NOT NULL,
+  seq BIGINT NOT NULL,
+  ready SMALLINT NOT NULL,
+  setting BYTEA NOT NULL,
+  PRIMARY KEY (space, model)
+);
