@@ -61,7 +61,7 @@ SELECT wanted.namespace, wanted.key, i.version, i.model, x.name, v.data
   JOIN perdure_items i ON i.id >> 32 = n.no AND i.key = wanted.key
   LEFT JOIN perdure_vectors v ON v.item = i.id
   LEFT JOIN perdure_indexes x ON x.no = i.model
- WHERE i.alive = 1
+ WHERE i.alive <> 0
    AND i.model IS NOT NULL;
 
 -- ---- the server

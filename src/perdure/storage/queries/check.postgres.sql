@@ -25,7 +25,7 @@ SELECT p.item, count(*), sum(p.times)::bigint, min(p.length), max(p.length) FROM
 -- $1 item, $2 limit. Items with terms from behind that one. One range.
 SELECT t.item, i.idx, i.length, t.terms
   FROM perdure_texts t
-  JOIN perdure_items i ON i.id = t.item AND i.alive = 1
+  JOIN perdure_items i ON i.id = t.item AND i.alive <> 0
  WHERE t.item > $1
  ORDER BY t.item
  LIMIT $2;

@@ -117,7 +117,7 @@ SELECT page.id, page.name, page.version, page.value
                   JOIN perdure_versions v ON v.version = i.version
                   JOIN perdure_namespaces n ON n.no = i.id >> 32
                  WHERE i.id > $1
-                   AND i.alive = 1
+                   AND i.alive <> 0
                  ORDER BY i.id
                  LIMIT $2) AS these) AS page
  WHERE page.place = 1
@@ -129,7 +129,7 @@ SELECT page.id, page.name, page.version, page.value
 INSERT INTO perdure_path_values (item, path, version, value)
 SELECT wanted.*
   FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[]) AS wanted (item, path, version, value)
-  JOIN perdure_items i ON i.id = wanted.item AND i.version = wanted.version AND i.alive = 1
+  JOIN perdure_items i ON i.id = wanted.item AND i.version = wanted.version AND i.alive <> 0
     ON CONFLICT (item, path) DO NOTHING;
 
 -- name: filled_paths
