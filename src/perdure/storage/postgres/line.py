@@ -67,6 +67,7 @@ class Line:
         self.horizon = Horizon(self.statements)
         self.ready = Ready()
         self.near = Near()
+        self.index_numbers: dict[tuple[int, str], int] = {}  # by history and name
         self.foreseen = Foreseen()
         self.history = 0
         """Grows where the server turns out to have another history than the one before: what it gave away may be given again."""

@@ -62,6 +62,16 @@ class PostgresSnapshot(PostgresAsking, TableSnapshot):
                 line.ready.forget()  # it was dropped
         return None
 
+    def _index(self, name: str) -> int:
+        """The index's number, which never changes: asked for once a process, or of each other history of the database."""
+        line = self._open().line
+        number = line.index_numbers.get((line.history, name))
+        if number is None:
+            number = super()._index(name)
+            if number > 0:
+                line.index_numbers[line.history, name] = number
+        return number
+
     def disagreements(self) -> list[Disagreement]:
         """Where what is made of the items does not agree with them, declared paths included."""
         ((strays,),) = self._ask("path_values_of_nobody")
