@@ -78,6 +78,14 @@ def postgres_urls(postgres_server: str, postgres_admin: Any) -> Iterator[Callabl
         postgres_admin.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
 
 
+@pytest.fixture(scope="module")
+def one_schema(postgres_server: str, postgres_admin: Any) -> Iterator[str]:
+    """The URL of a schema for all tests of a file, not made yet."""
+    name = f"test_{secrets.token_hex(8)}"
+    yield f"{postgres_server}{'&' if '?' in postgres_server else '?'}schema={name}"
+    postgres_admin.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+
+
 @pytest.fixture
 def postgres_url(postgres_urls: Callable[[], str]) -> str:
     """The URL of a schema of this test's own, not made yet."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from hypothesis import Phase
+from hypothesis import HealthCheck, Phase, settings
 
 POSTGRES: Final = pytest.param("postgres", marks=pytest.mark.postgres)
 KINDS: Final[list[Any]] = ["memory", "sqlite", POSTGRES]
@@ -20,6 +20,17 @@ ALL_KINDS: Final[list[Any]] = ["memory", "sqlite", "sqlite-memory", POSTGRES]
 
 # Of random operations that a server is asked for: to shrink what fails would take minutes. `print_blob` says it again.
 UNSHRUNK: Final = (Phase.explicit, Phase.reuse, Phase.generate)
+
+
+def on_a_server(examples: int) -> settings:
+    """For random values with which a test asks a server, each time in a schema of its own."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        print_blob=True,
+        phases=UNSHRUNK,
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 def url_by(folder: Path, postgres: Callable[[], str]) -> Callable[[str], str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from databases import KINDS, on_a_server
 from perdure import Contract, connect
 from perdure.codec import AesGcm
 from perdure.database import Database
@@ -46,9 +47,9 @@ def bytes_of(folder: Path) -> bytes:
     return b"".join(file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file())
 
 
-@pytest.fixture(params=["memory://", "sqlite:///{}/a.db"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return request.param.format(tmp_path)
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, url_of: Callable[[str], str]) -> str:
+    return url_of(request.param)
 
 
 def test_words_of_the_fields_that_are_named_are_found_and_no_others(url: str) -> None:
@@ -245,9 +246,25 @@ objects = st.dictionaries(st.sampled_from(["title", "tags", "body"]), values, ma
 )
 def test_what_is_filed_is_that_of_a_plain_store_which_knows_these_fields_only(several: list[Any]) -> None:
     """So nothing of any other field changes a word, a length, or a vector of what stands in the file."""
+    check_filed("memory://", several)
+
+
+@on_a_server(15)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("klm"), objects, st.sampled_from([None, False, ["title"]])), max_size=5
+    )
+)
+def test_on_postgres_what_is_filed_is_that_of_a_plain_store(
+    postgres_urls: Callable[[], str], several: list[Any]
+) -> None:
+    check_filed(postgres_urls(), several)
+
+
+def check_filed(url: str, several: list[Any]) -> None:
     held: list[Any] = []
     index = {**MODEL, "fields": ["title", "tags[*]"]}
-    for db in (opened(index=MODEL), connect("memory://", index=index)):
+    for db in (opened(url, index=MODEL), connect("memory://", index=index)):
         with db:
             for key, value, paths in several:
                 only = {
@@ -288,8 +305,8 @@ def test_what_cannot_be_right_is_refused(tmp_path: Path, asked: Any, part: str) 
     assert raised.value.part == part
 
 
-def test_fewer_fields_than_may_be_found_can_be_indexed() -> None:
-    with opened(index={"fields": ["title"]}) as db:
+def test_fewer_fields_than_may_be_found_can_be_indexed(url: str) -> None:
+    with opened(url, index={"fields": ["title"]}) as db:
         db.store.put(ME, "a", VALUE)
         db.store.put(ME, "b", VALUE, index=["tags[*]"])
         assert keys(db.store, "zebra") == ["a"]
@@ -297,7 +314,7 @@ def test_fewer_fields_than_may_be_found_can_be_indexed() -> None:
 
 
 @pytest.mark.parametrize("query", ["zebra", "ocelot"])
-def test_contracts_and_tasks_go_with_it(query: str) -> None:
+def test_contracts_and_tasks_go_with_it(url: str, query: str) -> None:
     seen: list[list[str]] = []
 
     def node(state: dict[str, Any], store: Any) -> None:
@@ -307,7 +324,7 @@ def test_contracts_and_tasks_go_with_it(query: str) -> None:
     graph = StateGraph(dict)
     graph.add_node("node", node)
     graph.add_edge(START, "node")
-    with opened(contracts=[Contract(("people",), Profile)]) as db:
+    with opened(url, contracts=[Contract(("people",), Profile)]) as db:
         graph.compile(db).invoke({}, {"configurable": {"thread_id": "t"}})
         assert keys(db.store, query) == ["a"]
     assert seen == [["a"]]

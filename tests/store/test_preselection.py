@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import product
@@ -18,20 +18,24 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 import perdure
+from databases import POSTGRES, UNSHRUNK
 from perdure import Contract
 from perdure.errors import ContractError, EncodingError, PerdureError, QueryError
 from perdure.storage.filter_tree import parse_filter
+from perdure.storage.item_store import ItemStore
 from perdure.storage.memory import MemoryBackend
 from perdure.storage.preselect import declared_paths, preselections
 from perdure.storage.sqlite import SqliteBackend
 from perdure.storage.sqlite.preselecting import USABLE
 from perdure.store.face import BackendStore, codec_of
 from perdure.store.memory import InMemoryStore
+from perdure.store.postgres import PostgresStore
 from perdure.store.sqlite import SqliteStore
 from perdure.testing import FakeClock
 from storage import child
 
 ME = ("users", "ada")
+on_both = pytest.mark.parametrize("url", ["sqlite", POSTGRES], indirect=True)
 needs_json = pytest.mark.skipif(not USABLE, reason="this SQLite is older than 3.38 and may know no JSON")
 
 LONG = "long " * 60
@@ -123,23 +127,54 @@ def test_what_is_preselected_changes_no_answer(
         SqliteStore.from_conn_string(":memory:") as plain,
         SqliteStore.from_conn_string(":memory:", indexes=PATHS) as declared,
     ):
-        for store in (reference, plain, declared):
-            store.put_many([((*ME, str(n % 3)), f"k{n}", value) for n, value in enumerate(several)])
-        for filter in asked:
-            for prefix in (ME, (*ME, "1"), ()):
-                wanted = keys(reference, prefix, filter=filter)
-                assert keys(plain, prefix, filter=filter) == wanted
-                assert keys(declared, prefix, filter=filter) == wanted
-                assert keys(declared, prefix, filter=filter, limit=1, offset=1) == wanted[1:2]
-                assert (
-                    declared.count(prefix, filter=filter) == plain.count(prefix, filter=filter) == len(wanted)
-                )
-        gone = [store.delete_prefix(ME, filter=asked[0]) for store in (reference, plain, declared)]
-        assert gone == [gone[0]] * 3
-        assert keys(declared, ME) == keys(plain, ME) == keys(reference, ME)
+        check_answers((reference, plain, declared), several, asked)
 
 
-def keys(store: BackendStore, prefix: tuple[str, ...], **options: Any) -> list[str]:
+@settings(
+    max_examples=120,
+    deadline=None,
+    phases=UNSHRUNK,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(several=st.lists(values, max_size=12), asked=st.lists(filters, min_size=1, max_size=6))
+def test_what_is_preselected_on_postgres_changes_no_answer(
+    postgres: BackendStore, several: list[dict[str, Any]], asked: list[dict[str, Any]]
+) -> None:
+    postgres.delete_prefix(())
+    with InMemoryStore() as reference:
+        check_answers((reference, postgres), several, asked)
+
+
+@pytest.fixture
+def postgres(postgres_url: str) -> Iterator[BackendStore]:
+    """With all of the paths declared."""
+    with PostgresStore.from_conn_string(postgres_url, indexes=PATHS) as store:
+        yield store
+
+
+def check_answers(
+    stores: Sequence[BackendStore], several: list[dict[str, Any]], asked: list[dict[str, Any]]
+) -> None:
+    """All answer as the first does, also when half of the items were written again."""
+    half = len(several) // 2
+    for store in stores:
+        store.put_many([((*ME, str(n % 3)), f"k{n}", value) for n, value in enumerate(several)])
+        store.put_many([((*ME, str(n % 3)), f"k{n}", several[-1 - n]) for n in range(half)])
+    reference, declared = stores[0], stores[-1]
+    for filter in asked:
+        for prefix in (ME, (*ME, "1"), ()):
+            wanted = keys(reference, prefix, filter=filter)
+            for store in stores[1:]:
+                assert keys(store, prefix, filter=filter) == wanted
+                assert store.count(prefix, filter=filter) == len(wanted)
+            assert keys(declared, prefix, filter=filter, limit=1, offset=1) == wanted[1:2]
+    gone = [store.delete_prefix(ME, filter=asked[0]) for store in stores]
+    assert gone == [gone[0]] * len(stores)
+    assert [keys(store, ME) for store in stores] == [keys(reference, ME)] * len(stores)
+
+
+def keys(store: ItemStore, prefix: tuple[str, ...], **options: Any) -> list[str]:
     return [item.key for item in store.search(prefix, **{"limit": 1000, **options})]
 
 
@@ -285,38 +320,48 @@ def test_a_declared_path_is_one_range_of_an_index(tmp_path: Path) -> None:
 
 
 @needs_json
-def test_an_index_that_is_declared_later_has_what_was_there_and_knows_what_others_write(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "a.db"
-    with opened(path, []) as store:
-        store.put(ME, "old", {"status": "open"})
-        with opened(path, ["status"]) as declared:
-            declared.put(ME, "mine", {"status": "open"})
-            store.put(ME, "theirs", {"status": "open"})
-            store.put(ME, "mine", {"status": "shut"})
-            store.put(ME, "more", {"status": "open"})
-            store.delete(ME, "more")
+@on_both
+def test_an_index_that_is_declared_later_has_what_was_there_and_knows_what_others_write(url: str) -> None:
+    with perdure.connect(url) as one:
+        one.store.put(ME, "old", {"status": "open"})
+        with perdure.connect(url, indexes=["status"]) as declared:
+            declared.store.put(ME, "mine", {"status": "open"})
+            one.store.put(ME, "theirs", {"status": "open"})
+            one.store.put(ME, "mine", {"status": "shut"})
+            one.store.put(ME, "more", {"status": "open"})
+            one.store.delete(ME, "more")
             child.run(
                 """
                 import perdure
-                with perdure.connect("sqlite:///" + sys.argv[1]) as db:
+                with perdure.connect(sys.argv[1]) as db:
                     db.store.put(("users", "ada"), "other process", {"status": "open"})
                 """,
-                path,
+                url,
             )
-            for reader in (store, declared):
+            for reader in (one.store, declared.store):
                 assert keys(reader, (), filter={"status": "open"}) == ["other process", "theirs", "old"]
 
 
 @needs_json
-def test_a_dropped_index_is_gone_and_answers_stay(tmp_path: Path) -> None:
-    path = tmp_path / "a.db"
-    with perdure.connect(f"sqlite:///{path}", indexes=["status", "n"]) as db:
+@on_both
+def test_a_dropped_index_is_gone_and_answers_stay(url: str) -> None:
+    with perdure.connect(url, indexes=["status", "n"]) as db:
         db.store.put(ME, "k", {"status": "open"})
+        assert keys(db.store, ME, filter={"status": "open"}) == ["k"]
         db.drop_indexes(["status", "never declared"])
         db.drop_indexes(["status"])
         assert keys(db.store, ME, filter={"status": "open"}) == ["k"]
+        db.store.put(ME, "l", {"status": "open"})
+        assert keys(db.store, ME, filter={"status": "open"}) == ["l", "k"]
+    with perdure.connect(url, indexes=["status"]) as db:
+        assert keys(db.store, ME, filter={"status": "open"}) == ["l", "k"]
+
+
+@needs_json
+def test_a_dropped_index_is_not_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with perdure.connect(f"sqlite:///{path}", indexes=["status", "n"]) as db:
+        db.drop_indexes(["status"])
     names = child.run(
         """
         import sqlite3
@@ -329,20 +374,20 @@ def test_a_dropped_index_is_gone_and_answers_stay(tmp_path: Path) -> None:
 
 
 @needs_json
-def test_what_has_expired_and_what_is_staged_over_are_not_listed(tmp_path: Path) -> None:
-    with (
-        FakeClock() as clock,
-        perdure.connect(f"sqlite:///{tmp_path / 'a.db'}", ttl={}, indexes=["status"]) as db,
-    ):
+@on_both
+def test_what_has_expired_and_what_is_staged_over_are_not_listed(url: str) -> None:
+    with FakeClock() as clock, perdure.connect(url, ttl={}, indexes=["status"]) as db:
         db.store.put(ME, "short", {"status": "open"}, ttl=1)
         db.store.put(ME, "long", {"status": "open"})
         clock.advance(seconds=61)
         assert keys(db.store, ME, filter={"status": "open"}) == ["long"]
         assert db.store.count(ME, filter={"status": "open"}) == 1
+        assert keys(db.store, ME, filter={"status": {"$gt": "o"}}) == ["long"]
 
 
-def test_a_view_of_the_past_filters_by_what_stood_there_then(tmp_path: Path) -> None:
-    with perdure.connect(f"sqlite:///{tmp_path / 'a.db'}", indexes=["status"]) as db:
+@on_both
+def test_a_view_of_the_past_filters_by_what_stood_there_then(url: str) -> None:
+    with perdure.connect(url, indexes=["status"]) as db:
         db.store.put(ME, "k", {"status": "open"})
         item = db.store.get(ME, "k")
         assert item is not None
@@ -350,6 +395,15 @@ def test_a_view_of_the_past_filters_by_what_stood_there_then(tmp_path: Path) -> 
         db.store.put(ME, "k", {"status": "shut"})
         assert [item.key for item in then.search(ME, filter={"status": "open"})] == ["k"]
         assert keys(db.store, ME, filter={"status": "open"}) == []
+
+
+@on_both
+def test_a_range_in_which_very_many_items_lie_is_answered(url: str) -> None:
+    with perdure.connect(url, index={"text": False}, indexes=["n"]) as db:
+        db.store.put_many([(ME, f"k{n}", {"n": n}) for n in range(2500)])
+        for least, wanted in ((0, 2500), (499, 2001), (500, 2000), (501, 1999), (2499, 1)):
+            assert db.store.count(ME, filter={"n": {"$gte": least}}) == wanted
+        assert keys(db.store, ME, filter={"n": {"$lt": 2400}}, limit=2) == ["k2399", "k2398"]
 
 
 def test_a_value_that_is_damaged_is_told_of_whatever_is_asked(tmp_path: Path) -> None:

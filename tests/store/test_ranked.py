@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,14 +14,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from databases import QUICK
+from databases import POSTGRES, QUICK, on_a_server
 from perdure import connect
 from perdure.graph import START, StateGraph
 from perdure.storage.item_store import ItemStore
 from perdure.store.base import Importance, RankBy, Recency, SearchItem
 from perdure.store.face import BackendStore
 from perdure.store.memory import InMemoryStore
-from perdure.store.sqlite import SqliteStore
 from perdure.testing import FakeClock, ranked, reranked
 
 ME = ("users", "ada")
@@ -88,12 +87,9 @@ quick = settings(max_examples=120, deadline=None, suppress_health_check=list(Hea
 
 
 @contextmanager
-def both_stores() -> Generator[list[ItemStore]]:
-    with ExitStack() as stack:
-        yield [
-            stack.enter_context(InMemoryStore(index=INDEX)),
-            stack.enter_context(SqliteStore.from_conn_string(":memory:", index=INDEX)),
-        ]
+def both_stores(url: str = "sqlite:///:memory:") -> Generator[list[ItemStore]]:
+    with InMemoryStore(index=INDEX) as reference, connect(url, index=INDEX) as db:
+        yield [reference, db.store]
 
 
 def do(stores: Sequence[ItemStore], several: list[Any], clock: FakeClock | None = None) -> None:
@@ -199,8 +195,7 @@ def check_order(model: Model, found: list[SearchItem]) -> None:
         assert worth[place] >= max(worth.values()) - 1e-5
 
 
-@quick
-@given(
+asked = given(
     several=writes,
     prefix=st.sampled_from([(), ("a",), ("a", "b"), ("zz",)]),
     query=st.sampled_from(["tea", "green tea", "cat run milk", "the", "zebra"]),
@@ -209,7 +204,22 @@ def check_order(model: Model, found: list[SearchItem]) -> None:
     odd=st.none() | st.booleans(),
     neighbours=st.integers(0, 2),
 )
-def test_the_answer_is_the_true_best_of_all_on_every_backend(
+
+
+@quick
+@asked
+def test_the_answer_is_the_true_best_of_all_on_every_backend(**how: Any) -> None:
+    check_best("sqlite:///:memory:", **how)
+
+
+@on_a_server(20)
+@asked
+def test_the_answer_is_the_true_best_of_all_on_postgres(postgres_urls: Callable[[], str], **how: Any) -> None:
+    check_best(postgres_urls(), **how)
+
+
+def check_best(
+    url: str,
     several: list[Any],
     prefix: tuple[str, ...],
     query: str,
@@ -218,7 +228,7 @@ def test_the_answer_is_the_true_best_of_all_on_every_backend(
     odd: bool | None,
     neighbours: int,
 ) -> None:
-    with FakeClock(BEGIN) as clock, both_stores() as stores:
+    with FakeClock(BEGIN) as clock, both_stores(url) as stores:
         do(stores, several, clock)
         clock.advance(hours=5)
         model = Model(stores[0], prefix, query, ranking, clock.now())
@@ -241,9 +251,10 @@ def test_the_answer_is_the_true_best_of_all_on_every_backend(
             assert all(model.items[place].value["odd"] is odd for place in hits)
 
 
+@pytest.mark.parametrize("url", ["sqlite-memory", POSTGRES], indirect=True)
 @pytest.mark.parametrize("mode", ["text", "vector", "hybrid"])
 def test_the_best_of_thousands_is_found_without_looking_at_all(
-    mode: Any, monkeypatch: pytest.MonkeyPatch
+    mode: Any, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from perdure.storage.item_codec import ItemCodec
 
@@ -254,7 +265,7 @@ def test_the_best_of_thousands_is_found_without_looking_at_all(
         decoded.append(key)
         return decode(self, namespace, key, stored)
 
-    with FakeClock(BEGIN) as clock, both_stores() as stores:
+    with FakeClock(BEGIN) as clock, both_stores(url) as stores:
         some = [f"{WORDS[n % 6]} tea " + "milk " * (n % 60) + f"{n}" for n in range(2000)]
         for store in stores:
             store.put_many(
@@ -358,8 +369,7 @@ def in_a_task(db: Any, node: Callable[[dict[str, Any], Any], Any], colour: str =
         asyncio.run(compiled.ainvoke({}, config))
 
 
-@settings(quick, max_examples=60)
-@given(
+staged = given(
     before=writes,
     inside=writes,
     prefix=st.sampled_from([(), ("a",), ("a", "b")]),
@@ -367,7 +377,25 @@ def in_a_task(db: Any, node: Callable[[dict[str, Any], Any], Any], colour: str =
     ranking=rankings,
     neighbours=st.integers(0, 2),
 )
-def test_a_task_sees_what_it_staged_as_if_it_were_committed(
+
+
+@settings(quick, max_examples=60)
+@staged
+def test_a_task_sees_what_it_staged_as_if_it_were_committed(**how: Any) -> None:
+    for url in ("memory://", "sqlite:///:memory:"):
+        check_staged(url, **how)
+
+
+@on_a_server(10)
+@staged
+def test_a_task_on_postgres_sees_what_it_staged_as_if_it_were_committed(
+    postgres_urls: Callable[[], str], **how: Any
+) -> None:
+    check_staged(postgres_urls(), **how)
+
+
+def check_staged(
+    url: str,
     before: list[Any],
     inside: list[Any],
     prefix: tuple[str, ...],
@@ -380,19 +408,18 @@ def test_a_task_sees_what_it_staged_as_if_it_were_committed(
         listed = store.search(prefix, neighbours=neighbours, limit=3, order_by="key")
         return [[(item.namespace, item.key, item.neighbour_of) for item in one] for one in (found, listed)]
 
-    for url in ("memory://", "sqlite:///:memory:"):
-        with FakeClock(BEGIN) as clock, connect(url, index=INDEX) as db:
-            seen: list[Any] = []
+    with FakeClock(BEGIN) as clock, connect(url, index=INDEX) as db:
+        seen: list[Any] = []
 
-            def node(state: dict[str, Any], store: Any, seen: list[Any] = seen) -> None:
-                del state
-                do([store], inside)
-                seen.extend(ask(store))
+        def node(state: dict[str, Any], store: Any) -> None:
+            del state
+            do([store], inside)
+            seen.extend(ask(store))
 
-            do([db.store], before, clock)
-            clock.advance(minutes=1)
-            in_a_task(db, node)
-            assert seen == ask(db.store)
+        do([db.store], before, clock)
+        clock.advance(minutes=1)
+        in_a_task(db, node)
+        assert seen == ask(db.store)
 
 
 @pytest.mark.parametrize("colour", ["sync", "async"])

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from databases import KINDS, url_by
+from perdure import connect
 from perdure.storage.text import ranking
 from perdure.store.face import BackendStore
-from perdure.store.memory import InMemoryStore
-from perdure.store.sqlite import SqliteStore
 from perdure.testing import FakeClock
 from store.test_text_search import scored
 
@@ -31,10 +31,11 @@ QUERIES = [" ".join(drawn.choices(WORDS, k=5)) for _ in range(20)] + [
 ]
 
 
-@pytest.fixture(params=["memory", "sqlite"], scope="module")
-def store(request: pytest.FixtureRequest) -> Iterator[BackendStore]:
-    opening: Any = InMemoryStore() if request.param == "memory" else SqliteStore.from_conn_string(":memory:")
-    with opening as opened:
+@pytest.fixture(params=KINDS, scope="module")
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackendStore]:
+    url_of = url_by(tmp_path_factory.mktemp("many"), lambda: request.getfixturevalue("one_schema"))
+    with connect(url_of(request.param)) as db:
+        opened = db.store
         opened.put_many([(*place, value) for place, value, _ in ITEMS])
         yield opened
 
@@ -89,14 +90,15 @@ def test_a_cut_is_told_of_and_what_is_found_has_its_whole_score(
     assert cut
 
 
-def test_what_has_expired_takes_no_place_among_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("url", KINDS, indirect=True)
+def test_what_has_expired_takes_no_place_among_the_best(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setattr(ranking, "EXACT", 1)
-    for opening in (InMemoryStore(ttl={}), SqliteStore.from_conn_string(":memory:", ttl={})):
-        with FakeClock() as clock, opening as store:  # type: ignore[attr-defined]
-            for n in range(8):
-                store.put(("a",), f"short{n}", {"text": "rare common"}, ttl=1)
-            for n in range(8):
-                store.put(("a",), f"long{n}", {"text": "common and more words"})
-            clock.advance(seconds=61)
-            found = store.search(("a",), query="rare common", limit=8)
-            assert {item.key for item in found} == {f"long{n}" for n in range(8)}
+    with FakeClock() as clock, connect(url, ttl={}) as db:
+        store = db.store
+        for n in range(8):
+            store.put(("a",), f"short{n}", {"text": "rare common"}, ttl=1)
+        for n in range(8):
+            store.put(("a",), f"long{n}", {"text": "common and more words"})
+        clock.advance(seconds=61)
+        found = store.search(("a",), query="rare common", limit=8)
+        assert {item.key for item in found} == {f"long{n}" for n in range(8)}

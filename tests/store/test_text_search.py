@@ -10,6 +10,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from databases import KINDS, on_a_server
 from perdure import connect
 from perdure.errors import QueryError
 from perdure.graph import START, StateGraph
@@ -19,6 +20,7 @@ from perdure.storage.text.bm25 import LEAST
 from perdure.storage.text.values import strings_of
 from perdure.store.face import BackendStore
 from perdure.store.memory import InMemoryStore
+from perdure.store.postgres import PostgresStore
 from perdure.store.sqlite import SqliteStore
 from perdure.testing import found
 
@@ -107,12 +109,26 @@ def scored(several: list[Any], prefix: tuple[str, ...], query: str) -> dict[Plac
 def test_scores_are_those_of_the_definition_on_every_backend(
     several: list[Any], prefix: tuple[str, ...], query: str
 ) -> None:
+    with SqliteStore.from_conn_string(":memory:") as sqlite:
+        check_scores(sqlite, several, prefix, query)
+
+
+@on_a_server(20)
+@given(several=writes, prefix=prefixes, query=queries)
+def test_scores_are_those_of_the_definition_on_postgres(
+    postgres_urls: Callable[[], str], several: list[Any], prefix: tuple[str, ...], query: str
+) -> None:
+    with PostgresStore.from_conn_string(postgres_urls()) as store:
+        check_scores(store, several, prefix, query)
+
+
+def check_scores(store: ItemStore, several: list[Any], prefix: tuple[str, ...], query: str) -> None:
     expected = scored(several, prefix, query)
-    with InMemoryStore() as memory, SqliteStore.from_conn_string(":memory:") as sqlite:
+    with InMemoryStore() as memory:
         do(memory, several)
-        do(sqlite, several)
+        do(store, several)
         answer = plain(memory, prefix, query)
-        assert plain(sqlite, prefix, query) == answer
+        assert plain(store, prefix, query) == answer
 
     got = {(namespace, key): score for namespace, key, _, score in answer}
     if '"' not in query:
@@ -125,6 +141,23 @@ def test_scores_are_those_of_the_definition_on_every_backend(
 def test_a_task_finds_what_it_staged_as_if_it_were_committed(
     before: list[Any], inside: list[Any], prefix: tuple[str, ...], query: str
 ) -> None:
+    for url in ("memory://", "sqlite:///:memory:"):
+        check_staged(url, before, inside, prefix, query)
+
+
+@on_a_server(15)
+@given(before=writes, inside=writes, prefix=prefixes, query=queries)
+def test_a_task_on_postgres_finds_what_it_staged_as_if_it_were_committed(
+    postgres_urls: Callable[[], str],
+    before: list[Any],
+    inside: list[Any],
+    prefix: tuple[str, ...],
+    query: str,
+) -> None:
+    check_staged(postgres_urls(), before, inside, prefix, query)
+
+
+def check_staged(url: str, before: list[Any], inside: list[Any], prefix: tuple[str, ...], query: str) -> None:
     seen: list[Any] = []
 
     def node(state: dict[str, Any], store: Any) -> None:
@@ -136,15 +169,10 @@ def test_a_task_finds_what_it_staged_as_if_it_were_committed(
     graph = StateGraph(dict)
     graph.add_node("node", node)
     graph.add_edge(START, "node")
-    for url in ("memory://", "sqlite:///:memory:"):
-        with connect(url) as db:
-            do(db.store, before)
-            graph.compile(db).invoke({}, {"configurable": {"thread_id": "t"}})
-            assert seen == [
-                plain(db.store, prefix, query),
-                plain(db.store, prefix, query, filter={"n": 1}),
-            ]
-        seen.clear()
+    with connect(url) as db:
+        do(db.store, before)
+        graph.compile(db).invoke({}, {"configurable": {"thread_id": "t"}})
+        assert seen == [plain(db.store, prefix, query), plain(db.store, prefix, query, filter={"n": 1})]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -152,7 +180,23 @@ def test_a_task_finds_what_it_staged_as_if_it_were_committed(
 def test_items_that_others_filed_otherwise_are_found_all_the_same(
     several: list[Any], later: list[Any], prefix: tuple[str, ...], query: str
 ) -> None:
-    with InMemoryStore() as one, connect("sqlite:///:memory:") as db:
+    check_strays("sqlite:///:memory:", several, later, prefix, query)
+
+
+@on_a_server(15)
+@given(several=writes, later=writes, prefix=prefixes, query=queries)
+def test_items_that_others_filed_otherwise_are_found_on_postgres(
+    postgres_urls: Callable[[], str],
+    several: list[Any],
+    later: list[Any],
+    prefix: tuple[str, ...],
+    query: str,
+) -> None:
+    check_strays(postgres_urls(), several, later, prefix, query)
+
+
+def check_strays(url: str, several: list[Any], later: list[Any], prefix: tuple[str, ...], query: str) -> None:
+    with InMemoryStore() as one, connect(url) as db:
         do(one, several)
         do(one, later)
         do(BackendStore(db.backend, type(db.store._codec)()), several)  # pyright: ignore[reportPrivateUsage] - files nothing
@@ -193,8 +237,9 @@ def test_a_store_without_words_says_so() -> None:
         store.search((), query="tea")
 
 
-def test_an_encrypted_store_says_so() -> None:
-    with connect("memory://", encryption=bytes(range(32))) as db:
+@pytest.mark.parametrize("url", KINDS, indirect=True)
+def test_an_encrypted_store_says_so(url: str) -> None:
+    with connect(url, encryption=bytes(range(32))) as db:
         db.store.put(ME, "a", {"text": "tea"})
         with pytest.raises(QueryError, match="encrypted"):
             db.store.search((), query="tea")

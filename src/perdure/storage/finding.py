@@ -22,7 +22,7 @@ from perdure.storage.item_rows import search_item_of
 from perdure.storage.neighbours import beside, laid_out
 from perdure.storage.overlay import Overlay
 from perdure.storage.rank_checks import check_ranking
-from perdure.storage.ranked import Asked, Hit, Question, Ranked
+from perdure.storage.ranked import PAGE, Asked, Hit, Question, Ranked
 from perdure.storage.staging import Layer
 from perdure.store.base import SearchItem, SearchOp
 
@@ -38,11 +38,13 @@ class Finding(NamedTuple):
         read: the answer, within a snapshot; a draft of it where there is more to do when the snapshot is over.
         question: what the model has to be asked before; None: nothing.
         finish: what there is to do with the draft; None: there is none.
+        prompt: whether all that is found is fetched by one question, most likely.
     """
 
     read: Reading
     question: Question | None
     finish: Finish | None
+    prompt: bool
 
 
 def finding(
@@ -75,7 +77,7 @@ def finding(
         top = best[: finish.top]
         return Draft(items, [ranked.relevance(hit) for hit in top], _alike(asked, ranked, top), near)
 
-    return Finding(read, asked.question, finish)
+    return Finding(read, asked.question, finish, not drops and not neighbours and end <= PAGE)
 
 
 def _item(ranked: Ranked, hit: Hit, *, explain: bool) -> SearchItem:

@@ -20,6 +20,7 @@ from perdure.storage.lifetimes import micros_of
 from perdure.storage.listing import listing, refuse_order
 from perdure.storage.namespace_match import check_conditions, matching
 from perdure.storage.rank_checks import refuse_unranked
+from perdure.storage.ranked import PAGE
 from perdure.storage.staging import ANY, Guard, Layer, Operation, read_item
 from perdure.store.base import (
     GetOp,
@@ -39,7 +40,7 @@ __all__ = ["Plan", "counted", "deletion", "guard_of", "operation_of"]
 class Plan:
     """A batch: its reads as functions of a snapshot, its writes as operations. Raises if one op cannot be right."""
 
-    __slots__ = ("_gets", "finishes", "questions", "reads", "refreshes", "size", "writes")
+    __slots__ = ("_gets", "_prompt", "finishes", "questions", "reads", "refreshes", "size", "writes")
 
     def __init__(self, codec: ItemCodec, ops: list[Op]) -> None:
         self.size = len(ops)
@@ -47,6 +48,7 @@ class Plan:
         self.reads: list[tuple[int, Callable[[Snapshot, Sequence[Layer]], Result | Draft]]] = []
         self.finishes: list[tuple[int, Finish]] = []  # what makes an answer of a draft, after the reads
         self.questions: list[Question] = []  # to be embedded before the reads
+        self._prompt = False
         self.refreshes: list[int] = []  # places of reads that begin the time of items anew
         last: dict[tuple[Namespace, str], Operation] = {}
         for place, op in enumerate(ops):
@@ -84,14 +86,21 @@ class Plan:
         if not op.query:
             refuse_unranked(op)
             self.reads.append((place, listing(codec, op, prefix, limit, offset, neighbours)))
+            self._prompt = not op.filter and op.order_by is None and not neighbours and limit + offset <= PAGE
             return
         refuse_order(op)
         found = finding(codec, op, prefix, limit, offset, neighbours)
         self.reads.append((place, found.read))
+        self._prompt = found.prompt
         if found.question is not None:
             self.questions.append(found.question)
         if found.finish is not None:
             self.finishes.append((place, found.finish))
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether it is one read which asks little of its snapshot, most likely."""
+        return self._prompt and self.size == 1
 
     def finish(self, results: list[Any]) -> None:
         """Drafts among the results become answers. Calls rerankers, so no snapshot may be open."""

@@ -11,11 +11,11 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from perdure import clock
 from perdure.storage.aside import aside
-from perdure.storage.contract import Backend, ItemRow, Namespace, Snapshot
+from perdure.storage.contract import Again, Backend, ItemRow, Namespace, Snapshot
 from perdure.storage.finding import Question
 from perdure.storage.item_batch import Plan, deletion, guard_of, operation_of
 from perdure.storage.item_bulk import ItemBulk
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["Change", "FaceHandle", "ItemStore"]
 
 T = TypeVar("T")
+_PROMPTLY: Final = 3  # tries, while others write
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,10 @@ class ItemStore(
     @abstractmethod
     def _write(self, operations: list[Operation]) -> None:
         """Takes all operations, or raises and takes none; their guards are looked at here."""
+
+    def _read_promptly(self) -> AbstractContextManager[Snapshot]:
+        """As `_read`, where one question or two are asked at once; it may raise `Again`."""
+        return self._read()
 
     def _layers(self) -> Sequence[Layer]:
         """What lies over the snapshot. Asked *before* it is taken: what is committed in between is seen twice, not never."""
@@ -198,6 +203,15 @@ class ItemStore(
 
     def _reads(self, plan: Plan) -> list[Any]:
         """What one snapshot has: answers, and drafts of some that are finished when it is over."""
+        for _ in range(_PROMPTLY if plan.is_prompt else 0):
+            try:
+                return self._seen(plan, self._look_promptly)
+            except Again as again:
+                if not again.changed:
+                    break
+        return self._seen(plan, self._look if plan.may_lag else self._look_now)
+
+    def _seen(self, plan: Plan, look: Callable[[Callable[[Snapshot], None]], None]) -> list[Any]:
         results: list[Any] = [None] * plan.size
         if plan.reads:
             layers = self._layers()
@@ -206,12 +220,16 @@ class ItemStore(
                 for place, answer in plan.reads:
                     results[place] = answer(snapshot, layers)
 
-            if plan.may_lag:
-                self._look(answer_all)
-            else:
-                with self._read() as snapshot:
-                    answer_all(snapshot)
+            look(answer_all)
         return results
+
+    def _look_promptly(self, question: Callable[[Snapshot], None]) -> None:
+        with self._read_promptly() as snapshot:
+            question(snapshot)
+
+    def _look_now(self, question: Callable[[Snapshot], None]) -> None:
+        with self._read() as snapshot:
+            question(snapshot)
 
     def _refuse_ttl(self, ops: list[Op]) -> None:
         """Raises NotSupported for a time to live where nobody said what that means."""

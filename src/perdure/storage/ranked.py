@@ -29,9 +29,13 @@ from perdure.store.base import RankBy
 if TYPE_CHECKING:
     from perdure.storage.vectors.arrays import Matrix
 
-__all__ = ["Asked", "Hit", "Question", "Ranked"]
+__all__ = ["PAGE", "Asked", "Hit", "Question", "Ranked"]
 
-_PAGE: Final = 64  # rows fetched at once
+PAGE: Final = 64
+"""Rows that are fetched at first."""
+
+_LARGEST_PAGE: Final = 256
+
 _MEANING_ALONE: Final = (0.0, 1.0)
 
 
@@ -102,7 +106,8 @@ class Ranked:
             alone = asked.question is None and not blends
             self._text = self._ranking.scores(asked.words, enough if alone else None)
         if asked.question is not None and asked.embedder is not None:
-            self._likeness = Likeness(view, asked.embedder, asked.question.vector)
+            alone = asked.words is None and not blends and not rank_by.diversity and rank_by.rerank is None
+            self._likeness = Likeness(view, asked.embedder, asked.question.vector, enough if alone else None)
         self._both = None
         if self._likeness is not None and self._ranking is not None:
             self._both = fused(self._text, self._likeness, rank_by.weights)
@@ -113,7 +118,9 @@ class Ranked:
         words = self._asked.words
         phrases = words.phrases if words is not None else ()
         best, codec = self._best(), self._codec
-        while page := list(islice(best, min(max(self._likely, 1), _PAGE))):
+        size = min(max(self._likely, 1), PAGE)
+        while page := list(islice(best, size)):
+            size = min(2 * size, _LARGEST_PAGE)  # where a filter drops many, many more will be looked at
             rows = self._view.rows([name for name, _ in page])
             for name, score in page:
                 row = rows.get(name)  # None: it has expired meanwhile

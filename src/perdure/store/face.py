@@ -27,6 +27,7 @@ from perdure.storage.contract import (
     ItemRow,
     Namespace,
     Outcome,
+    PromptBackend,
     PutItem,
     Revision,
     Snapshot,
@@ -98,6 +99,7 @@ class BackendStore(ItemStore):
         self._keep_history: KeepHistory | None = keep_history
         self._indexes = declared_paths(indexes)
         self._opened: Backend | None = None
+        self._prompt: PromptBackend | None = None
         self._catching_up: CatchingUp | None = None
         if backend is not None:
             self._open(backend)
@@ -182,6 +184,7 @@ class BackendStore(ItemStore):
     def _open(self, backend: Backend) -> None:
         """The items are there from now on."""
         self._opened = backend
+        self._prompt = backend if isinstance(backend, PromptBackend) else None
         if self._keep_history is not None:
             keep(backend, self._keep_history)
         if self._indexes:
@@ -216,6 +219,11 @@ class BackendStore(ItemStore):
         backend = self._backend()
         before_use(backend)
         return looked(backend, question, revision)
+
+    def _read_promptly(self) -> AbstractContextManager[Snapshot]:
+        backend = self._backend()
+        before_use(backend)
+        return backend.read() if self._prompt is None else self._prompt.read_promptly()
 
     def _row(self, namespace: Namespace, key: str) -> ItemRow | None:
         backend = self._backend()

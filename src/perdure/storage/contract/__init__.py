@@ -20,7 +20,7 @@ from perdure.storage.contract.administered import (
     TableSize,
     ThreadSize,
 )
-from perdure.storage.contract.backend import Backend, GroupBackend
+from perdure.storage.contract.backend import Again, Backend, GroupBackend, PromptBackend
 from perdure.storage.contract.commit import Commit, Outcome, chunks, commit_now
 from perdure.storage.contract.disagreements import Disagreement
 from perdure.storage.contract.expectations import (
@@ -35,7 +35,13 @@ from perdure.storage.contract.expectations import (
     unmet,
     version_conflict,
 )
-from perdure.storage.contract.index_answers import IndexAnswers, Posting, TextTotals, VectorSpace
+from perdure.storage.contract.index_answers import (
+    IndexAnswers,
+    NearestAnswers,
+    Posting,
+    TextTotals,
+    VectorSpace,
+)
 from perdure.storage.contract.item_answers import ItemAnswers
 from perdure.storage.contract.items import (
     AS_FILED,
@@ -92,6 +98,7 @@ __all__ = [
     "THREAD_ID_BYTES",
     "About",
     "Administered",
+    "Again",
     "Backend",
     "Chained",
     "CheckpointIs",
@@ -114,10 +121,12 @@ __all__ = [
     "MendIndexes",
     "MendVectors",
     "Namespace",
+    "NearestAnswers",
     "Origin",
     "Outcome",
     "PastAnswers",
     "Posting",
+    "PromptBackend",
     "PruneHistory",
     "PruneVersions",
     "PutItem",

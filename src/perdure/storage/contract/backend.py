@@ -13,7 +13,7 @@ from perdure.storage.contract.removals import Scrubbed
 from perdure.storage.contract.snapshot import Snapshot
 from perdure.storage.path_ranges import PathRanges
 
-__all__ = ["Backend", "GroupBackend"]
+__all__ = ["Again", "Backend", "GroupBackend", "PromptBackend"]
 
 
 @runtime_checkable
@@ -99,6 +99,31 @@ class Backend(Protocol):
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
+        ...
+
+
+class Again(Exception):
+    """A prompt snapshot is not what it was taken for. Nobody but who asked for it ever sees this.
+
+    Attributes:
+        changed: it would have been, had nobody written; another prompt one is worth asking for.
+    """
+
+    def __init__(self, *, changed: bool = False) -> None:
+        super().__init__()
+        self.changed = changed
+
+
+@runtime_checkable
+class PromptBackend(Backend, Protocol):
+    """A backend whose snapshots cost something to begin and to end."""
+
+    def read_promptly(self) -> AbstractContextManager[Snapshot]:
+        """As `read`, for whoever asks at once, and little: its moment is that of the first question.
+
+        Any question, and the end of the block, may raise `Again`: what was answered is worth nothing then, and all of it is to
+        be asked of `read()`.
+        """
         ...
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "ENDS",
     "LIVE_OF_NOBODY",
     "NOT_FILED",
+    "PATHS",
     "POSTINGS",
     "POSTINGS_OF_NOBODY",
     "SPACES",
@@ -60,6 +61,10 @@ VECTORS_LOST: Final[Wrong] = (
 )
 SPACES: Final[Wrong] = "namespaces that do not know how many vectors they have, or since when", "vectors"
 ENDS: Final[Wrong] = "items that end at another time than their values say", "indexes"
+PATHS: Final[Wrong] = (
+    "values filed at declared paths that are of no item (mended, they are filed when the paths are declared again)",
+    "indexes",
+)
 VALUES_LOST: Final[Wrong] = "items whose value is not kept (nothing mends this: use a backup)", "items"
 LIVE_OF_NOBODY: Final[Wrong] = (
     "values that count as live and are no item's (nothing mends this: export and import, or use a backup)",

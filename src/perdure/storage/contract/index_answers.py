@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from perdure.storage.contract.disagreements import Disagreement
 from perdure.storage.contract.items import ItemRow
 from perdure.storage.contract.marks import Namespace, Standing
 
-__all__ = ["IndexAnswers", "Posting", "TextTotals", "VectorSpace"]
+__all__ = ["IndexAnswers", "NearestAnswers", "Posting", "TextTotals", "VectorSpace"]
 
 
 class TextTotals(NamedTuple):
@@ -121,4 +121,18 @@ class IndexAnswers(Protocol):
 
     def owed(self, after: int, limit: int) -> list[ItemRow]:
         """The live items of the database whose vectors are owed (see `OWED`), by version, of those after `after`. One range."""
+        ...
+
+
+@runtime_checkable
+class NearestAnswers(Protocol):
+    """What a snapshot answers that has indexes of vectors: candidates, whose scores are computed from their vectors."""
+
+    def nearest(
+        self, space: VectorSpace, model: str, question: Sequence[float], distance: str, count: int
+    ) -> list[tuple[int, bytes]] | None:
+        """(item, its vectors) of some items of the namespace, by item: the `count` most alike among them, most likely.
+
+        None: it does not know; all are to be compared.
+        """
         ...

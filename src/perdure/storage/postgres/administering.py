@@ -45,7 +45,8 @@ _OF_CONTRACT: Final = {"history": "versions"}
 # What all else asks seeks, and is planned once (`line.py`); this scans.
 _SCANS: Final = (
     b"SELECT set_config('enable_seqscan', 'on', true), set_config('enable_hashjoin', 'on', true),"
-    b" set_config('enable_mergejoin', 'on', true), set_config('plan_cache_mode', 'force_custom_plan', true)"
+    b" set_config('enable_mergejoin', 'on', true), set_config('enable_bitmapscan', 'on', true),"
+    b" set_config('enable_material', 'on', true), set_config('plan_cache_mode', 'force_custom_plan', true)"
 )
 # The server's own limits would end a block that takes its time, and let writers in unnoticed.
 _NO_LIMITS: Final = b"SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)"

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 from perdure.errors import PerdureError, StorageError
 from perdure.storage import process
 from perdure.storage.contract import (
+    Again,
     Backend,
     Commit,
     ItemRow,
@@ -24,14 +25,18 @@ from perdure.storage.contract import (
 )
 from perdure.storage.path_ranges import PathRanges
 from perdure.storage.postgres.administering import Administering
+from perdure.storage.postgres.declaring import declare, drop
 from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import closed, translated
 from perdure.storage.postgres.line import Line
 from perdure.storage.postgres.migrating import prepare
+from perdure.storage.postgres.near import Setting
 from perdure.storage.postgres.place import Place, place_of
+from perdure.storage.postgres.prompt import PromptReading
 from perdure.storage.postgres.readings import Reading, item_in, patiently, token_of
 from perdure.storage.postgres.replica import Elsewhere, Replica
 from perdure.storage.postgres.scrubbing import scrub, tables_of
+from perdure.storage.postgres.tending import tend
 from perdure.storage.postgres.transactions import Transactions
 from perdure.storage.tables.lanes import Lanes
 from perdure.storage.tables.rows import Prepared
@@ -175,6 +180,13 @@ class PostgresBackend(Administering):
         with self.read() as snapshot:
             return question(snapshot)
 
+    def read_promptly(self) -> AbstractContextManager[Snapshot]:
+        """A snapshot of few round trips, one for a search in what has not changed."""
+        self._check_alive()
+        if self._replica is not None:
+            raise Again  # it is the replica's to answer
+        return PromptReading(self._line)
+
     def item(self, namespace: Namespace, key: str, /) -> ItemRow | None:
         """The live item: one statement, which is a snapshot by itself."""
         self._check_alive()
@@ -201,12 +213,19 @@ class PostgresBackend(Administering):
     # -- ends --------------------------------------------------------------------------------------------------------
 
     def declare_paths(self, paths: Sequence[PathRanges], /) -> None:
-        """Nothing: paths have no indexes here yet."""
+        """What stands at each of the paths is filed, and will be by all who write. Others read and write meanwhile."""
         self._check_alive()
+        declare(self._line, paths)
 
     def drop_paths(self, paths: Sequence[PathRanges], /) -> None:
-        """Nothing: see `declare_paths`."""
+        """What was filed of each of the paths is gone. Others read and write meanwhile."""
         self._check_alive()
+        drop(self._line, paths)
+
+    def tend(self, model: str, setting: Setting, *, insist: bool = True) -> bool:
+        """Large namespaces of the model have an index of their vectors; see `tending.tend`. Others read and write meanwhile."""
+        self._check_alive()
+        return tend(self._line, model, setting, insist=insist)
 
     def vacuum(self) -> None:
         """Space of rows that are gone is free for others. Readers and writers go on meanwhile."""

@@ -15,6 +15,7 @@ from perdure.storage.postgres.locks import key_of_all, keys_of
 from perdure.storage.postgres.numbers import BLOCKS, Numbers
 from perdure.storage.postgres.opening import Connection
 from perdure.storage.postgres.parameters import Bytes, Cells, Ints, columns_in, columns_of
+from perdure.storage.postgres.paths import Declared, declared_of, rows_of
 from perdure.storage.postgres.statements import Statements
 from perdure.storage.postgres.talking import Said, say, say_all
 from perdure.storage.tables.gathering import CHAIN, LOG, NAMESPACE, THREAD, Gathering
@@ -68,7 +69,7 @@ class PostgresGathering(Gathering):
         taken: keys of names that others have, so they are not locked.
     """
 
-    __slots__ = ("_connection", "_numbers", "_statements", "_wait", "taken")
+    __slots__ = ("_connection", "_numbers", "_paths", "_statements", "_wait", "taken")
 
     def __init__(
         self,
@@ -84,6 +85,9 @@ class PostgresGathering(Gathering):
         self._connection = connection
         self._statements = statements
         self._numbers = numbers
+        self._paths: Sequence[
+            Declared
+        ] = ()  # as they stay: none is declared or dropped while a commit is under way
 
     # -- the first round trip ------------------------------------------------------------------------------------------
 
@@ -112,6 +116,8 @@ class PostgresGathering(Gathering):
         numbers = [kind for kind, missing in self._missing(members) for _ in range(missing)]
         said += [(statements[BLOCKS[kind]].text, ()) for kind in numbers]
         wanted = questions(members, self.known, self.filing, statements)
+        if any(member.known_items for member in members):
+            wanted.append(((statements["declared_paths"].text, ()), self._declared))
         said += [question for question, _ in wanted]
         answers = say_all(self._connection, said)
         if self._wait is None and keys is not None:
@@ -136,6 +142,9 @@ class PostgresGathering(Gathering):
         if wait is None:
             return statements["lock_free"].text, (Ints(keys), all_of_them, count)
         return statements["lock"].text, (Ints(keys), all_of_them, count, wait)
+
+    def _declared(self, rows: list[_Row]) -> None:
+        self._paths = declared_of(rows)
 
     def _missing(self, members: Sequence[Prepared]) -> list[tuple[int, int]]:
         """How often each sequence is to be asked, if all names were new."""
@@ -218,6 +227,7 @@ class PostgresGathering(Gathering):
                 one = iter(values)
                 prepared = prepare(list(zip(*[one] * len(block.kinds), strict=True)))
                 said.append((block.text, columns_of(block.kinds, prepared)))
+        filed = self._filed(rows)
         self.rows = {}
         self.touched = set()
         if len(many) > 1 and not _touching(rows, lambda name: len(statements[name].kinds)):
@@ -226,7 +236,21 @@ class PostgresGathering(Gathering):
                 whole = [
                     (text, [column for _, values in said if type(values) is not Cells for column in values])
                 ]
-                return [*[one for one in said if type(one[1]) is Cells], *whole]
+                return [*[one for one in said if type(one[1]) is Cells], *whole, *filed]
+        return [*said, *filed]
+
+    def _filed(self, rows: dict[str, list[Any]]) -> list[Said]:
+        """What stands at declared paths of items that were written."""
+        versions = rows.get(ADD_VERSION)
+        if not self._paths or not versions:
+            return []
+        new = rows.get(ADD_ITEM, [])[:: len(self._statements[ADD_ITEM].kinds)]
+        said: list[Said] = []
+        kept, gone = rows_of(self._paths, versions, new)
+        for name, some in (("set_path_values", kept), ("remove_path_values", gone)):
+            if some:
+                block = self._statements[name]
+                said.append((block.text, columns_of(block.kinds, some)))
         return said
 
 

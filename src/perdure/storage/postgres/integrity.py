@@ -53,7 +53,7 @@ def faults_of(line: Line, *, quick: bool) -> list[str]:
     schema = _checkers(line)
     if schema is not None:
         for name, (kind, usable) in there.items():
-            if usable and kind != "S" and len(found) < _MOST_FAULTS:
+            if usable and kind not in ("S", "x") and len(found) < _MOST_FAULTS:
                 found += _damage_in(line, schema, name, kind, quick=quick)
     return found[:_MOST_FAULTS]
 

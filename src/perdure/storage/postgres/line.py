@@ -20,9 +20,12 @@ from perdure.errors import PerdureError, Unavailable
 from perdure.storage.postgres.connections import Pool
 from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import is_lost, is_read_only, sqlstate_of, translated
+from perdure.storage.postgres.foreseen import Foreseen
 from perdure.storage.postgres.horizon import Horizon
+from perdure.storage.postgres.near import Near
 from perdure.storage.postgres.opening import Connection, connect
 from perdure.storage.postgres.place import Place
+from perdure.storage.postgres.ready import Ready
 from perdure.storage.postgres.statements import statements_of
 from perdure.storage.postgres.talking import say
 from perdure.storage.postgres.turns import keep_out
@@ -36,13 +39,16 @@ _NOT_ALLOWED: Final = "42501"
 _PAUSE_SECONDS: Final = 0.02
 
 # Every statement of ours seeks, and says where it does not. So it is planned once a connection, whatever its values are
-# (planning took three times as long as doing), and by indexes, whatever the server knows of tables that have just grown.
+# (planning took three times as long as doing), and by indexes, whatever the server knows of tables that have just grown: what
+# it took for small when the statement was planned is not read through, or kept beside, for one row of it.
 # What is compiled costs more than it gains. https://www.postgresql.org/docs/current/runtime-config-query.html
 _PLANS: Final = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    "enable_bitmapscan": "off",
+    "enable_material": "off",
     "jit": "off",
 }
 
@@ -61,6 +67,10 @@ class Line:
         self.pool = Pool(place)
         self.statements = statements_of(place.schema)
         self.horizon = Horizon(self.statements)
+        self.ready = Ready()
+        self.near = Near()
+        self.index_numbers: dict[tuple[int, str], int] = {}  # by history and name
+        self.foreseen = Foreseen()
         self.history = 0
         """Grows where the server turns out to have another history than the one before: what it gave away may be given again."""
         self.wrote = False
@@ -80,6 +90,7 @@ class Line:
     def after_fork(self) -> None:
         """In the child: whoever held a lock is not here."""
         self.horizon.after_fork()
+        self.foreseen = Foreseen()
         self._one_more = threading.Lock()
 
     def take(self, seconds: float | None = None) -> Connection:

@@ -10,7 +10,7 @@ https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
@@ -31,11 +31,12 @@ from perdure.storage.contract import (
 )
 from perdure.storage.tables.rows import Prepared
 
-__all__ = ["MOST_NAMES", "halves", "key_of_all", "keys_of", "names_of"]
+__all__ = ["MOST_NAMES", "halves", "key_of_all", "keys_of", "keys_of_spaces", "names_of"]
 
 MOST_NAMES: Final = 256  # the server's table of locks has 64 a connection, shared by all
 _INDEXES: Final = "indexes"
 _VERY_MUCH: Final = b"\0\0very much"
+_SPACE: Final = "namespace"
 
 
 @lru_cache(maxsize=8192)
@@ -52,6 +53,11 @@ def key_of_all(schema: str) -> int:
 def halves(key: int) -> tuple[int, int]:
     """The key as `pg_locks` shows it."""
     return key >> 32 & 0xFFFFFFFF, key & 0xFFFFFFFF
+
+
+def keys_of_spaces(names: Iterable[bytes], schema: str) -> list[int]:
+    """What who touches these namespaces locks, in order."""
+    return sorted({_key(schema, _SPACE, name) for name in names})
 
 
 def names_of(member: Prepared) -> set[bytes]:
@@ -83,7 +89,7 @@ def keys_of(members: Sequence[Prepared], schema: str, indexes: object) -> list[i
     if len(threads) + len(spaces) > MOST_NAMES:
         return None
     found = {_key(schema, "thread", name) for name in threads}
-    found |= {_key(schema, "namespace", name) for name in spaces}
+    found |= {_key(schema, _SPACE, name) for name in spaces}
     if indexes:
         found.add(_key(schema, _INDEXES, b""))
     return sorted(found)

@@ -38,37 +38,37 @@ _PAUSE_SECONDS: Final = 0.02
 class Reading:
     """The block of one snapshot."""
 
-    __slots__ = ("_decided", "_line", "_seen", "_snapshot", "asked", "connection", "statements")
+    __slots__ = ("_decided", "_seen", "_snapshot", "asked", "connection", "line", "statements")
 
     def __init__(self, line: Line) -> None:
-        self._line = line
+        self.line = line
         self.statements = line.statements
         self.asked = False
         self.connection: Connection
 
     def __enter__(self) -> Snapshot:
         for left in reversed(range(_TRIES)):
-            self.connection = self._line.take()
+            self.connection = self.line.take()
             try:
                 self._begin()
                 break
             except psycopg.Error as error:
-                self._line.give(self.connection, sound=False)
+                self.line.give(self.connection, sound=False)
                 if not left or not is_lost(error):
-                    raise translated(error, "read", self._line.place.name) from error
+                    raise translated(error, "read", self.line.place.name) from error
                 time.sleep(_PAUSE_SECONDS)
             except BaseException:
-                self._line.give(self.connection, sound=False)
+                self.line.give(self.connection, sound=False)
                 raise
-        self._snapshot = PostgresSnapshot(self, self._line.place.name, self._line)
+        self._snapshot = PostgresSnapshot(self, self.line.place.name, self.line)
         return self._snapshot
 
     def _begin(self) -> None:
         """One moment from now on: a snapshot begins with its first question, so it is asked at once."""
-        self._decided = self._line.horizon.decided  # before the moment
+        self._decided = self.line.horizon.decided  # before the moment
         said: list[Said] = [(self.statements["begin_read"].text, ())]
-        if self._line.limits:
-            said.append((self._line.limits, ()))
+        if self.line.limits:
+            said.append((self.line.limits, ()))
         said.append((self.statements["newest_seqs"].text, (self._decided, MOST_SEEN)))
         self._seen: Sequence[int] = [seq for (seq,) in say_all(self.connection, said)[-1]]
 
@@ -78,7 +78,7 @@ class Reading:
         Where commits are under way before some that are seen, and nothing was asked yet, the moment is moved behind them:
         so it reaches all that could be seen when it began.
         """
-        horizon = self._line.horizon
+        horizon = self.line.horizon
         reached = horizon.reach(self._decided, self._seen, MOST_SEEN)
         if not reached[1]:
             return reached
@@ -93,7 +93,7 @@ class Reading:
 
     def _reach_of_old(self) -> Reach | None:
         """How far a moment reaches that cannot be moved any more; None: who knows."""
-        line, last = self._line, self._seen[-1]
+        line, last = self.line, self._seen[-1]
         with line.beside(SETTLE_SECONDS) as connection:
             if not line.horizon.settle(connection, SETTLE_SECONDS):
                 return None
@@ -112,7 +112,7 @@ class Reading:
         except psycopg.Error:
             pass  # it is thrown away
         finally:
-            self._line.give(self.connection, sound=sound)
+            self.line.give(self.connection, sound=sound)
 
 
 def patiently(line: Line, text: bytes, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

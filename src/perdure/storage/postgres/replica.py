@@ -212,7 +212,7 @@ class _ReplicaLine(Line):
         self._primary = primary
         self._same: str | None = None
 
-    def _check_origin(self, connection: Connection) -> None:
+    def _checked_origin(self, connection: Connection) -> bool:
         """The server is a replica of this very database. Nothing is written to it, whatever it is.
 
         Raises:
@@ -240,6 +240,7 @@ class _ReplicaLine(Line):
                 where=self.place.name,
                 hint="Check read_host= of the URL, or read=.",
             )
+        return True
 
 
 class _Moment(Reading):
@@ -254,25 +255,25 @@ class _Moment(Reading):
 
     def _begin(self) -> None:
         said: list[Said] = [(self.statements["begin_read"].text, ())]
-        if self._line.limits:
-            said.append((self._line.limits, ()))
+        if self.line.limits:
+            said.append((self.line.limits, ()))
         say_all(self.connection, said)
 
     def __enter__(self) -> Snapshot:
-        self.connection = self._line.take(self._line.place.read_wait)
+        self.connection = self.line.take(self.line.place.read_wait)
         try:
             there = self._catch_up(self.connection)  # before the moment
             if there:
                 self._begin()
         except BaseException as error:
-            self._line.give(self.connection, sound=False)
+            self.line.give(self.connection, sound=False)
             if isinstance(error, psycopg.Error):
-                raise translated(error, "read", self._line.place.name) from error
+                raise translated(error, "read", self.line.place.name) from error
             raise
         if not there:
-            self._line.give(self.connection)
+            self.line.give(self.connection)
             raise Elsewhere
-        self._snapshot = _ReplicaSnapshot(self, self._line.place.name, self._line, self._all_decided)
+        self._snapshot = _ReplicaSnapshot(self, self.line.place.name, self.line, self._all_decided)
         return self._snapshot
 
 

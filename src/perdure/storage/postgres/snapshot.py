@@ -7,15 +7,24 @@ what is answered (`storage/tables/snapshot.py`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from perdure.storage.contract import ItemRow, Namespace, Revision
+from perdure.codec import text_to_bytes
+from perdure.storage.contract import Disagreement, ItemRow, Namespace, Revision
+from perdure.storage.contract.disagreements import PATHS, told
 from perdure.storage.path_ranges import PathRanges
 from perdure.storage.postgres.asking import PostgresAsking
+from perdure.storage.postgres.parameters import Bytes
+from perdure.storage.postgres.paths import bounds_of
 from perdure.storage.standing import Anchors, Near
-from perdure.storage.tables.asking import bounded
+from perdure.storage.tables.asking import LAST, bounded
+from perdure.storage.tables.packing import range_of
 from perdure.storage.tables.snapshot import TableSnapshot
+from perdure.storage.tables.values import items_of
 
 __all__ = ["PostgresSnapshot"]
+
+_SORTED: Final = 2000  # items of ranges that are sorted for a page; more are rather read from the newest on
 
 
 class PostgresSnapshot(PostgresAsking, TableSnapshot):
@@ -28,8 +37,45 @@ class PostgresSnapshot(PostgresAsking, TableSnapshot):
     def preselected(
         self, prefix: Namespace, wanted: Sequence[PathRanges], before: int | None, limit: int
     ) -> list[ItemRow] | None:
-        """None: ask `items`."""
+        """As `items`, of those that have what is wanted at the first path that is declared; None: none is, or too many have."""
+        first, end = range_of(prefix)
+        newest = LAST if before is None else max(0, min(before, LAST))
+        asked = (first, end, newest, min(limit, LAST), self._now)
+        line = self._open().line
+        ready = line.ready.names
+        if ready is None:
+            ready = line.ready.tell(self._ask("declared_paths"))
+        for one in wanted:
+            name = text_to_bytes(one.path)
+            if name not in ready:
+                continue
+            least, greatest = map(Bytes, bounds_of(one.ranges))
+            if one.exact:
+                rows = self._ask("preselected_by_values", (*asked, name, least))
+                if rows:
+                    return items_of([row for row in rows if row[0] is not None])
+            else:
+                rows = self._ask("preselected_by_ranges", (*asked, name, least, greatest, _SORTED + 1))
+                if rows and rows[0][0] <= _SORTED:
+                    return items_of([row[1:] for row in rows if row[1] is not None])
+            if not rows:
+                line.ready.forget()  # it was dropped
         return None
+
+    def _index(self, name: str) -> int:
+        """The index's number, which never changes: asked for once a process, or of each other history of the database."""
+        line = self._open().line
+        number = line.index_numbers.get((line.history, name))
+        if number is None:
+            number = super()._index(name)
+            if number > 0:
+                line.index_numbers[line.history, name] = number
+        return number
+
+    def disagreements(self) -> list[Disagreement]:
+        """Where what is made of the items does not agree with them, declared paths included."""
+        ((strays,),) = self._ask("path_values_of_nobody")
+        return [*super().disagreements(), *told((PATHS, strays))]
 
     # -- the past: only of what is decided ---------------------------------------------------------------------------
 

@@ -61,7 +61,7 @@ SELECT wanted.namespace, wanted.key, i.version, i.model, x.name, v.data
   JOIN perdure_items i ON i.id >> 32 = n.no AND i.key = wanted.key
   LEFT JOIN perdure_vectors v ON v.item = i.id
   LEFT JOIN perdure_indexes x ON x.no = i.model
- WHERE i.alive = 1
+ WHERE i.alive <> 0
    AND i.model IS NOT NULL;
 
 -- ---- the server
@@ -89,11 +89,13 @@ SELECT c.relname::text, pg_total_relation_size(c.oid)
 
 -- name: relations
 -- $1 schema. (name, kind, whether it can be used) of each table, index and sequence of ours. An index that was being built when its
--- CREATE INDEX CONCURRENTLY failed stays, costs what an index costs, and is never used.
-SELECT c.relname::text, c.relkind::text, coalesce(i.indisvalid AND i.indisready AND i.indislive, true)
+-- CREATE INDEX CONCURRENTLY failed stays, costs what an index costs, and is never used. Kind x: an index that is no tree.
+SELECT c.relname::text,
+       CASE WHEN c.relkind = 'i' AND a.amname <> 'btree' THEN 'x' ELSE c.relkind::text END, coalesce(i.indisvalid AND i.indisready AND i.indislive, true)
   FROM pg_class c
   LEFT JOIN pg_index i ON i.indexrelid = c.oid
   LEFT JOIN pg_class t ON t.oid = i.indrelid
+  LEFT JOIN pg_am a ON a.oid = c.relam
  WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace n WHERE n.nspname = $1)
    AND coalesce(t.relname, c.relname) LIKE 'perdure\_%'
    AND c.relkind IN ('r', 'i', 'S')

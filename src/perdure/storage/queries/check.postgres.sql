@@ -25,7 +25,7 @@ SELECT p.item, count(*), sum(p.times)::bigint, min(p.length), max(p.length) FROM
 -- $1 item, $2 limit. Items with terms from behind that one. One range.
 SELECT t.item, i.idx, i.length, t.terms
   FROM perdure_texts t
-  JOIN perdure_items i ON i.id = t.item AND i.alive = 1
+  JOIN perdure_items i ON i.id = t.item AND i.alive <> 0
  WHERE t.item > $1
  ORDER BY t.item
  LIMIT $2;
@@ -162,7 +162,13 @@ SELECT count(*)
    AND i.id IS NULL;
 
 -- name: mend_ends
--- Scan: perdure_items.
+-- And declared paths are as if they had just been declared: whoever does so next fills them. Scan: perdure_items, perdure_path_values.
+WITH filed AS (
+    DELETE FROM perdure_path_values
+),
+unfilled AS (
+    UPDATE perdure_paths SET filled = 0
+)
 UPDATE perdure_items i
    SET expires = v.expires
   FROM perdure_versions v

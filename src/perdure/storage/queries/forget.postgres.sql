@@ -90,7 +90,12 @@ DELETE FROM perdure_totals t
  WHERE t.space = wanted.no;
 
 -- name: forget_items
--- Rows of (number of a namespace). One range a row.
+-- Rows of (number of a namespace). With what stands at declared paths. One range a row and table.
+WITH filed AS (
+    DELETE FROM perdure_path_values t
+     USING unnest($1::bigint[]) AS wanted (no)
+     WHERE t.item BETWEEN wanted.no << 32 AND (wanted.no << 32) | 4294967295
+)
 DELETE FROM perdure_items t
  USING unnest($1::bigint[]) AS wanted (no)
  WHERE t.id BETWEEN wanted.no << 32 AND (wanted.no << 32) | 4294967295;

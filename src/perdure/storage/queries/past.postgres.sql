@@ -125,7 +125,8 @@ SELECT n.name
         WHERE i.id >> 32 = n.no
           AND i.alive = 1
           AND i.version < $3
-          AND (i.expires IS NULL OR i.expires > $4));
+          AND (i.expires IS NULL OR i.expires > $4)
+       OFFSET 0);
 
 -- name: touched_of_few
 -- $1 first namespace, $2 end, $3 first version. Items with a version from there on, in order of their newest. For subtrees

@@ -74,7 +74,7 @@ SELECT term FROM perdure_postings WHERE term >= $1 ORDER BY term LIMIT 1;
 -- namespace that has any: asked only where the totals say so.
 SELECT n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths, v.expires, v.ttl
   FROM perdure_namespaces n
-  JOIN perdure_items i ON i.id BETWEEN n.no << 32 AND (n.no << 32) | 4294967295 AND i.alive = 1 AND i.idx <> $3
+  JOIN perdure_items i ON i.id BETWEEN n.no << 32 AND (n.no << 32) | 4294967295 AND i.alive <> 0 AND i.idx <> $3
    AND (i.expires IS NULL OR i.expires > $4)
   JOIN perdure_versions v ON v.version = i.version
  WHERE n.name >= $1
@@ -88,7 +88,7 @@ SELECT wanted.number, i.id
   FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[]) AS wanted (number, namespace, key, now)
   JOIN perdure_namespaces n ON n.name = wanted.namespace
   JOIN perdure_items i ON i.id >> 32 = n.no AND i.key = wanted.key
- WHERE i.alive = 1
+ WHERE i.alive <> 0
    AND (i.expires IS NULL OR i.expires > wanted.now);
 
 -- name: item_versions
@@ -96,7 +96,7 @@ SELECT wanted.number, i.id
 SELECT i.id, i.version
   FROM unnest($1::bigint[], $2::bigint[]) AS wanted (item, now)
   JOIN perdure_items i ON i.id = wanted.item
- WHERE i.alive = 1
+ WHERE i.alive <> 0
    AND (i.expires IS NULL OR i.expires > wanted.now);
 
 -- name: items_by_id
@@ -106,7 +106,7 @@ SELECT i.id, n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpo
   JOIN perdure_items i ON i.id = wanted.item
   JOIN perdure_versions v ON v.version = i.version
   JOIN perdure_namespaces n ON n.no = i.id >> 32
- WHERE i.alive = 1
+ WHERE i.alive <> 0
    AND (i.expires IS NULL OR i.expires > wanted.now);
 
 -- name: text_lengths
@@ -114,7 +114,7 @@ SELECT i.id, n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpo
 SELECT i.id, i.length
   FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS wanted (item, idx, now)
   JOIN perdure_items i ON i.id = wanted.item
- WHERE i.alive = 1
+ WHERE i.alive <> 0
    AND (i.expires IS NULL OR i.expires > wanted.now)
    AND i.idx = wanted.idx
    AND i.length > 0;
@@ -176,10 +176,14 @@ DELETE FROM perdure_totals t
 -- $1 first namespace, $2 end, $3 name of the model. One range of namespaces, one seek each.
 SELECT n.no, s.items, s.changed
   FROM perdure_namespaces n
-  JOIN perdure_vector_spaces s ON s.space = n.no AND s.model = (SELECT x.no FROM perdure_indexes x WHERE x.name = $3)
+  JOIN LATERAL (
+         SELECT w.items, w.changed
+           FROM perdure_vector_spaces w
+          WHERE w.space = n.no AND w.model = (SELECT x.no FROM perdure_indexes x WHERE x.name = $3)
+         OFFSET 0
+       ) AS s ON s.items > 0
  WHERE n.name >= $1
    AND n.name < $2
-   AND s.items > 0
  ORDER BY n.name;
 
 -- name: vectors

@@ -34,6 +34,7 @@ class Embedder:
         defer: whether an item is written all the same when the model fails, to be embedded later.
         catches_up: whether a store embeds by itself what was put off.
         cache_bytes: of matrices that are kept between searches.
+        by_index: whether large namespaces may be searched by an index of the database, where it has one.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Embedder:
         self.defer = defer
         self.catches_up = catches_up
         self.cache_bytes = cache_bytes
+        self.by_index = False
         self._batch_size = batch_size
         self._at_once = at_once
         self._lock = threading.Lock()

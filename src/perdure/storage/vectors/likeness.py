@@ -15,10 +15,11 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
+from perdure.storage.contract import NearestAnswers
 from perdure.storage.overlay import Overlay
 from perdure.storage.vectors.arrays import matrix_of, need_numpy, unit
 from perdure.storage.vectors.embedder import Embedder
-from perdure.storage.vectors.spaces import Space, Spaces
+from perdure.storage.vectors.spaces import Few, Space, Spaces
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +31,8 @@ __all__ = ["NEAR", "Likeness"]
 
 NEAR: Final = 2e-5
 """How far a cosine of `all` may be from the exact one."""
+
+_TIMES, _MORE = 2, 20  # candidates of an index for each that is asked for, and beside
 
 _lock = threading.Lock()
 _spaces: WeakKeyDictionary[Any, dict[tuple[str, bool], Spaces]] = WeakKeyDictionary()
@@ -55,12 +58,13 @@ class Likeness:
         view: the subtree.
         embedder: how the store embeds.
         question: the question's vector.
+        enough: how many of the best are asked for, and nothing of the others; None: of all.
 
     Attributes:
         near: how far a score of `all` may be from the exact one.
     """
 
-    def __init__(self, view: Overlay, embedder: Embedder, question: bytes) -> None:
+    def __init__(self, view: Overlay, embedder: Embedder, question: bytes, enough: int | None = None) -> None:
         self._distance = embedder.distance
         self._angles = embedder.distance == "cosine"
         asked = matrix_of(question, embedder.dims)[0].astype("f8")
@@ -68,7 +72,8 @@ class Likeness:
             asked /= sqrt(asked.dot(asked)) or 1.0
         self._question = asked.astype("f4")
         self._question_exact = self._question.astype("f8")
-        self._below = _spaces_of(view.now.source, embedder).below(view.now, view.prefix)
+        few = None if enough is None else self._likely(view, embedder, enough)
+        self._below = _spaces_of(view.now.source, embedder).below(view.now, view.prefix, few)
         self._staged: dict[int, Matrix] = {}
         for name, operation in view.staged.items():
             embedded = operation.embedded
@@ -86,6 +91,15 @@ class Likeness:
             lengths = [float(abs(chunk).max()) for chunk in chunks]
             longest = max([1.0, *lengths]) * max(1.0, float(abs(self._question).max()))
             self.near *= longest * embedder.dims
+
+    def _likely(self, view: Overlay, embedder: Embedder, enough: int) -> Few | None:
+        """What gives a large namespace's best, and some more: an index is not sure of its order. None: there is no such index."""
+        now = view.now
+        if not embedder.by_index or not isinstance(now, NearestAnswers):
+            return None
+        question: list[float] = self._question.tolist()
+        count = _TIMES * enough + _MORE + len(view.hidden)
+        return lambda space: now.nearest(space, embedder.name, question, self._distance, count)
 
     def all(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Items that have vectors, and their scores in float32."""

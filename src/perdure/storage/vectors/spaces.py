@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from perdure.storage.contract import Namespace, Snapshot, VectorSpace
 from perdure.storage.vectors.arrays import matrix_of, need_numpy, unit
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
     from perdure.storage.vectors.arrays import Matrix
 
-__all__ = ["Space", "Spaces"]
+__all__ = ["Few", "Space", "Spaces"]
+
+Few: TypeAlias = Callable[[VectorSpace], "list[tuple[int, bytes]] | None"]
 
 _CHUNK: Final = 4096  # rows
 _PAGE: Final = 4096  # items read at once
@@ -99,9 +102,22 @@ class Spaces:
         self._kept: OrderedDict[int, Space] = OrderedDict()
         self._size = 0
 
-    def below(self, snapshot: Snapshot, prefix: Namespace) -> list[Space]:
-        """The matrices of the subtree's namespaces, as the snapshot sees them."""
+    def below(self, snapshot: Snapshot, prefix: Namespace, few: Few | None = None) -> list[Space]:
+        """The matrices of the subtree's namespaces, as the snapshot sees them.
+
+        `few` gives the vectors of a namespace that are likely to matter, or None where it has to be all.
+        """
         wanted = snapshot.vector_spaces(prefix, self._model)
+        some: dict[int, Space] = {}
+        if few is not None:
+            for space in wanted:
+                if (rows := few(space)) is not None:
+                    refs, matrix = self._rows(rows)
+                    some[space.space] = Space(refs, [matrix], len(rows), space.changed)
+            wanted = [space for space in wanted if space.space not in some]
+        return [*some.values(), *self._all(snapshot, wanted)]
+
+    def _all(self, snapshot: Snapshot, wanted: list[VectorSpace]) -> list[Space]:
         with self._lock:
             known = [self._kept.get(space.space) for space in wanted]
             for space, kept in zip(wanted, known, strict=True):
@@ -149,15 +165,22 @@ class Spaces:
         chunks: list[Matrix] = []
         items, start = 0, 0
         while rows := snapshot.vectors(wanted.space, self._model, after, start, _PAGE):
-            matrix = matrix_of(b"".join([data for _, data in rows]), self._dims)
-            chunks.append(unit(matrix) if self._angles else matrix.copy())
-            counts = [len(data) // (4 * self._dims) for _, data in rows]
-            refs.append(np.repeat(np.array([ref for ref, _ in rows], dtype=np.int64), counts))
+            names, matrix = self._rows(rows)
+            refs.append(names)
+            chunks.append(matrix)
             items += len(rows)
             start = rows[-1][0] + 1
             if len(rows) < _PAGE:
                 break
         return (np.concatenate(refs) if refs else np.empty(0, np.int64)), chunks, items
+
+    def _rows(self, rows: list[tuple[int, bytes]]) -> tuple[NDArray[np.int64], Matrix]:
+        """The item of each row, and the rows."""
+        np = need_numpy()
+        matrix = matrix_of(b"".join([data for _, data in rows]), self._dims)
+        counts = [len(data) // (4 * self._dims) for _, data in rows]
+        refs = np.repeat(np.array([ref for ref, _ in rows], dtype=np.int64), counts)
+        return refs, unit(matrix) if self._angles else matrix.copy()
 
     def _updated(self, snapshot: Snapshot, wanted: VectorSpace, kept: Space) -> Space:
         """What is new laid into what is kept; loaded anew where that is no less work."""

@@ -14,6 +14,7 @@ from perdure.store.postgres.base import (
     PostgresFace,
     PostgresIndexConfig,
     checked_index,
+    near_of,
     opener_of,
 )
 from perdure.store.swept_async import AsyncSweptStore
@@ -36,7 +37,7 @@ class AsyncPostgresStore(PostgresFace, AsyncSweptStore):
         index: what of the items is found by words, and how; by default all texts of a value, in English.
         ttl: how long items live, as in `from_conn_string`.
         keep_history: which versions of items are kept, as in `from_conn_string`.
-        indexes: paths of the values; of no use on Postgres yet, as in `from_conn_string`.
+        indexes: paths of the values that have an index, as in `from_conn_string`.
         contracts: what items look like, as in `from_conn_string`.
 
     Raises:
@@ -61,4 +62,7 @@ class AsyncPostgresStore(PostgresFace, AsyncSweptStore):
         del pipe
         lives = checked_config(ttl)
         codec = codec_of(checked_index(index), loads=deserializer, contracts=contracts)
-        super().__init__(opener_of(conn), codec, keep_history=keep_history, ttl=lives, indexes=indexes)
+        near = near_of(index, codec)
+        super().__init__(
+            opener_of(conn), codec, keep_history=keep_history, ttl=lives, indexes=indexes, near=near
+        )

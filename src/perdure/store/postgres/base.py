@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import psycopg
     import psycopg_pool
 
+    from perdure.storage.postgres.near import Setting
+
     Given = (
         psycopg.Connection[Any]
         | psycopg.AsyncConnection[Any]
@@ -43,6 +45,8 @@ __all__ = [
     "PostgresIndexConfig",
     "PostgresStore",
 ]
+
+_LARGEST = {"m": 100, "ef_construction": 1000, "nlist": 32768}  # as the extension has it
 
 T = TypeVar("T")
 Deserializer = Callable[[bytes], dict[str, Any]]
@@ -67,7 +71,12 @@ class PoolConfig(TypedDict, total=False):
 
 
 class ANNIndexConfig(TypedDict, total=False):
-    """An index of vectors in the database: checked, and of no use yet. Vectors are compared exactly."""
+    """An index of large namespaces' vectors by the extension `vector`, for searches by meaning alone: `docs/reference/search.md`.
+
+    Attributes:
+        kind: of index, `"hnsw"` unless given; `"flat"`: none, vectors are compared exactly.
+        vector_type: what the index is made of, half the bytes unless `"vector"`; scores are of the whole vectors all the same.
+    """
 
     kind: Literal["hnsw", "ivfflat", "flat"]
     vector_type: Literal["vector", "halfvec", "bit"]
@@ -90,7 +99,7 @@ class PostgresIndexConfig(IndexConfig, total=False):
     """As `IndexConfig`.
 
     Attributes:
-        ann_index_config: checked, and of no use yet: vectors are compared exactly.
+        ann_index_config: an index of vectors; without it they are compared exactly.
         distance_type: another name of `distance`.
     """
 
@@ -125,8 +134,8 @@ class PostgresFace(BackendStore):
             ttl: how long items live; `{}`: for ever unless a put says otherwise; None: for ever, and `put(ttl=)` is refused.
             keep_history: which versions of items are kept (see `perdure.connect`), in the whole database, as long as this
                 process says nothing else; None: as was said before, 30 days if nobody did.
-            indexes: paths of the values, checked, and of no use on Postgres yet: a listing with a filter looks at the items
-                below its prefix. See `docs/reference/filters.md`.
+            indexes: paths of the values that have an index from now on, for whoever has the database open: listings by them
+                are fast. See `docs/reference/filters.md`.
             contracts: what items of some namespaces look like, looked at when they are put; None: whatever they like.
 
         Raises:
@@ -141,12 +150,13 @@ class PostgresFace(BackendStore):
         codec = codec_of(checked_index(index), contracts=contracts)
         kept = None if keep_history is None else checked(keep_history)
         declared_paths(indexes)
+        near = near_of(index, codec)
         place = place_with(conn_string, pool_config)
 
         def make() -> Self:
             store = cls.__new__(cls)
             PostgresFace.__init__(
-                store, lambda: opened(place), codec, keep_history=kept, ttl=lives, indexes=indexes
+                store, lambda: opened(place), codec, keep_history=kept, ttl=lives, indexes=indexes, near=near
             )
             store._backend()
             return store
@@ -161,8 +171,10 @@ class PostgresFace(BackendStore):
         keep_history: KeepHistory | None = None,
         ttl: TTLConfig | None = None,
         indexes: Sequence[str] = (),
+        near: Setting | None = None,
     ) -> None:
-        """Over a backend that is opened at first use."""
+        """Over a backend that is opened at first use. `near`: how large namespaces' vectors are to be indexed."""
+        self._near = near
         super().__init__(
             None,
             codec,
@@ -188,6 +200,24 @@ class PostgresFace(BackendStore):
             opened.let_go()
             raise
         self._let_go = opened.let_go
+        if self._near is not None:
+            self._tend(opened, self._near)
+
+    def _tend(self, opened: Opened, near: Setting) -> None:
+        """Indexes of large namespaces are made and refreshed, as long as this is open."""
+        from perdure.storage.postgres import PostgresBackend
+        from perdure.storage.postgres.tending import Tending
+
+        embedder, backend = self._codec.embedder, opened.backend
+        if embedder is None or not isinstance(backend, PostgresBackend):
+            return
+        tending = Tending(backend, embedder.name, near)
+
+        def let_go() -> None:
+            tending.stop()
+            opened.let_go()
+
+        self._let_go = let_go
 
     async def _ready(self) -> None:
         if self._opened is None and not self._closed:
@@ -220,7 +250,7 @@ class PostgresStore(PostgresFace, SweptStore):
         index: what of the items is found by words, and how; by default all texts of a value, in English.
         ttl: how long items live, as in `from_conn_string`.
         keep_history: which versions of items are kept, as in `from_conn_string`.
-        indexes: paths of the values; of no use on Postgres yet, as in `from_conn_string`.
+        indexes: paths of the values that have an index, as in `from_conn_string`.
         contracts: what items look like, as in `from_conn_string`.
 
     Raises:
@@ -245,7 +275,10 @@ class PostgresStore(PostgresFace, SweptStore):
         del pipe
         lives = checked_config(ttl)
         codec = codec_of(checked_index(index), loads=deserializer, contracts=contracts)
-        super().__init__(opener_of(conn), codec, keep_history=keep_history, ttl=lives, indexes=indexes)
+        near = near_of(index, codec)
+        super().__init__(
+            opener_of(conn), codec, keep_history=keep_history, ttl=lives, indexes=indexes, near=near
+        )
 
     def setup(self) -> None:
         """The database is open and has its tables. Again: nothing; any number of processes may call it at once."""
@@ -260,8 +293,20 @@ def opener_of(conn: Given) -> Callable[[], Opened]:
     return lambda: opened(place)
 
 
+def near_of(index: PostgresIndexConfig | None, codec: ItemCodec) -> Setting | None:
+    """How large namespaces' vectors are to be indexed; None: they are compared exactly."""
+    from perdure.storage.postgres.near import setting_of  # psycopg may not be installed
+
+    embedder = codec.embedder
+    if index is None or embedder is None or codec.cipher is not None or "ann_index_config" not in index:
+        return None
+    found = setting_of(dict(index["ann_index_config"]), embedder.dims, embedder.distance)
+    embedder.by_index = found is not None
+    return found
+
+
 def checked_index(index: PostgresIndexConfig | None) -> IndexConfig | None:
-    """The configuration without what is of no use here yet.
+    """The configuration without what is the database's.
 
     Raises:
         QueryError: `ann_index_config` cannot be right.
@@ -278,4 +323,11 @@ def checked_index(index: PostgresIndexConfig | None) -> IndexConfig | None:
             " ef_construction, nlist.",
             part="ann_index_config",
         )
+    for name in ("m", "ef_construction", "nlist"):
+        number = given.get(name, 1)
+        if type(number) is not int or not 1 <= number <= _LARGEST[name]:
+            raise QueryError(
+                f"index['ann_index_config']: {name}={number!r}; give an integer from 1 to {_LARGEST[name]}.",
+                part="ann_index_config",
+            )
     return cast("IndexConfig", rest)
