@@ -101,9 +101,9 @@ class ItemStore(
     def _write(self, operations: list[Operation]) -> None:
         """Takes all operations, or raises and takes none; their guards are looked at here."""
 
-    def _read_promptly(self) -> AbstractContextManager[Snapshot]:
-        """As `_read`, where one question or two are asked at once; it may raise `Again`."""
-        return self._read()
+    def _read_promptly(self) -> AbstractContextManager[Snapshot] | None:
+        """As `_read`, where one question or two are asked at once; it may raise `Again`. None: there is nothing of the sort."""
+        return None
 
     def _layers(self) -> Sequence[Layer]:
         """What lies over the snapshot. Asked *before* it is taken: what is committed in between is seen twice, not never."""
@@ -205,7 +205,10 @@ class ItemStore(
         """What one snapshot has: answers, and drafts of some that are finished when it is over."""
         for _ in range(_PROMPTLY if plan.is_prompt else 0):
             try:
-                return self._seen(plan, self._look_promptly)
+                prompt = self._read_promptly()
+                if prompt is None:
+                    break
+                return self._seen(plan, lambda question, of=prompt: _answered(of, question))
             except Again as again:
                 if not again.changed:
                     break
@@ -223,13 +226,8 @@ class ItemStore(
             look(answer_all)
         return results
 
-    def _look_promptly(self, question: Callable[[Snapshot], None]) -> None:
-        with self._read_promptly() as snapshot:
-            question(snapshot)
-
     def _look_now(self, question: Callable[[Snapshot], None]) -> None:
-        with self._read() as snapshot:
-            question(snapshot)
+        _answered(self._read(), question)
 
     def _refuse_ttl(self, ops: list[Op]) -> None:
         """Raises NotSupported for a time to live where nobody said what that means."""
@@ -420,3 +418,8 @@ class ItemStore(
             return None if value is None else codec.encode(namespace, key, value)
 
         return change
+
+
+def _answered(read: AbstractContextManager[Snapshot], question: Callable[[Snapshot], None]) -> None:
+    with read as snapshot:
+        question(snapshot)

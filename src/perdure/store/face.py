@@ -220,10 +220,11 @@ class BackendStore(ItemStore):
         before_use(backend)
         return looked(backend, question, revision)
 
-    def _read_promptly(self) -> AbstractContextManager[Snapshot]:
-        backend = self._backend()
-        before_use(backend)
-        return backend.read() if self._prompt is None else self._prompt.read_promptly()
+    def _read_promptly(self) -> AbstractContextManager[Snapshot] | None:
+        if self._prompt is None:
+            return None
+        before_use(self._backend())
+        return self._prompt.read_promptly()
 
     def _row(self, namespace: Namespace, key: str) -> ItemRow | None:
         backend = self._backend()
