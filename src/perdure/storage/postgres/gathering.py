@@ -135,7 +135,9 @@ class PostgresGathering(Gathering):
             return statements["lock_all"].text, (all_of_them, count, wait or "")
         if wait is None:
             return statements["lock_free"].text, (Ints(keys), all_of_them, count)
-        return statements["lock"].text, (Ints(keys), all_of_them, count, wait)
+        if wait:
+            return statements["lock_briefly"].text, (Ints(keys), all_of_them, count, wait)
+        return statements["lock"].text, (Ints(keys), all_of_them, count)
 
     def _missing(self, members: Sequence[Prepared]) -> list[tuple[int, int]]:
         """How often each sequence is to be asked, if all names were new."""
