@@ -177,6 +177,24 @@ def test_who_touches_the_same_as_somebody_who_waits_stays_behind(desks: Desks, q
     assert desks.made == ["jam 1", *(f"tea {n}" for n in range(5))]
 
 
+def test_who_touches_the_same_as_somebody_who_has_to_stay_behind_stays_behind_that_one(
+    desks: Desks, queue: Lanes[str]
+) -> None:
+    desks.lock("tea")
+    threads = start(lambda: queue.commit(["tea 1"]))
+    until(lambda: desks.waits == ["tea 1"])
+    threads += start(lambda: queue.commit(["tea 2", "jam 2"]))
+    until(lambda: queue.waiting == 1)
+    threads += start(lambda: queue.commit(["jam 3"]))
+    until(lambda: queue.waiting == 2)
+
+    queue.commit(["rye 1"])
+    desks.unlock("tea")
+    join(threads)
+
+    assert desks.made == ["rye 1", "tea 1", "tea 2", "jam 2", "jam 3"]
+
+
 def test_of_one_caller_s_commits_those_before_are_made_and_those_behind_wait(
     desks: Desks, queue: Lanes[str]
 ) -> None:
@@ -268,6 +286,50 @@ def test_a_signal_while_it_waits_frees_the_lane(desks: Desks) -> None:
     join(waiting)
     queue.close()
     assert desks.made == ["tea 2"]
+
+
+class Signalled:
+    """The same lock; who gives it back the n-th time on this thread is hit by a signal as soon as it is free."""
+
+    def __init__(self, lock: threading.Lock, at: int) -> None:
+        self._lock = lock
+        self._left = at
+        self._thread = threading.get_ident()
+
+    def __enter__(self) -> bool:
+        return self._lock.__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        if threading.get_ident() == self._thread:
+            self._left -= 1
+            if self._left == 0:
+                raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_a_signal_beside_the_work_leaves_lead_and_lanes_free(desks: Desks, at: int) -> None:
+    desks.most = 2
+    queue = lanes(desks)
+    desks.lock("tea")
+    plain = queue._lock
+    queue._lock = Signalled(plain, at)  # type: ignore[assignment]
+    unlocking = start(lambda: (until(lambda: bool(desks.waits)), desks.unlock("tea"))) if at > 2 else []
+
+    with pytest.raises(KeyboardInterrupt):
+        queue.commit(["tea 1"])
+    desks.unlock("tea")
+    join(unlocking)
+    queue._lock = plain
+
+    desks.lock("jam")
+    desks.waits.clear()
+    waiting = start(lambda: queue.commit(["jam 1"]))
+    until(lambda: desks.waits == ["jam 1"])
+    assert isinstance(queue.commit(["tea 2"])[0], Revision)
+    desks.unlock("jam")
+    join(waiting)
+    queue.close()
 
 
 def test_closing_serves_who_waits(desks: Desks, queue: Lanes[str]) -> None:

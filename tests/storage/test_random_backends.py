@@ -514,9 +514,9 @@ class PostgresAgreesWithTheReference(AgreesWithTheReference):
         def give_back() -> None:
             self.admin.execute(f"SELECT setval('{schema}.perdure_seq', {newest} + 1, false)")
 
-        def written(members: Any, outcomes: Any) -> None:
+        def written(*given: Any) -> None:
             give_back()
-            write(members, outcomes)
+            write(*given)
             give_back()
 
         work._write = written

@@ -239,6 +239,24 @@ def test_commits_of_one_caller_keep_their_order_where_one_has_to_wait(
     assert keys(backend) == ["1", "2", "3", "4"]
 
 
+def test_a_commit_stays_behind_one_of_its_group_that_waits_and_touches_the_same(
+    opened: Callable[..., PostgresBackend], holder: Holder, waits: Callable[[Commit], int]
+) -> None:
+    backend = opened()
+    told: list[Outcome] = []
+    both = Commit(clock.uuid6().bytes, 1, items=[PutItem((space,), "1", b"v") for space in ("tea", "jam")])
+    holder.lock(put("tea"))
+    for commit in (both, put("jam", "2"), put("jam", "3")):
+        backend._queue.enqueue(Prepared(commit), told.append)
+    backend.commit(put("rye", "0"))
+    until(lambda: waits(put("tea")))
+    assert told == []
+    holder.ends()
+    until(lambda: len(told) == 3)
+
+    assert [key for key in keys(backend) if key != "0"] == ["1", "1", "2", "3"]
+
+
 def test_steps_of_one_thread_keep_their_order_while_it_is_locked(
     opened: Callable[..., PostgresBackend], holder: Holder, waits: Callable[[Commit], int]
 ) -> None:

@@ -141,7 +141,9 @@ class PostgresGathering(Gathering):
             return statements["lock_all"].text, (all_of_them, count, wait or "")
         if wait is None:
             return statements["lock_free"].text, (Ints(keys), all_of_them, count)
-        return statements["lock"].text, (Ints(keys), all_of_them, count, wait)
+        if wait:
+            return statements["lock_briefly"].text, (Ints(keys), all_of_them, count, wait)
+        return statements["lock"].text, (Ints(keys), all_of_them, count)
 
     def _declared(self, rows: list[_Row]) -> None:
         self._paths = declared_of(rows)

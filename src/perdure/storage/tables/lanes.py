@@ -39,7 +39,7 @@ STALL_SECONDS: Final = 0.1
 _LOOK_SECONDS: Final = 0.05
 _LOOKS_IN_VAIN: Final = 200
 _FIRST_PAUSE: Final = 0.01
-_LONGEST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 0.3
 
 
 class Locked(Exception):
