@@ -131,11 +131,14 @@ def give_way(primary: PostgresServer, standby: PostgresServer) -> None:
 
 
 @pytest.mark.postgres
-def test_a_standby_that_takes_over_has_all_that_was_told_to_be_written(folder: Path) -> None:
+@pytest.mark.parametrize(
+    "after", [40, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 5, 17, 60, 100))]
+)
+def test_a_standby_that_takes_over_has_all_that_was_told_to_be_written(folder: Path, after: int) -> None:
     with pair(folder) as (primary, standby):
         url = of_both(primary, standby, "target_session_attrs=read-write")
         with Crowd(url) as crowd:
-            crowd.wait_for(40)
+            crowd.wait_for(after)
             give_way(primary, standby)
 
         whole(standby.url)
