@@ -19,12 +19,12 @@ pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'pe
 import psycopg
 
 from crash import memory_program
-from crash.kit import Kept, in_any_order
+from crash.kit import Kept, in_turn
 from crash.program import checked_chains, drawn, go_on, memory_of, thread
 from crash.saboteur import KINDS, Saboteur, greeting_of, whole
 from crash.test_concurrency import begin, check, counts, looping
 from crash.test_faults import over
-from perdure import Database, connect
+from perdure import connect
 from perdure.engine.headcache import HEADS
 from perdure.storage.postgres import PostgresBackend
 from perdure.testing.digests import digest
@@ -44,11 +44,6 @@ def proxy(postgres_server: str) -> Iterator[Proxy]:
 def saboteur(proxy: Proxy, postgres_server: str) -> Saboteur:
     through = proxy.through(postgres_server)
     return Saboteur(proxy, 2026, greeting_of(proxy, lambda: psycopg.connect(through).close()))
-
-
-def told(db: Database) -> dict[str, Any]:
-    """All memory that was ever written. Whose turn it was to count may differ: a sibling of who failed is recorded first."""
-    return {"memory": memory_of(db), "totals": [], "checkpoints": 0}
 
 
 def report(saboteur: Saboteur) -> None:
@@ -77,7 +72,7 @@ def test_a_program_ends_as_if_nobody_had_cut_its_connections(
         assert ends == [go_on(graph, name, durability=durability) for name in names]
         HEADS.clear()
         with connect(postgres_url) as db:
-            assert in_any_order(told(db)) == in_any_order(told(clean))
+            assert in_turn(memory_of(db)) == in_turn(memory_of(clean))
             # A run that is to be written at its end is written where it fails, too: then there are more checkpoints.
             if durability != "exit":
                 assert checked_chains(db) == checked_chains(clean)
