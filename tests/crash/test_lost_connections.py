@@ -21,7 +21,7 @@ import psycopg
 from crash import memory_program
 from crash.kit import Kept, in_turn
 from crash.program import checked_chains, drawn, go_on, memory_of, thread
-from crash.saboteur import KINDS, Saboteur, greeting_of, whole
+from crash.saboteur import KINDS, Saboteur, greeting_of, only_reads, whole
 from crash.test_concurrency import begin, check, counts, looping
 from crash.test_faults import over
 from perdure import connect
@@ -65,6 +65,7 @@ def test_a_program_ends_as_if_nobody_had_cut_its_connections(
         proxy.forgive()
         ends = [graph.get_state(thread(name)).values for name in names]
     report(saboteur)
+    only_reads(saboteur.errors)
 
     with kept("memory") as backend:
         clean = over(backend)
@@ -101,6 +102,7 @@ def test_memory_of_all_kinds_agrees_with_itself_when_its_connections_were_cut(
         backend.close()
         whole(url)
     report(saboteur)
+    only_reads(saboteur.errors)
 
 
 @pytest.mark.parametrize("cuts", [12, pytest.param(150, marks=MANY)])
@@ -128,6 +130,7 @@ def test_a_crowd_of_threads_whose_connections_are_cut_counts_right(
             names += now
         proxy.forgive()
     report(saboteur)
+    only_reads(saboteur.errors)
 
     HEADS.clear()
     with connect(postgres_url) as db:

@@ -24,7 +24,7 @@ pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'pe
 import psycopg
 
 from crash.crowd import Crowd
-from crash.saboteur import whole
+from crash.saboteur import only_reads, whole
 from perdure import connect
 from perdure.errors import StorageError, Unavailable
 from perdure.testing import postgres
@@ -71,6 +71,7 @@ def test_sessions_that_are_ended_at_random_lose_nothing(
             ended += len(rows)
 
     assert ended >= times
+    only_reads(crowd.errors)
     whole(postgres_url)
 
 
@@ -89,6 +90,7 @@ def test_a_server_that_stops_and_starts_again_under_load_loses_nothing(
             server.stop(how)
             server.start()
 
+    only_reads(crowd.errors)
     whole(server.url)
 
 
@@ -141,6 +143,7 @@ def test_a_standby_that_takes_over_has_all_that_was_told_to_be_written(folder: P
             crowd.wait_for(after)
             give_way(primary, standby)
 
+        only_reads(crowd.errors)
         whole(standby.url)
 
 
