@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 from typing_extensions import TypedDict
 
-from crash.kit import url_of_place
+from crash.kit import in_turn, url_of_place
 from crash.nursery import serve
 from perdure import Database, connect
 from perdure.graph import START, StateGraph
@@ -366,7 +366,7 @@ def main(arguments: list[str]) -> dict[str, Any]:
         return {
             "digest": digest(db),
             "memory": memory,
-            "memory_digest": hashlib.sha256(json.dumps(memory, sort_keys=True).encode()).hexdigest(),
+            "memory_digest": hashlib.sha256(json.dumps(in_turn(memory), sort_keys=True).encode()).hexdigest(),
             "totals": [value["total"] for value in values],
             "checkpoints": checked_chains(db),
             "commits": counting.commits,

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from typing import Final, TypeVar
 
 from perdure.cli import main as perdure
 from perdure.engine.headcache import HEADS
-from perdure.errors import Unavailable
+from perdure.errors import StorageError, Unavailable
 from perdure.testing.proxy import DIRECTIONS, Cut, Proxy
 
 T = TypeVar("T")
@@ -101,6 +101,11 @@ class Saboteur:
                 if self._chance.random() < 0.5:
                     HEADS.clear()
         raise AssertionError(f"it never ends: {self.errors[-3:]}")
+
+
+def only_reads(errors: Sequence[StorageError]) -> None:
+    """Raises where a caller was told of anything but a read that was cut off in the middle: all else is made again unseen."""
+    assert {error.operation for error in errors} <= {"read"}, errors[:3]
 
 
 def greeting_of(proxy: Proxy, connect: Callable[[], object]) -> int:

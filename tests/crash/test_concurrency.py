@@ -57,7 +57,7 @@ def check(db: Database, names: list[str], steps: int = STEPS) -> None:
     graph = looping(steps=steps).compile(db)
     for name in names:
         assert graph.get_state(thread(name)).values["total"] == steps, name
-        seen = db.store.search(("seen", name), limit=100)
+        seen = db.store.search(("seen", name), limit=steps + 1)
         assert [item.key for item in seen] == [str(number) for number in reversed(range(steps))]
         own = db.store.get(("counts",), name)
         assert own is not None

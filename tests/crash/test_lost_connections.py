@@ -19,12 +19,12 @@ pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'pe
 import psycopg
 
 from crash import memory_program
-from crash.kit import Kept, in_any_order
+from crash.kit import Kept, in_turn
 from crash.program import checked_chains, drawn, go_on, memory_of, thread
-from crash.saboteur import KINDS, Saboteur, greeting_of, whole
+from crash.saboteur import KINDS, Saboteur, greeting_of, only_reads, whole
 from crash.test_concurrency import begin, check, counts, looping
 from crash.test_faults import over
-from perdure import Database, connect
+from perdure import connect
 from perdure.engine.headcache import HEADS
 from perdure.storage.postgres import PostgresBackend
 from perdure.testing.digests import digest
@@ -46,11 +46,6 @@ def saboteur(proxy: Proxy, postgres_server: str) -> Saboteur:
     return Saboteur(proxy, 2026, greeting_of(proxy, lambda: psycopg.connect(through).close()))
 
 
-def told(db: Database) -> dict[str, Any]:
-    """All memory that was ever written. Whose turn it was to count may differ: a sibling of who failed is recorded first."""
-    return {"memory": memory_of(db), "totals": [], "checkpoints": 0}
-
-
 def report(saboteur: Saboteur) -> None:
     print(f"\n{saboteur.happened()} cuts: {dict(saboteur.hit)}, {len(saboteur.errors)} errors told")
 
@@ -70,6 +65,7 @@ def test_a_program_ends_as_if_nobody_had_cut_its_connections(
         proxy.forgive()
         ends = [graph.get_state(thread(name)).values for name in names]
     report(saboteur)
+    only_reads(saboteur.errors)
 
     with kept("memory") as backend:
         clean = over(backend)
@@ -77,7 +73,7 @@ def test_a_program_ends_as_if_nobody_had_cut_its_connections(
         assert ends == [go_on(graph, name, durability=durability) for name in names]
         HEADS.clear()
         with connect(postgres_url) as db:
-            assert in_any_order(told(db)) == in_any_order(told(clean))
+            assert in_turn(memory_of(db)) == in_turn(memory_of(clean))
             # A run that is to be written at its end is written where it fails, too: then there are more checkpoints.
             if durability != "exit":
                 assert checked_chains(db) == checked_chains(clean)
@@ -106,6 +102,7 @@ def test_memory_of_all_kinds_agrees_with_itself_when_its_connections_were_cut(
         backend.close()
         whole(url)
     report(saboteur)
+    only_reads(saboteur.errors)
 
 
 @pytest.mark.parametrize("cuts", [12, pytest.param(150, marks=MANY)])
@@ -133,6 +130,7 @@ def test_a_crowd_of_threads_whose_connections_are_cut_counts_right(
             names += now
         proxy.forgive()
     report(saboteur)
+    only_reads(saboteur.errors)
 
     HEADS.clear()
     with connect(postgres_url) as db:

@@ -6,7 +6,9 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 
 from databases import KINDS, POSTGRES
 from perdure import Database, connect
+from perdure.demo import run
 from perdure.demo.play import hamlet
 from perdure.demo.run import builder, hear, opened
 from perdure.demo.sharing import CLAIMS, Claims, Lost
@@ -125,10 +128,33 @@ def test_a_claim_that_is_not_kept_is_taken_over_and_its_owner_is_told(db: Databa
     assert not one.is_free("scene"), "what another has is not dropped"
 
 
+@pytest.mark.parametrize("url", ["sqlite", POSTGRES], indirect=True)
+def test_a_scene_waits_for_those_before_it_that_have_a_voice_in_common(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = play = hamlet().scenes[:2]
+    happened: list[tuple[str, int]] = []
+    looked = run._hear
+
+    def told(graph: Any, number: int, scene: Any, at: Any) -> Any:
+        happened.append(("begins", number))
+        while scene is first and db.store.get(CLAIMS, second.name) is None:
+            time.sleep(0.01)  # until the other one wants the next
+        yield from looked(graph, number, scene, at)
+        happened.append(("ends", number))
+
+    monkeypatch.setattr(run, "_hear", told)
+    with opened(url) as (db, by), ThreadPoolExecutor(2) as pool:
+        graph = builder(by).compile(db)
+        both = [pool.submit(hear, graph, db.store, play) for _ in range(2)]
+        heard = sorted(each.result(60)[0] for each in both)
+
+    assert happened == [("begins", 1), ("ends", 1), ("begins", 2), ("ends", 2)]
+    assert heard == sorted(len(scene.speeches) for scene in play)
+
+
 def test_who_was_slow_hears_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One thinks that a scene is his, while another hears all of it."""
-    from perdure.demo import run
-
     play = hamlet().scenes[:1]
     with opened(tmp_path / "play.db") as (db, by), opened(tmp_path / "clean.db") as (clean, _):
         hear(builder(by).compile(clean), clean.store, play)

@@ -18,6 +18,7 @@ class Echo:
     def __init__(self) -> None:
         self.got: dict[int, bytearray] = {}
         self.ended: dict[int, threading.Event] = {}
+        self._accepted = threading.Condition()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -30,7 +31,9 @@ class Echo:
             except OSError:
                 return
             number = len(self.got)
-            self.got[number], self.ended[number] = bytearray(), threading.Event()
+            with self._accepted:
+                self.got[number], self.ended[number] = bytearray(), threading.Event()
+                self._accepted.notify_all()
             self._threads.append(threading.Thread(target=self._serve, args=(number, client), daemon=True))
             self._threads[-1].start()
 
@@ -43,6 +46,11 @@ class Echo:
             except OSError:
                 pass
             self.ended[number].set()
+
+    def end_of(self, number: int) -> bool:
+        """Waits until that connection, which may not even be accepted yet, has ended; False: it does not."""
+        with self._accepted:
+            return self._accepted.wait_for(lambda: number in self.ended, 5) and self.ended[number].wait(5)
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
@@ -111,13 +119,45 @@ def test_a_cut_is_at_its_byte_and_what_came_before_arrives(
         assert client.recv(1) == b""
 
     assert cut.happened.wait(5)
-    assert echo.ended[0].wait(5)
+    assert echo.end_of(0)
     if direction == "to server":
         assert bytes(echo.got[0]) == b"0123456789"[:count]
         assert b"0123456789"[:count].startswith(got)  # the answer may have been under way
     else:
         assert got == b"0123456789"[:count]
     assert proxy.passed(direction) == count
+
+
+@pytest.mark.parametrize(("behind", "arrives"), [(0, b"one, two, "), (3, b"one, two, one"), (99, None)])
+def test_a_cut_at_a_marker_is_where_it_comes_for_the_given_time(
+    proxy: Proxy, behind: int, arrives: bytes | None
+) -> None:
+    cut = proxy.cut_at("to client", b"one", 2, behind=behind)
+
+    with connected(proxy) as client:
+        client.sendall(b"one, two, one, three")
+        if arrives is None:  # behind all that has come: with what comes next
+            assert read(client, 20) == b"one, two, one, three"
+            assert not cut.happened.is_set()
+            client.sendall(bytes(200))
+            arrives = bytes(10 + 99 - 20)
+        got = read(client, 999)
+
+    assert cut.happened.wait(5)
+    assert got == arrives
+
+
+def test_a_cut_tells_what_it_took(proxy: Proxy) -> None:
+    cut = proxy.cut("to client", 13)
+
+    with connected(proxy) as client:
+        client.sendall(b"0123456789")
+        read(client, 10)
+        client.sendall(b"0123456789")
+        read(client, 10)
+
+    assert cut.happened.wait(5)
+    assert (cut.passed, cut.lost, cut.number) == (b"012", b"3456789", 13)
 
 
 def test_a_cut_counts_from_now_and_spares_the_others_unless_told(proxy: Proxy) -> None:

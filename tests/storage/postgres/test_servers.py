@@ -61,6 +61,28 @@ def test_a_crash_loses_no_committed_row_and_the_server_comes_back_at_the_same_pl
     assert not (folder / "server").exists()
 
 
+def test_a_standby_follows_and_takes_writes_when_it_is_promoted(folder: Path) -> None:
+    primary = PostgresServer(folder / "primary")
+    standby: PostgresServer | None = None
+    try:
+        with psycopg.connect(primary.url) as connection:
+            connection.execute("CREATE TABLE t AS SELECT 7 AS n")
+        standby = PostgresServer(folder / "standby", standby_of=primary)
+        with psycopg.connect(standby.url) as connection, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            connection.execute("INSERT INTO t VALUES (8)")
+
+        primary.stop(signal.SIGQUIT)
+        standby.promote()
+
+        with psycopg.connect(standby.url) as connection:
+            connection.execute("INSERT INTO t VALUES (8)")
+            assert connection.execute("SELECT n FROM t ORDER BY n").fetchall() == [(7,), (8,)]
+    finally:
+        primary.remove()
+        if standby is not None:
+            standby.remove()
+
+
 def test_a_server_that_cannot_start_says_why(folder: Path) -> None:
     with pytest.raises(StorageError, match=r"does not start(?s:.*)no_such_setting"):
         PostgresServer(folder / "server", settings={"no_such_setting": "1"})
