@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from perdure.storage.contract import ItemRow, Namespace, Revision
 from perdure.storage.path_ranges import PathRanges
 from perdure.storage.postgres.asking import PostgresAsking
+from perdure.storage.postgres.many import PostgresMany
 from perdure.storage.standing import Anchors, Near
 from perdure.storage.tables.asking import bounded
 from perdure.storage.tables.snapshot import TableSnapshot
@@ -18,7 +19,7 @@ from perdure.storage.tables.snapshot import TableSnapshot
 __all__ = ["PostgresSnapshot"]
 
 
-class PostgresSnapshot(PostgresAsking, TableSnapshot):
+class PostgresSnapshot(PostgresAsking, PostgresMany, TableSnapshot):
     """One moment. Made by `PostgresBackend.read()`, of no use after its block."""
 
     def _rows_of(self, table: str) -> int:
