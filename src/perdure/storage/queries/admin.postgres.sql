@@ -138,6 +138,11 @@ SELECT current_setting('server_version'),
        (SELECT extversion FROM pg_extension WHERE extname = 'vector'),
        (SELECT default_version FROM pg_available_extensions WHERE name = 'vector');
 
+-- name: numbers_given
+-- The last numbers that were given to logs and to namespaces; whoever asked for a block has the next 31 as well. One row each.
+SELECT (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM perdure_log_no),
+       (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM perdure_namespace_no);
+
 -- name: bytes_of_tables
 -- $1 schema. (table, bytes) of each table of ours, with its indexes and its long values; of sequences, too.
 SELECT c.relname::text, pg_total_relation_size(c.oid)
