@@ -9,6 +9,7 @@ beside `.venv`, made at the first run; delete it to measure a newer version.
 `--postgres`: the figures on Postgres instead, on a server that is started for them, into `bench/results-postgres.json` and
 `docs/reference/benchmarks-postgres.md`.
 `--retrieval`: how well search finds, instead (`retrieval.py`; prints only).
+`--scale`: what Postgres holds for very many threads and items, instead (`scale.py`; prints only).
 `--profile`: where our own time goes instead, into `docs/reference/profile.md` (`shares.py`).
 `--quick`: fewer samples, prints only. `--only NAME`: some programs, prints only. `--theirs PYTHON`: take that interpreter
 for LangGraph and install nothing. `--alone`: without LangGraph.
@@ -38,6 +39,7 @@ from typing import Any, TypeAlias
 
 import plot
 import retrieval
+import scale
 import shares
 from figures import HEADINGS, Figure, Measured, Row, grown
 from suites import ENGINE_SUITE, LONG, MEMORY_SUITE, POSTGRES_SUITE, SUITES, Program, Suite
@@ -77,7 +79,10 @@ def main() -> int:
     parser.add_argument("--alone", action="store_true", help="without LangGraph")
     parser.add_argument("--profile", action="store_true", help="where our own time goes, instead of figures")
     parser.add_argument("--retrieval", action="store_true", help="how well search finds, instead of figures")
+    parser.add_argument("--scale", action="store_true", help="bytes and depths of very many rows, instead")
     options = parser.parse_args()
+    if options.scale:
+        return scale.main(quick=options.quick)
     if options.profile:
         return shares.main()
     if options.retrieval:

@@ -24,6 +24,7 @@ from perdure.storage.contract import (
     Revision,
     chunks,
     commit_now,
+    histories_of,
 )
 
 __all__ = ["Pruned", "prune"]
@@ -128,8 +129,8 @@ def _histories(db: Database) -> Iterator[tuple[Place, list[ItemRow]]]:
         places = now.touched((), Revision(now.revision().epoch, 0), None)
     for some in chunks(places, _PAGE):
         with db.backend.read() as now:
-            found = [(where, now.history(where[0], where[1], _ALL).versions) for where in some]
-        yield from found
+            found = histories_of(now, some)
+        yield from zip(some, found, strict=True)
 
 
 def _by_age(db: Database, before: datetime, tell: Progress, *, dry_run: bool) -> int:

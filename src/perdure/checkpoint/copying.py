@@ -25,6 +25,9 @@ from perdure.storage.contract import (
     StagedRow,
     WriteRow,
     commit_now,
+    runs_of,
+    segments_of,
+    staged_of,
 )
 from perdure.storage.deltas import FROM
 from perdure.storage.located import reading
@@ -48,15 +51,17 @@ def rows_of(snapshot: Snapshot, thread: str) -> ThreadRows | None:
     rows = snapshot.checkpoints(thread, None, None, None)
     if not rows:
         return None
-    runs = [snapshot.run(thread, id) for id in {row.run for row in rows if row.run is not None}]
-    written = snapshot.writes_of([(thread, row.ns, row.id) for row in rows])
+    places = [(thread, row.ns, row.id) for row in rows]
+    runs = runs_of(snapshot, thread, list({row.run for row in rows if row.run is not None}))
+    written = snapshot.writes_of(places)
+    staged = staged_of(snapshot, places)
     return ThreadRows(
         snapshot.heads(thread),
-        [run for run in runs if run is not None],
+        runs,
         rows,
-        [row for log, _ in snapshot.logs(thread) for row in snapshot.segments(thread, log, 1 << 32)],
+        segments_of(snapshot, thread),
         [write for at in written.values() for write in at],
-        [staged for row in rows for staged in snapshot.staged(thread, row.ns, row.id)],
+        [row for place in places for row in staged.get(place, ())],
     )
 
 

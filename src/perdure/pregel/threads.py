@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextvars import copy_context
 from typing import Any, TypeVar, cast
 
 from perdure.checkpoint.asking import before_of, filter_of, limit_of
@@ -109,7 +110,8 @@ class ThreadMethods:
         ports = AsyncPorts()
         rows = self.get_state_history(config, filter=filter, before=before, limit=limit)
         end = object()
-        while (found := await _read(saver, ports, lambda: next(rows, end))) is not end:
+        context = copy_context()  # so that a task is known as one on the thread that reads
+        while (found := await _read(saver, ports, lambda: context.run(next, rows, end))) is not end:
             assert isinstance(found, StateSnapshot)  # noqa: S101 - what the iterator gives
             yield found
 

@@ -7,8 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -28,6 +26,7 @@ from perdure.storage.migrate import Migration
 from perdure.storage.postgres import migrating, online
 from perdure.storage.postgres.connections import Connection, Place, connect, place_of
 from perdure.storage.postgres.migrating import prepare
+from under_load import PATIENCE, Load, until
 
 NOW = migrate.migrations("postgres")
 LAST = NOW[-1].number
@@ -35,7 +34,6 @@ COLUMN = Migration(LAST + 1, "column", ("ALTER TABLE perdure_items ADD COLUMN co
 INDEX_SQL = "CREATE INDEX CONCURRENTLY perdure_items_by_colour ON perdure_items (alive, version)"
 INDEX = Migration(LAST + 2, "index", (INDEX_SQL,))
 GONE = Migration(LAST + 3, "gone", ("DROP INDEX CONCURRENTLY IF EXISTS perdure_items_by_colour",))
-PATIENCE = 60.0
 Known = Callable[..., None]
 
 
@@ -61,51 +59,6 @@ def raw(postgres_server: str) -> Iterator[psycopg.Connection[Any]]:
     """Somebody else's session."""
     with psycopg.connect(postgres_server) as made:
         yield made
-
-
-def until(what: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < end, "it does not come about"
-        time.sleep(0.005)
-
-
-class Load:
-    """Threads that do each of these again and again, until they are told to stop or one fails."""
-
-    def __init__(self, *works: Callable[[int], object]) -> None:
-        self.done = [0] * len(works)
-        self._stop = threading.Event()
-        self._failed: list[BaseException] = []
-        self._threads = [threading.Thread(target=self._run, args=item) for item in enumerate(works)]
-
-    def _run(self, place: int, work: Callable[[int], object]) -> None:
-        try:
-            for number in count():
-                if self._stop.is_set():
-                    return
-                work(number)
-                self.done[place] += 1
-        except BaseException as error:  # noqa: BLE001 - whatever it was, the test has to show it
-            self._failed.append(error)
-
-    def gets_on(self, times: int = 3) -> None:
-        """Each of the threads does its work so many times more, from now on."""
-        wanted = [done + times + 1 for done in self.done]  # one may have been at its end
-        until(lambda: self._failed or all(a >= b for a, b in zip(self.done, wanted, strict=True)))
-        assert not self._failed, self._failed
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(PATIENCE)
-        if not raised[0]:
-            assert not self._failed, self._failed
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import random
@@ -183,15 +184,40 @@ def test_what_commits_are_built_on_is_of_this_moment(pair: Pair, other: Database
         assert PRESENT[question](db)
 
 
-def test_a_node_reads_memory_of_this_moment(pair: Pair, other: Database) -> None:
+@pytest.mark.parametrize("colour", ["blocking", "async"])
+def test_a_node_reads_all_of_this_moment(pair: Pair, other: Database, colour: str) -> None:
+    """What it returns is committed."""
     with pair.open("&read_your_writes=off") as db:
         pair.pause()
-        other.store.put(NOTES, "a", {"text": "tea"})
+        write_all(other)
 
         def node(state: dict[str, Any], *, store: Any) -> dict[str, Any]:
-            return {"n": [len(store.search(NOTES)), store.count(NOTES), len(store.history(NOTES, "a"))]}
+            direct = store.direct
+            found = [
+                store.search(NOTES),
+                direct.search(NOTES),
+                store.history(NOTES, "a"),
+                direct.history(NOTES, "a"),
+            ]
+            found += [list(db.checkpointer.list(CONFIG)), list(other_graph.get_state_history(CONFIG))]
+            return {"seen": [bool(some) for some in found] + [store.count(NOTES)]}
 
-        assert graph_on(db, node).invoke({}, CONFIG) == {"n": [1, 1, 1]}
+        async def anode(state: dict[str, Any], *, store: Any) -> dict[str, Any]:
+            found = [
+                await store.asearch(NOTES),
+                await store.direct.asearch(NOTES),
+                await store.ahistory(NOTES, "a"),
+            ]
+            found += [[one async for one in db.checkpointer.alist(CONFIG)]]
+            found += [[one async for one in other_graph.aget_state_history(CONFIG)]]
+            return {"seen": [bool(some) for some in found] + [await store.acount(NOTES)]}
+
+        other_graph = graph_on(db, lambda state: {"n": 1})
+        thread: Any = {"configurable": {"thread_id": "asks"}}
+        if colour == "blocking":
+            assert graph_on(db, node).invoke({}, thread) == {"seen": [True] * 6 + [2]}
+        else:
+            assert asyncio.run(graph_on(db, anode).ainvoke({}, thread)) == {"seen": [True] * 5 + [2]}
 
 
 def test_who_wrote_reads_it_from_the_replica_once_it_is_there(pair: Pair, asked: list[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -28,9 +28,9 @@ from perdure.storage.contract import (
     PutItem,
     RefreshItem,
     Revision,
-    Snapshot,
     chunks,
     commit_now,
+    histories_of,
 )
 from perdure.storage.lifetimes import is_over
 
@@ -129,20 +129,29 @@ class Comparison:
                 progress(min(len(places), (number + 1) * _PAGE), len(places))
         return seen
 
-    def _page(self, places: Iterable[Place], seen: Seen, begun: bool) -> None:
+    def _page(self, places: Sequence[Place], seen: Seen, begun: bool) -> None:
         mending = _Mending()
         with self._source.read() as here, self._target.read() as there:
-            for where in places:
-                self._item(where, here, there, seen, mending)
+            forgotten = here.floor().seq > 0
+            pairs = zip(places, histories_of(here, places), histories_of(there, places), strict=True)
+            for where, ours, theirs in pairs:
+                self._item(where, ours, theirs, forgotten, seen, mending)
         if begun:
             return
         self._mend(mending)
         seen.refreshed += len(mending.lives)
         seen.erased += sum(map(len, mending.trims.values()))
 
-    def _item(self, where: Place, here: Snapshot, there: Snapshot, seen: Seen, mending: _Mending) -> None:
-        ours = told(here.history(*where, _ALL).versions, self._memory.done)
-        others = there.history(*where, _ALL).versions
+    def _item(
+        self,
+        where: Place,
+        kept: list[ItemRow],
+        others: list[ItemRow],
+        forgotten: bool,
+        seen: Seen,
+        mending: _Mending,
+    ) -> None:
+        ours = told(kept, self._memory.done)
         theirs = told(others)
         mine = digests(self._codec, ours)
         found = digests(self._theirs, theirs)
@@ -151,7 +160,7 @@ class Comparison:
             mending.lives.append(RefreshItem(*where, newest.version, ours[0].expires or 0))
             found[0] = mine[0]
         # Of what the source has forgotten there is no trace, but the floor.
-        unknown = not mine and found and here.floor().seq == 0 and not here.history(*where, 1).versions
+        unknown = not mine and found and not forgotten and not kept
         if mine != found[: len(mine)] or unknown:
             raise StorageError(
                 f"item {where[1]!r} in {where[0]!r} is not what was copied: somebody else wrote it in the target. It was not"

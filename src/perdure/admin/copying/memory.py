@@ -30,6 +30,9 @@ from perdure.storage.contract import (
     Snapshot,
     chunks,
     commit_now,
+    histories_of,
+    items_at_places,
+    times_of,
 )
 
 __all__ = ["MemoryCopy"]
@@ -126,8 +129,9 @@ class MemoryCopy:
                 more = len(rows) == len(found) >= _PAGE
                 upto = rows[-1].revision if more else end
                 between = [one for one in moments if self.done < one <= upto]
-                times = {one: now.time_of(one) for one in (*(row.revision for row in rows), *between)}
-                live = [now.item(row.namespace, row.key) for row in rows]
+                asked = list(dict.fromkeys((*(row.revision for row in rows), *between)))
+                times = dict(zip(asked, times_of(now, asked), strict=True))
+                live = items_at_places(now, [(row.namespace, row.key) for row in rows])
                 moved = self._moved_ends(now, rows)
             vectors = self._vectors(rows)
             puts: dict[Revision, list[PutItem]] = {row.revision: [] for row in rows}
@@ -174,8 +178,9 @@ class MemoryCopy:
         first: dict[Place, int] = {}
         for row in rows:
             first.setdefault((row.namespace, row.key), row.version)
-        for where in first.keys() & self._ends:
-            older = [row for row in now.history(*where, 1 << 30).versions if row.version < first[where]]
+        ended = list(first.keys() & self._ends)
+        for where, versions in zip(ended, histories_of(now, ended), strict=True):
+            older = [row for row in versions if row.version < first[where]]
             if older and older[0].expires is not None:
                 found.append((where, older[0].expires))
         return found

@@ -30,6 +30,7 @@ from perdure.storage.contract import (
     Snapshot,
     StagedRow,
     commit_now,
+    staged_of,
 )
 from perdure.storage.item_codec import ItemCodec
 
@@ -251,10 +252,12 @@ def _fingerprint(now: Snapshot, thread: str) -> str | None:
     hashed = hashlib.sha256()
     for row in rows:
         hashed.update(repr((row.ns, row.id, row.revision, row.state, row.metadata)).encode())
-    for written in now.writes_of([(thread, row.ns, row.id) for row in rows]).values():
+    places = [(thread, row.ns, row.id) for row in rows]
+    for written in now.writes_of(places).values():
         hashed.update(repr([tuple(row) for row in written]).encode())
-    for row in rows:
-        if left := now.staged(thread, row.ns, row.id):
+    staged = staged_of(now, places)
+    for place in places:
+        if left := staged.get(place):
             hashed.update(repr([tuple(one) for one in left]).encode())
     hashed.update(repr(now.logs(thread)).encode())
     return hashed.hexdigest()

@@ -59,6 +59,15 @@ from perdure.storage.contract.items import (
     check_items,
 )
 from perdure.storage.contract.looking import Replicated, looked
+from perdure.storage.contract.many import (
+    ManyAnswers,
+    histories_of,
+    items_at_places,
+    runs_of,
+    segments_of,
+    staged_of,
+    times_of,
+)
 from perdure.storage.contract.marks import Chained, Namespace, Revision, Standing
 from perdure.storage.contract.past_answers import History, PastAnswers, compacted
 from perdure.storage.contract.removals import (
@@ -118,6 +127,7 @@ __all__ = [
     "ItemIs",
     "ItemRow",
     "Largest",
+    "ManyAnswers",
     "MendIndexes",
     "MendVectors",
     "Namespace",
@@ -163,9 +173,15 @@ __all__ = [
     "chunks",
     "commit_now",
     "compacted",
+    "histories_of",
+    "items_at_places",
     "looked",
+    "runs_of",
+    "segments_of",
+    "staged_of",
     "stale_checkpoint",
     "stale_thread",
+    "times_of",
     "unmet",
     "version_conflict",
 ]

@@ -1,6 +1,7 @@
 """Questions that may be answered of a moment ago: histories, listings, searches, outside of tasks.
 
-Here: `looked`, what asks them. Not here: questions whose answer a commit is built on, which ask `Backend.read`.
+Here: `looked`, what asks them. Not here: questions whose answer a commit is built on, which ask `Backend.read`; whatever is asked in a
+task is one of these.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar, runtime_checkable
 
+from perdure.current import CURRENT
 from perdure.storage.contract.backend import Backend
 from perdure.storage.contract.marks import Revision
 from perdure.storage.contract.snapshot import Snapshot
@@ -32,9 +34,9 @@ class Replicated(Backend, Protocol):
 
 
 def looked(backend: Backend, question: Callable[[Snapshot], T], revision: Revision | None = None) -> T:
-    """The answer of one snapshot, which may be a little old where the backend has replicas. See `Replicated.look`."""
+    """The answer of one snapshot, which may be a little old where the backend has replicas and this is no task. See `Replicated.look`."""
     look = getattr(backend, "look", None)
-    if look is not None:
+    if look is not None and CURRENT.get() is None:
         return look(question, revision)
     with backend.read() as snapshot:
         return question(snapshot)

@@ -41,6 +41,7 @@ from perdure.storage.tables.snapshot import TABLES
 
 __all__ = ["Administering"]
 
+_NUMBERS: Final = 1 << 31  # see numbers.py
 _OF_CONTRACT: Final = {"history": "versions"}
 # What all else asks seeks, and is planned once (`line.py`); this scans.
 _SCANS: Final = (
@@ -69,6 +70,7 @@ class Administering(ABC):
         with self._scanning() as (reading, _):
             (row,) = self._ask(reading, "what_it_is")
             engine, role, synchronous, replica, size, connections, most, checksums, vector, offered = row
+            ((logs, namespaces),) = self._ask(reading, "numbers_given")
             number = applied(reading.connection, place.schema)
             encrypted = bool(reading.connection.pgconn.ssl_in_use)
         facts = (
@@ -80,6 +82,10 @@ class Administering(ABC):
             ("connections", f"{connections} to this database, of {most} that the server allows"),
             ("synchronous", synchronous),
             ("database bytes", str(size)),
+            (
+                "numbers given",
+                f"{logs / _NUMBERS:.2%} of those for logs, {namespaces / _NUMBERS:.2%} for namespaces",
+            ),
             ("checksums", checksums),
             ("vector", vector or (f"not installed; the server has {offered}" if offered else "not there")),
             ("self-check", what_looks(self._line)),

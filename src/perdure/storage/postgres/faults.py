@@ -41,6 +41,11 @@ _MEANINGS: Final[dict[str, tuple[str, str]]] = {
         "A pooler between may not take an option: see docs/how-to/run-on-postgres.md, PgBouncer.",
     ),
     "22": ("refused a value", "This is a bug of Perdure's; please report it."),
+    "2200H": (
+        "has no number left for a new namespace, or for a new log of a thread: 2^31 of each were given out",
+        "What is there can still be written. `perdure db copy` into a new schema or server numbers all anew, without those that are"
+        " gone; or give new tenants a database of their own: docs/explanation/scale.md.",
+    ),
     "23505": ("refused a row that exists already", "Two writers were at one place at once; try again."),
     "25006": (
         "is read-only: a replica, or a session with default_transaction_read_only",

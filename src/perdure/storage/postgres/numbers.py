@@ -19,6 +19,14 @@ BLOCKS: Final[Mapping[int, str]] = {
     NAMESPACE: "namespace_numbers",
 }
 _AT_ONCE: Final = 32
+LAST_OF_31_BITS: Final = (1 << 31) - 1
+"""Of logs and namespaces: their numbers stand before 32 bits of others. The sequences end there, in the middle of a block."""
+
+
+class NoNumbers(Exception):
+    """A sequence is at its end. Of a group, whoever needs a number fails, and nobody else."""
+
+    sqlstate = "2200H"
 
 
 class Numbers:
@@ -31,10 +39,21 @@ class Numbers:
         """How many times the sequence has to be asked, so that so many numbers are here."""
         return max(0, -(-(wanted - len(self._left[kind])) // _AT_ONCE))
 
-    def add(self, kind: int, first: int) -> None:
-        """What the sequence said."""
-        self._left[kind][:0] = range(first + _AT_ONCE - 1, first - 1, -1)
+    def add(self, kind: int, first: int | None) -> None:
+        """What the sequence said; None: it is at its end."""
+        if first is None:
+            return
+        last = first + _AT_ONCE - 1
+        if kind in (LOG, NAMESPACE):
+            last = min(last, LAST_OF_31_BITS)
+        self._left[kind][:0] = range(last, first - 1, -1)
 
     def take(self, kind: int) -> int:
-        """One of them."""
+        """One of them.
+
+        Raises:
+            NoNumbers: all are given.
+        """
+        if not self._left[kind]:
+            raise NoNumbers("all numbers of 31 bits are given")
         return self._left[kind].pop()

@@ -14,6 +14,7 @@ from perdure.storage.contract import Disagreement, ItemRow, Namespace, Revision
 from perdure.storage.contract.disagreements import PATHS, told
 from perdure.storage.path_ranges import PathRanges
 from perdure.storage.postgres.asking import PostgresAsking
+from perdure.storage.postgres.many import PostgresMany
 from perdure.storage.postgres.parameters import Bytes
 from perdure.storage.postgres.paths import bounds_of
 from perdure.storage.standing import Anchors, Near
@@ -27,7 +28,7 @@ __all__ = ["PostgresSnapshot"]
 _SORTED: Final = 2000  # items of ranges that are sorted for a page; more are rather read from the newest on
 
 
-class PostgresSnapshot(PostgresAsking, TableSnapshot):
+class PostgresSnapshot(PostgresAsking, PostgresMany, TableSnapshot):
     """One moment. Made by `PostgresBackend.read()`, of no use after its block."""
 
     def _rows_of(self, table: str) -> int:

@@ -64,6 +64,65 @@ SELECT wanted.namespace, wanted.key, i.version, i.model, x.name, v.data
  WHERE i.alive <> 0
    AND i.model IS NOT NULL;
 
+-- ---- many at once
+
+-- name: history_of_many
+-- Rows of (number, namespace, key). Kept versions of each item, each with its number, in any order. One seek a version.
+WITH RECURSIVE line (number, version, before) AS (
+    SELECT wanted.number, v.version, v.before
+      FROM unnest($1::bigint[], $2::bytea[], $3::bytea[]) AS wanted (number, namespace, key)
+      JOIN perdure_namespaces n ON n.name = wanted.namespace
+      JOIN perdure_items i ON i.id >> 32 = n.no AND i.key = wanted.key
+      JOIN perdure_versions v ON v.version = i.version
+  UNION ALL
+    SELECT line.number, v.version, v.before
+      FROM line
+      JOIN perdure_versions v ON v.version = line.before
+)
+SELECT line.number, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, NULL, v.expires, v.ttl
+  FROM line
+  JOIN perdure_versions v ON v.version = line.version;
+
+-- name: item_of_many
+-- Rows of (number, namespace, key); $4 now. As `item`, of each that lives, with its number. One seek a row and table.
+SELECT wanted.number, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths, v.expires, v.ttl
+  FROM unnest($1::bigint[], $2::bytea[], $3::bytea[]) AS wanted (number, namespace, key)
+  JOIN perdure_namespaces n ON n.name = wanted.namespace
+  JOIN perdure_items i ON i.id >> 32 = n.no AND i.key = wanted.key
+  JOIN perdure_versions v ON v.version = i.version
+ WHERE i.alive = 1
+   AND (i.expires IS NULL OR i.expires > $4);
+
+-- name: time_of_many
+-- Rows of (seq). When each of these commits was made, of those that are there. One seek a row.
+SELECT c.seq, c.at
+  FROM unnest($1::bigint[]) AS wanted (seq)
+  JOIN perdure_commits c ON c.seq = wanted.seq;
+
+-- name: staged_of
+-- Rows of (number, thread, ns, checkpoint). As `staged`, of many checkpoints, each with its number. One range a checkpoint.
+SELECT wanted.number, s.task, s.idx, s.namespace, s.key, s.payload
+  FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bytea[]) AS wanted (number, thread, ns, checkpoint)
+  JOIN perdure_threads t ON t.name = wanted.thread
+  JOIN perdure_chains c ON c.thread = t.no AND c.ns = wanted.ns
+  JOIN perdure_staged s ON s.chain = c.no AND s.checkpoint = wanted.checkpoint;
+
+-- name: segments_of
+-- $1 thread. (log, start, count, kind, payload) of all segments of all its logs, in order. One range a log.
+SELECT l.log, s.place & 4294967295, s.count, s.kind, s.payload
+  FROM perdure_threads t
+  JOIN perdure_logs l ON l.thread = t.no
+  JOIN perdure_segments s ON s.place >= l.no << 32 AND s.place < (l.no + 1) << 32
+ WHERE t.name = $1
+ ORDER BY l.log, s.place;
+
+-- name: run_of_many
+-- Rows of (number, thread, id). As `run`, of each that is there, with its number. One seek a row and table.
+SELECT wanted.number, r.at, r.metadata
+  FROM unnest($1::bigint[], $2::bytea[], $3::bytea[]) AS wanted (number, thread, id)
+  JOIN perdure_threads t ON t.name = wanted.thread
+  JOIN perdure_runs r ON r.thread = t.no AND r.id = wanted.id;
+
 -- ---- the server
 
 -- name: what_it_is
@@ -78,6 +137,11 @@ SELECT current_setting('server_version'),
        current_setting('data_checksums'),
        (SELECT extversion FROM pg_extension WHERE extname = 'vector'),
        (SELECT default_version FROM pg_available_extensions WHERE name = 'vector');
+
+-- name: numbers_given
+-- The last numbers that were given to logs and to namespaces; whoever asked for a block has the next 31 as well. One row each.
+SELECT (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM perdure_log_no),
+       (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM perdure_namespace_no);
 
 -- name: bytes_of_tables
 -- $1 schema. (table, bytes) of each table of ours, with its indexes and its long values; of sequences, too.
