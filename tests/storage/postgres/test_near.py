@@ -348,3 +348,17 @@ def test_why_there_is_no_index_is_told_once(
         finally:
             connection.execute(f"DROP OWNED BY {role}")
             connection.execute(f"DROP ROLE {role}")
+
+
+def test_vectors_of_another_model_leave_no_copy(extended: str) -> None:
+    with opened(extended) as store:
+        store.put_many(puts())
+        assert tended(store)
+        line: Any = store._backend()._line
+        copies = qualified("TABLE perdure_near_halfvec", line.place.schema).encode()
+        assert len(patiently(line, copies)) == SIZE
+        with PostgresStore.from_conn_string(extended, index=index(model="another")) as other:
+            other.reindex()
+        assert tended(store)
+        assert patiently(line, copies) == []
+        assert found(store) == []
