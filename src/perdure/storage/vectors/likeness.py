@@ -15,7 +15,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from perdure.storage.contract import NearestAnswers
+from perdure.storage.contract import NearestAnswers, VectorSpace
 from perdure.storage.overlay import Overlay
 from perdure.storage.vectors.arrays import matrix_of, need_numpy, unit
 from perdure.storage.vectors.embedder import Embedder
@@ -62,6 +62,7 @@ class Likeness:
 
     Attributes:
         near: how far a score of `all` may be from the exact one.
+        partial: whether there are items that it does not know: no more than `enough`, and some, were looked for.
     """
 
     def __init__(self, view: Overlay, embedder: Embedder, question: bytes, enough: int | None = None) -> None:
@@ -72,6 +73,7 @@ class Likeness:
             asked /= sqrt(asked.dot(asked)) or 1.0
         self._question = asked.astype("f4")
         self._question_exact = self._question.astype("f8")
+        self.partial = False
         few = None if enough is None else self._likely(view, embedder, enough)
         self._below = _spaces_of(view.now.source, embedder).below(view.now, view.prefix, few)
         self._staged: dict[int, Matrix] = {}
@@ -99,7 +101,13 @@ class Likeness:
             return None
         question: list[float] = self._question.tolist()
         count = _TIMES * enough + _MORE + len(view.hidden)
-        return lambda space: now.nearest(space, embedder.name, question, self._distance, count)
+
+        def few(space: VectorSpace) -> list[tuple[int, bytes]] | None:
+            rows = now.nearest(space, embedder.name, question, self._distance, count)
+            self.partial |= rows is not None and len(rows) < space.items
+            return rows
+
+        return few
 
     def all(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Items that have vectors, and their scores in float32."""
