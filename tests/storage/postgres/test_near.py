@@ -391,7 +391,9 @@ def nearest_of(store: Any, many: int) -> list[Any]:
     return found(store, limit=many)
 
 
-def test_items_of_many_vectors_leave_room_for_others_among_the_nearest(extended: str, by_index: list[Any]) -> None:
+def test_items_of_many_vectors_leave_room_for_others_among_the_nearest(
+    extended: str, by_index: list[Any]
+) -> None:
     several = index(fields=["text[*]"])
     with (
         InMemoryStore(index=several) as reference,

@@ -19,6 +19,7 @@ from perdure.storage.contract import NearestAnswers, VectorSpace
 from perdure.storage.overlay import Overlay
 from perdure.storage.vectors.arrays import matrix_of, need_numpy, unit
 from perdure.storage.vectors.embedder import Embedder
+from perdure.storage.vectors.packs import runs
 from perdure.storage.vectors.spaces import Few, Space, Spaces
 
 if TYPE_CHECKING:
@@ -118,7 +119,16 @@ class Likeness:
     def _scored(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         np = need_numpy()
         names: list[Any] = [self._committed()]
-        scores: list[Any] = [self._best(space) for space in self._below]
+        scores: list[Any] = []
+        for spaces, together in runs(self._below):
+            if together is None or len(spaces) == 1:
+                scores += map(self._best, spaces)
+            elif all(space.starts is None for space in spaces):
+                scores.append(self._of(together))
+            else:
+                ends = np.cumsum([len(space.refs) for space in spaces])
+                parts = np.split(self._of(together), ends[:-1])
+                scores += map(self._best_of, spaces, parts)
         if self._staged:
             names.append(np.array(list(self._staged), dtype=np.int64))
             scores.append(np.array([self._of(rows).max() for rows in self._staged.values()], np.float32))
@@ -149,7 +159,12 @@ class Likeness:
         np = need_numpy()
         parts = [self._of(chunk) for chunk in space.chunks]
         scores = parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty(0, np.float32)
-        return scores if space.starts is None else np.maximum.reduceat(scores, space.starts)
+        return self._best_of(space, scores)
+
+    @staticmethod
+    def _best_of(space: Space, scores: Any) -> Any:
+        """Of each item the best of its rows."""
+        return scores if space.starts is None else need_numpy().maximum.reduceat(scores, space.starts)
 
     def _of(self, rows: Matrix) -> Any:
         if self._distance != "l2":
