@@ -109,3 +109,10 @@ def scored(texts: list[int], asked: int, distance: str) -> float:
     if distance == "l2":
         return float(-np.sqrt(((rows - question) ** 2).sum(axis=1)).min())
     return float((rows @ question / np.linalg.norm(rows, axis=1) / np.linalg.norm(question)).max())
+
+
+def test_what_does_not_stand_side_by_side_is_not_taken_together() -> None:
+    first, second, third = packed([space_of(5 * number, 3, 1) for number in range(3)])
+    for several in ([first, third], [second, first], [first, second, first]):
+        for run, rows in runs(several):
+            assert np.array_equal(rows, np.concatenate([space.chunks[0] for space in run]))

@@ -411,3 +411,8 @@ def test_items_of_many_vectors_leave_room_for_others_among_the_nearest(
         assert tended(store)
         assert found(store) == found(reference)
         assert len(by_index[-1]) < 10
+        store.put(ME, "like", {"text": [str(SIZE)]})
+        assert tended(store)
+        line: Any = store._backend()._line
+        copies = qualified("TABLE perdure_near_halfvec", line.place.schema).encode()
+        assert len(patiently(line, copies)) == 2 * SIZE + 1
