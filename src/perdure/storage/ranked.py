@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from perdure.storage.best_first import best_of_arrays, best_of_dict
 from perdure.storage.blending import Blend, Fitting, OfText
-from perdure.storage.contract import ItemRow, Namespace
+from perdure.storage.contract import Again, ItemRow, Namespace
 from perdure.storage.filters import Predicate
 from perdure.storage.fusion import Fused, fused
 from perdure.storage.item_codec import ItemCodec
@@ -94,6 +94,7 @@ class Ranked:
         self._codec = codec
         self._asked = asked
         self._likely = likely
+        self._enough = enough
         self._ranking: Ranking | None = None
         self._likeness: Likeness | None = None
         self._text: dict[int, float] = {}
@@ -117,7 +118,7 @@ class Ranked:
         """The items that meet the filter, best first; what the query says of phrases is looked at, too."""
         words = self._asked.words
         phrases = words.phrases if words is not None else ()
-        best, codec = self._best(), self._codec
+        best, codec, found = self._best(), self._codec, 0
         size = min(max(self._likely, 1), PAGE)
         while page := list(islice(best, size)):
             size = min(2 * size, _LARGEST_PAGE)  # where a filter drops many, many more will be looked at
@@ -127,7 +128,10 @@ class Ranked:
                 if row is not None and (not phrases or self._has_phrases(phrases, row)):
                     value = value_of(codec, row) if fits is None else value_if(codec, row, fits)
                     if value is not None:
+                        found += 1
                         yield Hit(name, score, row, value)
+        if self._likeness is not None and self._likeness.partial and found < (self._enough or 0):
+            raise Again  # the nearest vectors, of which an index gave some, are of a few items
 
     def relevance(self, hit: Hit) -> float:
         """How good the hit is, from 0 to 1: its score, where that is such a sum; else what it would give to one."""

@@ -20,6 +20,7 @@ from perdure.storage.postgres.readings import patiently
 from perdure.storage.postgres.statements import qualified
 from perdure.store.memory import InMemoryStore
 from perdure.store.postgres import PostgresStore
+from perdure.testing import FakeClock
 
 DIMS, SIZE = 8, 400
 ME, OTHER = ("users", "ada"), ("users", "bob")
@@ -348,3 +349,70 @@ def test_why_there_is_no_index_is_told_once(
         finally:
             connection.execute(f"DROP OWNED BY {role}")
             connection.execute(f"DROP ROLE {role}")
+
+
+def test_vectors_of_another_model_leave_no_copy(extended: str) -> None:
+    with opened(extended) as store:
+        store.put_many(puts())
+        assert tended(store)
+        line: Any = store._backend()._line
+        copies = qualified("TABLE perdure_near_halfvec", line.place.schema).encode()
+        assert len(patiently(line, copies)) == SIZE
+        with PostgresStore.from_conn_string(extended, index=index(model="another")) as other:
+            other.reindex()
+        assert tended(store)
+        assert patiently(line, copies) == []
+        assert found(store) == []
+
+
+def test_what_has_expired_takes_no_place_among_the_nearest(extended: str, by_index: list[Any]) -> None:
+    config = index(ann_index_config={"kind": "hnsw"})
+    with (
+        FakeClock() as clock,
+        InMemoryStore(index=index(), ttl={}) as reference,
+        PostgresStore.from_conn_string(extended, index=config, ttl={}) as store,
+    ):
+        nearest = [hit for hit, _ in nearest_of(reference, 100)]
+        for one in (reference, store):
+            one.put_many(puts())
+            for key in nearest:
+                one.put(ME, key, {"text": key[1:]}, ttl=1)
+        assert tended(store)
+        assert found(store) == found(reference)
+        clock.advance(seconds=61)
+        for _ in range(2):
+            assert found(store) == found(reference)
+            assert len(found(store)) == 10
+        assert by_index[-1] is not None
+
+
+def nearest_of(store: Any, many: int) -> list[Any]:
+    store.put_many(puts())
+    return found(store, limit=many)
+
+
+def test_items_of_many_vectors_leave_room_for_others_among_the_nearest(
+    extended: str, by_index: list[Any]
+) -> None:
+    several = index(fields=["text[*]"])
+    with (
+        InMemoryStore(index=several) as reference,
+        PostgresStore.from_conn_string(
+            extended, index={**several, "ann_index_config": {"kind": "hnsw"}}
+        ) as store,
+    ):
+        for one in (reference, store):
+            one.put_many([(ME, f"k{n}", {"text": [str(n), str(n + 1)]}) for n in range(SIZE)])
+        assert tended(store)
+        assert found(store) == found(reference)
+        assert by_index[-1] is not None
+        for one in (reference, store):
+            one.put(ME, "like", {"text": [str(SIZE)] * 60})
+        assert tended(store)
+        assert found(store) == found(reference)
+        assert len(by_index[-1]) < 10
+        store.put(ME, "like", {"text": [str(SIZE)]})
+        assert tended(store)
+        line: Any = store._backend()._line
+        copies = qualified("TABLE perdure_near_halfvec", line.place.schema).encode()
+        assert len(patiently(line, copies)) == 2 * SIZE + 1

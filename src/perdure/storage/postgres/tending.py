@@ -109,10 +109,12 @@ def _remove(line: Line, copy: Copy, before: Setting, space: int, number: int) ->
 
 
 def _forget_left(line: Line, extension: Extension) -> None:
-    """Indexes of namespaces that are gone go, too."""
+    """Indexes of what is gone, a namespace or its vectors of the model, go, too."""
     for space, number, kept in patiently(line, line.statements["left_near"].text):
         copy = Copy(line.place.schema, extension, Setting.unpacked(kept), space, number)
+        _make_table(line, copy)
         _unlimited(line, copy.drop())
+        patiently(line, copy.forget())
         patiently(line, line.statements["remove_near"].text, (space, number))
 
 

@@ -34,11 +34,11 @@ SELECT 1 FROM pg_attribute a WHERE a.attrelid = to_regclass($1) AND a.attname = 
 UPDATE perdure_near SET seq = 0, ready = 0;
 
 -- name: left_near
--- Those whose namespace is gone. Scan: perdure_near.
+-- Those that have no vectors of the model any more. Scan: perdure_near.
 SELECT r.space, r.model, r.setting
   FROM perdure_near r
-  LEFT JOIN perdure_namespaces n ON n.no = r.space
- WHERE n.no IS NULL;
+  LEFT JOIN perdure_vector_spaces s ON s.space = r.space AND s.model = r.model AND s.items > 0
+ WHERE s.space IS NULL;
 
 -- name: remove_near
 -- $1 space, $2 model. One seek.

@@ -125,11 +125,13 @@ SELECT page.id, page.name, page.version, page.value
  ORDER BY page.id;
 
 -- name: fill_path_values
--- item, path, version, value: of items that are as they were looked at, and were not written since. One seek a row and table.
+-- item, path, version, value: of items that are as they were looked at, and were not written since; unless the path was dropped.
+-- One seek a row and table.
 INSERT INTO perdure_path_values (item, path, version, value)
 SELECT wanted.*
   FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[]) AS wanted (item, path, version, value)
   JOIN perdure_items i ON i.id = wanted.item AND i.version = wanted.version AND i.alive <> 0
+  JOIN perdure_paths p ON p.no = wanted.path AND p.name IS NOT NULL
     ON CONFLICT (item, path) DO NOTHING;
 
 -- name: filled_paths

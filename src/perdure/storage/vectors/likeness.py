@@ -15,10 +15,11 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from perdure.storage.contract import NearestAnswers
+from perdure.storage.contract import NearestAnswers, VectorSpace
 from perdure.storage.overlay import Overlay
 from perdure.storage.vectors.arrays import matrix_of, need_numpy, unit
 from perdure.storage.vectors.embedder import Embedder
+from perdure.storage.vectors.packs import runs
 from perdure.storage.vectors.spaces import Few, Space, Spaces
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Likeness:
 
     Attributes:
         near: how far a score of `all` may be from the exact one.
+        partial: whether there are items that it does not know: no more than `enough`, and some, were looked for.
     """
 
     def __init__(self, view: Overlay, embedder: Embedder, question: bytes, enough: int | None = None) -> None:
@@ -72,6 +74,7 @@ class Likeness:
             asked /= sqrt(asked.dot(asked)) or 1.0
         self._question = asked.astype("f4")
         self._question_exact = self._question.astype("f8")
+        self.partial = False
         few = None if enough is None else self._likely(view, embedder, enough)
         self._below = _spaces_of(view.now.source, embedder).below(view.now, view.prefix, few)
         self._staged: dict[int, Matrix] = {}
@@ -99,7 +102,13 @@ class Likeness:
             return None
         question: list[float] = self._question.tolist()
         count = _TIMES * enough + _MORE + len(view.hidden)
-        return lambda space: now.nearest(space, embedder.name, question, self._distance, count)
+
+        def few(space: VectorSpace) -> list[tuple[int, bytes]] | None:
+            rows = now.nearest(space, embedder.name, question, self._distance, count)
+            self.partial |= rows is not None and len(rows) < space.items
+            return rows
+
+        return few
 
     def all(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Items that have vectors, and their scores in float32."""
@@ -110,7 +119,16 @@ class Likeness:
     def _scored(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         np = need_numpy()
         names: list[Any] = [self._committed()]
-        scores: list[Any] = [self._best(space) for space in self._below]
+        scores: list[Any] = []
+        for spaces, together in runs(self._below):
+            if together is None or len(spaces) == 1:
+                scores += map(self._best, spaces)
+            elif all(space.starts is None for space in spaces):
+                scores.append(self._of(together))
+            else:
+                ends = np.cumsum([len(space.refs) for space in spaces])
+                parts = np.split(self._of(together), ends[:-1])
+                scores += map(self._best_of, spaces, parts)
         if self._staged:
             names.append(np.array(list(self._staged), dtype=np.int64))
             scores.append(np.array([self._of(rows).max() for rows in self._staged.values()], np.float32))
@@ -141,7 +159,12 @@ class Likeness:
         np = need_numpy()
         parts = [self._of(chunk) for chunk in space.chunks]
         scores = parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty(0, np.float32)
-        return scores if space.starts is None else np.maximum.reduceat(scores, space.starts)
+        return self._best_of(space, scores)
+
+    @staticmethod
+    def _best_of(space: Space, scores: Any) -> Any:
+        """Of each item the best of its rows."""
+        return scores if space.starts is None else need_numpy().maximum.reduceat(scores, space.starts)
 
     def _of(self, rows: Matrix) -> Any:
         if self._distance != "l2":

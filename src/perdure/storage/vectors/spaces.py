@@ -11,10 +11,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from perdure.storage.contract import Namespace, Snapshot, VectorSpace
 from perdure.storage.vectors.arrays import matrix_of, need_numpy, unit
+from perdure.storage.vectors.packs import packed, worth_packing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,9 +40,10 @@ class Space:
         refs: the item of each row, ascending: the rows of an item stand together.
         chunks: the rows, in pieces; of length 1 where angles are compared.
         starts: where each item's rows begin; None: every item has one row.
+        pack: where its only chunk stands beside those of others, from row `first` on; None: it stands alone.
     """
 
-    __slots__ = ("changed", "chunks", "items", "refs", "starts")
+    __slots__ = ("changed", "chunks", "first", "items", "pack", "refs", "starts")
 
     def __init__(self, refs: NDArray[np.int64], chunks: list[Matrix], items: int, changed: int) -> None:
         np = need_numpy()
@@ -48,9 +51,17 @@ class Space:
         self.chunks = chunks
         self.items = items
         self.changed = changed
+        self.pack: Matrix | None = None
+        self.first = 0
         self.starts: NDArray[np.int64] | None = None
         if len(refs) != items:
             self.starts = np.flatnonzero(np.concatenate(([True], refs[1:] != refs[:-1])))
+
+    def at(self, pack: Matrix, first: int, end: int) -> Space:
+        """The same, its rows being these of the pack."""
+        made = copy(self)
+        made.chunks, made.pack, made.first = [pack[first:end]], pack, first
+        return made
 
     @property
     def size(self) -> int:
@@ -123,10 +134,23 @@ class Spaces:
             for space, kept in zip(wanted, known, strict=True):
                 if kept is not None:
                     self._kept.move_to_end(space.space)
-        return [
+        found = [
             kept if kept is not None and kept.changed == space.changed else self._space(snapshot, space, kept)
             for space, kept in zip(wanted, known, strict=True)
         ]
+        return self._packed(wanted, found) if worth_packing(found) else found
+
+    def _packed(self, wanted: list[VectorSpace], found: list[Space]) -> list[Space]:
+        """In packs, if all of them stay in memory: those that are read each time would be packed each time."""
+        with self._lock:
+            if any(self._kept.get(one.space) is not space for one, space in zip(wanted, found, strict=True)):
+                return found
+        together = packed(found)
+        with self._lock:
+            for one, before, space in zip(wanted, found, together, strict=True):
+                if self._kept.get(one.space) is before:  # as large as it was
+                    self._kept[one.space] = space
+        return together
 
     def _space(self, snapshot: Snapshot, wanted: VectorSpace, kept: Space | None) -> Space:
         """One whose matrix is not kept, or as of another commit."""
