@@ -95,6 +95,10 @@ class Holder:
         key = key_of_all(self._schema)
         self._connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (key,))
 
+    def lock_table(self, name: str, mode: str) -> None:
+        """All of it, as somebody who changes it does."""
+        self._connection.execute(f"LOCK TABLE {self._schema}.{name} IN {mode} MODE")
+
     def ends(self) -> None:
         self._connection.rollback()
 
@@ -341,6 +345,29 @@ def test_who_adds_a_new_way_of_indexing_waits_for_another_who_does_so_and_its_ne
     until(lambda: told)
 
     assert sorted(keys(backend)) == ["jam", "tea"]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(
+    ("table", "mode"),
+    [("perdure_items", "ACCESS EXCLUSIVE"), ("perdure_commits", "SHARE")],
+    ids=["to read", "to write"],
+)
+def test_a_table_that_somebody_keeps_locked_is_waited_for_as_long_as_lock_timeout_says(
+    opened: Callable[..., PostgresBackend], holder: Holder, count: int, table: str, mode: str
+) -> None:
+    backend = opened(lock_timeout="400ms")
+    backend.commit(put("tea", "0"))
+    holder.lock_table(table, mode)
+
+    with in_a_moment():
+        outcomes = backend.commit_group([put(f"s{n}", f"{n}") for n in range(count)])
+
+    assert [type(outcome) for outcome in outcomes] == [Busy] * count
+    holder.ends()
+    assert keys(backend) == ["0"]
+    backend.commit(put("tea", "1"))
 
 
 # -- writers that do not come back ---------------------------------------------------------------------------------------

@@ -120,6 +120,7 @@ class Attempts:
         self._open = list(range(len(part)))
         self._outcomes: Sequence[Outcome] = ()  # of the last attempt that may have been committed
         self._splits: StorageError | None = None  # some are locked: take those that are free
+        self._waited: str | None = None  # for a lock, in the last attempt, as `_wait` says
         self._pause = _FIRST_PAUSE
         alone = left is None and keys_of(self._members(), line.place.schema, ()) is None
         self._turns = Turns(line.place.lock_seconds) if alone else None
@@ -193,7 +194,9 @@ class Attempts:
             if pause is None:
                 raise said from error
             return pause
-        if self._splits is not None:  # all could be had that is not left, but for what all share
+        if (
+            self._waited is None
+        ):  # all were had that are not left: it is something that all share, perhaps a table
             raise said from error
         if len(self._open) > 1:
             self._splits = said
@@ -250,7 +253,7 @@ class Attempts:
 
     def _transaction(self, connection: Connection) -> Sequence[Outcome]:
         line, kept, members = self._line, self._kept, self._members()
-        wait = self._wait()
+        wait = self._waited = self._wait()
         if len(members) == 1 and not self.unsure and wait is not None and kept.remembered.covers(members[0]):
             seq = self._at_once(connection, members[0], wait)
             if seq is not None:
