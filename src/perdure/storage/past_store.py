@@ -138,7 +138,12 @@ class PastStore(ItemStore):
     def _read(self) -> AbstractContextManager[Snapshot]:
         return self._past()
 
-    def _look(self, question: Callable[[Snapshot], T]) -> T:
+    def _look(
+        self,
+        question: Callable[[Snapshot], T],
+        read: Callable[[], AbstractContextManager[Snapshot]] | None = None,
+    ) -> T:
+        del read  # of the present
         return self._store._look_back(
             lambda snapshot: question(as_of(snapshot, self._at, self._time)), self._at
         )
