@@ -84,14 +84,14 @@ SELECT line.number, v.version, v.created, v.updated, v.thread, v.checkpoint, v.n
   JOIN perdure_versions v ON v.version = line.version;
 
 -- name: item_of_many
--- Rows of (number, namespace, key); $4 now. As `item`, of each that lives, with its number. One seek a row and table.
+-- Rows of (number, namespace, key); $4 now. As `item`, of each that lives, with its number. One seek a row and table (OFFSET 0).
 SELECT wanted.number, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths, v.expires, v.ttl
   FROM unnest($1::bigint[], $2::bytea[], $3::bytea[]) AS wanted (number, namespace, key)
   JOIN perdure_namespaces n ON n.name = wanted.namespace
-  JOIN perdure_items i ON i.id >> 32 = n.no AND i.key = wanted.key
-  JOIN perdure_versions v ON v.version = i.version
- WHERE i.alive = 1
-   AND (i.expires IS NULL OR i.expires > $4);
+  JOIN LATERAL (
+         SELECT s.version, s.paths, s.alive, s.expires FROM perdure_items s WHERE s.id >> 32 = n.no AND s.key = wanted.key OFFSET 0
+       ) AS i ON i.alive = 1 AND (i.expires IS NULL OR i.expires > $4)
+  JOIN perdure_versions v ON v.version = i.version;
 
 -- name: time_of_many
 -- Rows of (seq). When each of these commits was made, of those that are there. One seek a row.
