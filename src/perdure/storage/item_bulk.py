@@ -42,13 +42,9 @@ class ItemBulk(BulkMethods):
     def _read(self) -> AbstractContextManager[Snapshot]:
         """A snapshot of what is committed."""
 
-    def _look(
-        self,
-        question: Callable[[Snapshot], T],
-        read: Callable[[], AbstractContextManager[Snapshot]] | None = None,
-    ) -> T:
-        """The answer of a snapshot which may be a little old where the database has replicas; else of what `read` gives."""
-        with (read or self._read)() as snapshot:
+    def _look(self, question: Callable[[Snapshot], T]) -> T:
+        """The answer of a snapshot which may be a little old where the database has replicas."""
+        with self._read() as snapshot:
             return question(snapshot)
 
     @abstractmethod

@@ -138,12 +138,7 @@ class PastStore(ItemStore):
     def _read(self) -> AbstractContextManager[Snapshot]:
         return self._past()
 
-    def _look(
-        self,
-        question: Callable[[Snapshot], T],
-        read: Callable[[], AbstractContextManager[Snapshot]] | None = None,
-    ) -> T:
-        del read  # of the present
+    def _look(self, question: Callable[[Snapshot], T]) -> T:
         return self._store._look_back(
             lambda snapshot: question(as_of(snapshot, self._at, self._time)), self._at
         )

@@ -212,14 +212,8 @@ class BackendStore(ItemStore):
         before_use(backend)
         return backend.read()
 
-    def _look(
-        self,
-        question: Callable[[Snapshot], T],
-        read: Callable[[], AbstractContextManager[Snapshot]] | None = None,
-    ) -> T:
-        backend = self._backend()
-        before_use(backend)
-        return looked(backend, question, None, read)
+    def _look(self, question: Callable[[Snapshot], T]) -> T:
+        return self._look_back(question)
 
     def _look_back(self, question: Callable[[Snapshot], T], revision: Revision | None = None) -> T:
         backend = self._backend()

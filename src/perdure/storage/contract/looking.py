@@ -7,8 +7,7 @@ task is one of these.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from perdure.current import CURRENT
 from perdure.storage.contract.backend import Backend
@@ -18,39 +17,26 @@ from perdure.storage.contract.snapshot import Snapshot
 __all__ = ["Replicated", "looked"]
 
 T = TypeVar("T")
-Reads: TypeAlias = Callable[[], AbstractContextManager[Snapshot]]
 
 
 @runtime_checkable
 class Replicated(Backend, Protocol):
     """A backend that may have others answer for it."""
 
-    def look(
-        self,
-        question: Callable[[Snapshot], T],
-        revision: Revision | None = None,
-        read: Reads | None = None,
-        /,
-    ) -> T:
+    def look(self, question: Callable[[Snapshot], T], revision: Revision | None = None, /) -> T:
         """The answer of one snapshot, as of now or a moment ago, but never before this process' own last commit.
 
         Args:
             question: changes nothing; may be asked twice, of different snapshots. The last answer counts.
             revision: of a view of the past, which `revision_of` has taken: all up to there is seen.
-            read: gives the snapshot where no other answers; None: `read`.
         """
         ...
 
 
-def looked(
-    backend: Backend,
-    question: Callable[[Snapshot], T],
-    revision: Revision | None = None,
-    read: Reads | None = None,
-) -> T:
+def looked(backend: Backend, question: Callable[[Snapshot], T], revision: Revision | None = None) -> T:
     """The answer of one snapshot, which may be a little old where the backend has replicas and this is no task. See `Replicated.look`."""
     look = getattr(backend, "look", None)
     if look is not None and CURRENT.get() is None:
-        return look(question, revision, read)
-    with (read or backend.read)() as snapshot:
+        return look(question, revision)
+    with backend.read() as snapshot:
         return question(snapshot)

@@ -169,13 +169,7 @@ class PostgresBackend(Administering):
         self._check_alive()
         return Reading(self._line)
 
-    def look(
-        self,
-        question: Callable[[Snapshot], T],
-        revision: Revision | None = None,
-        read: Callable[[], AbstractContextManager[Snapshot]] | None = None,
-        /,
-    ) -> T:
+    def look(self, question: Callable[[Snapshot], T], revision: Revision | None = None, /) -> T:
         """The answer of a replica, if there are any and one is near enough to the present; else of the primary."""
         self._check_alive()
         if self._replica is not None:
@@ -183,7 +177,7 @@ class PostgresBackend(Administering):
                 return self._replica.look(question, revision)
             except Elsewhere:
                 pass
-        with (read or self.read)() as snapshot:
+        with self.read() as snapshot:
             return question(snapshot)
 
     def read_promptly(self) -> AbstractContextManager[Snapshot]:
