@@ -55,8 +55,8 @@ def connect(
         index: what of the items is found by words, and how; by default all texts of a value, in English. An encrypted
             database has no such index.
         indexes: paths of the values by which listings with a filter are fast, e.g. `["status", "user.age"]`; see
-            `docs/reference/filters.md`. They stay until they are dropped, whoever opens the database. In memory and on
-            Postgres nothing is indexed yet: the answers are the same.
+            `docs/reference/filters.md`. They stay until they are dropped, whoever opens the database. In memory
+            nothing is indexed: the answers are the same.
         ttl: how long items live: `{"default_ttl": minutes, "refresh_on_read": bool, "sweep_interval_minutes": minutes}`, each
             of which may be left out; `{}`: for ever unless a put says otherwise. None: for ever, and `put(ttl=)` is refused.
         contracts: what items of some namespaces look like (`perdure.Contract`), looked at when they are put; older ones are
