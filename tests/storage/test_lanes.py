@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,14 +17,16 @@ from perdure.storage.tables.lanes import Lanes, Locked
 
 
 class Desks:
-    """Work on members such as `"tea 1"`, which touch the name before the space. `locked` are names that others have.
+    """Work on members such as `"tea+jam 1"`, which touch the names before the space. `locked` are names that others have.
 
-    `hook` runs inside each group, with its members.
+    As on Postgres, who touches what one before it in the group has to wait for, waits too. `hook` runs inside each group, with
+    its members. Who waits gives up after `gives_up` seconds.
     """
 
     def __init__(self, most: int = 3) -> None:
         self.most = most
         self.patience = 60.0
+        self.gives_up = 20.0
         self.locked: set[str] = set()
         self.made: list[str] = []
         self.threads: dict[str, str] = {}
@@ -42,43 +45,52 @@ class Desks:
             self._changed.notify_all()
 
     def names(self, members: Sequence[str]) -> frozenset[bytes]:
-        return frozenset(member.split()[0].encode() for member in members)
+        return frozenset(name.encode() for member in members for name in touched(member))
 
     def write(self, members: Sequence[str], outcomes: list[Outcome], *, wait: bool) -> bool:
         raise AssertionError("nobody leads so")
 
     def write_units(self, units: Sequence[Sequence[str]], outcomes: list[Outcome], *, wait: bool) -> None:
         members = [member for unit in units for member in unit]
-        names = {member.split()[0] for member in members}
+        names = {name for member in members for name in touched(member)}
         with self._changed:
             assert not names & self._busy, "one name in two groups at once"
             self._busy |= names
         try:
             self.hook(members)
-            outcomes += [outcome for unit in units for outcome in self._unit(unit, wait)]
+            behind: set[str] = set()
+            outcomes += [outcome for unit in units for outcome in self._unit(unit, wait, behind)]
         finally:
             with self._changed:
                 self._busy -= names
 
-    def _unit(self, unit: Sequence[str], wait: bool) -> Iterator[Outcome]:
+    def _unit(self, unit: Sequence[str], wait: bool, behind: set[str]) -> Iterator[Outcome]:
         left = False
         for member in unit:
-            name = member.split()[0]
+            names = touched(member)
             with self._changed:
-                if wait and name in self.locked:
+                if wait and names & self.locked:
                     self.waits.append(member)
-                    assert self._changed.wait_for(lambda name=name: name not in self.locked, 20)
-                left = left or name in self.locked
-                if not left:
+                    if not self._changed.wait_for(lambda names=names: not names & self.locked, self.gives_up):
+                        yield Busy(f"{member} is locked.")
+                        continue
+                left = left or bool(names & (self.locked | behind))
+                if left:
+                    behind |= names
+                else:
                     self.made.append(member)
                     self.threads[member] = threading.current_thread().name
-                yield Locked(Busy(f"{name} is locked.")) if left else Revision(0, len(self.made))
+                yield Locked(Busy(f"{member} is locked.")) if left else Revision(0, len(self.made))
 
     def untidy(self) -> bool:
         return False
 
     def tidy(self) -> bool:
         return True
+
+
+def touched(member: str) -> set[str]:
+    return set(member.split()[0].split("+"))
 
 
 @pytest.fixture
@@ -259,7 +271,7 @@ def test_who_is_tried_for_too_long_is_told(desks: Desks) -> None:
     (outcome,) = queue.commit(["tea 2"])
 
     assert isinstance(outcome, Busy)
-    assert "tea is locked" in str(outcome)
+    assert "tea 2 is locked" in str(outcome)
     until(lambda: [type(one) for one in told] == [Busy])
     assert queue.commit(["jam 1"]) == [Revision(0, 1)]
 
@@ -403,3 +415,86 @@ def test_a_crowd_is_served_once_each_in_order_while_others_lock_and_stall(desks:
         for n in range(12):  # of one caller and one name
             mine = [made for made in desks.made if made.startswith(f"{name} {n}.")]
             assert mine == sorted(mine)
+
+
+def test_who_goes_back_to_the_queue_is_not_overtaken_by_who_came_behind(
+    desks: Desks, queue: Lanes[str]
+) -> None:
+    """All three are in one group: the first gets a lane, the second waits for it, the third touches what the second does."""
+    desks.lock("jam")
+    inside, go = held(desks, "first 1")
+    waiting = start(lambda: queue.commit(["first 1"]))
+    assert inside.wait(20)
+    for member in ("tea+jam 1", "oil+jam 2", "oil 3"):
+        waiting += start(lambda member=member: queue.commit([member]))
+        until(lambda member=member: any(member in entry.members for entry in queue._queue))
+    go.set()
+    until(lambda: "tea+jam 1" in desks.waits)
+    queue.commit(["salt 4"])
+    desks.unlock("jam")
+    join(waiting)
+
+    made = [member for member in desks.made if member.startswith("oil")]
+    assert made == ["oil+jam 2", "oil 3"]
+
+
+def test_all_who_wait_for_one_name_are_told_when_the_first_has_waited_long_enough(
+    desks: Desks, queue: Lanes[str]
+) -> None:
+    desks.patience = desks.gives_up = 0.2
+    desks.lock("tea")
+    inside, go = held(desks, "first 1")
+    waiting = start(lambda: queue.commit(["first 1"]))
+    assert inside.wait(20)
+    told: list[Outcome] = []
+    for n in range(5):
+        member = f"tea {n}"
+        waiting += start(lambda member=member: told.extend(queue.commit([member])))
+        until(lambda member=member: any(member in entry.members for entry in queue._queue))
+    go.set()
+    join(waiting)
+
+    assert [type(outcome) for outcome in told] == [Busy] * 5
+    assert desks.waits == ["tea 0"]  # the others did not begin to wait when it had
+
+
+def test_a_caller_whom_a_signal_took_holds_nobody_up(desks: Desks) -> None:
+    """It sleeps in somebody else's group, what it touches is locked, and Ctrl-C comes."""
+    desks.most = 1  # so nobody takes the lead from who stands still here
+    queue = lanes(desks)
+    desks.lock("tea")
+    first, after_first = threading.Event(), threading.Event()
+    inside, go = threading.Event(), threading.Event()
+
+    def hold(members: Sequence[str]) -> None:
+        if "first 1" in members:
+            first.set()
+            assert after_first.wait(20)
+        if "jam 1" in members:
+            inside.set()
+            assert go.wait(20)
+
+    desks.hook = hold
+    others = start(lambda: queue.commit(["first 1"]))
+    assert first.wait(20)
+    others += start(lambda: queue.commit(["jam 1"]))
+    until(lambda: queue.waiting == 1)
+
+    caller = threading.get_ident()
+
+    def interrupt() -> None:
+        until(lambda: queue.waiting == 2)
+        after_first.set()
+        assert inside.wait(20)
+        signal.pthread_kill(caller, signal.SIGINT)  # to the thread that sleeps
+
+    others += start(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        queue.commit(["tea 1"])
+    go.set()
+    join(others)
+    desks.unlock("tea")
+    join(start(lambda: queue.commit(["tea 2"]), queue.close))
+
+    assert "tea 1" not in desks.made
+    assert "tea 2" in desks.made

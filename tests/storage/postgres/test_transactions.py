@@ -165,6 +165,43 @@ def test_a_group_whose_outcome_is_unknown_is_not_begun_anew_by_its_members(
     assert keys(backend) == ["a", "b"]
 
 
+def test_two_signals_one_after_the_other_leave_each_neighbour_with_its_own_outcome(
+    backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three parts of a group, the second is committed when the first signal comes, and asked for when the second one does."""
+    commit, begin = PostgresGathering.commit, PostgresGathering.begin
+    commits: list[int] = []
+    signals: list[int] = []
+
+    def commits_and_fails(group: PostgresGathering) -> None:
+        commit(group)
+        commits.append(1)
+        if len(commits) == 2:
+            signals.append(1)
+            raise KeyboardInterrupt
+
+    def begins(group: PostgresGathering, *of: Any) -> Any:
+        if len(signals) == 1:
+            signals.append(1)
+            raise KeyboardInterrupt
+        return begin(group, *of)
+
+    monkeypatch.setattr(PostgresGathering, "commit", commits_and_fails)
+    monkeypatch.setattr(PostgresGathering, "begin", begins)
+    told: dict[int, Outcome] = {}
+    for n in range(3):
+        puts = [PutItem(("many", str(n), str(m)), "k", b"v") for m in range(200)]
+        member = Prepared(Commit(clock.uuid6().bytes, 1, items=puts))
+        backend._queue.enqueue(member, lambda outcome, n=n: told.update({n: outcome}))
+
+    with pytest.raises(KeyboardInterrupt):
+        backend.commit(putting("mine"))
+
+    assert [type(told[n]) for n in range(3)] == [Revision, Unavailable, Revision]
+    assert told[1].written is None  # pyright: ignore[reportAttributeAccessIssue] - the second, which was committed
+    assert len(keys(backend)) == 601
+
+
 def test_a_signal_in_the_first_of_several_transactions_leaves_all_told(
     backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,9 @@ from perdure.testing.proxy import DIRECTIONS, Direction, Proxy
 
 pytest.importorskip("psycopg")
 
-from perdure.storage.postgres import PostgresBackend, attempts
+import psycopg
+
+from perdure.storage.postgres import PostgresBackend, attempts, gathering, remembered
 
 SPACE = ("s",)
 
@@ -150,4 +153,35 @@ def test_a_group_that_is_cut_off_is_made_once_with_its_neighbours_errors(
     assert kinds == ["Revision", "StaleThread", "StaleThread", "StaleThread", "Revision"]
     with backend.read() as now:
         assert now.count("checkpoints") == 7
+    backend.close()
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["two round trips", "one round trip"])
+def test_a_pooler_that_lost_the_server_at_the_commit_is_no_reason_to_say_that_nothing_was_written(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, memory: bool
+) -> None:
+    """PgBouncer answers 08P01 then, as for all errors of its own; the server may have committed."""
+    backend = PostgresBackend(postgres_url)
+    for n in range(3):
+        backend.commit(step(n, memory))
+    module = gathering if memory else remembered
+    say_all, left = module.say_all, [psycopg.errors.ProtocolViolation("server conn crashed?")]
+
+    def loses(connection: Any, said: Any) -> Any:
+        answers = say_all(connection, said)
+        if said[-1][0] == b"COMMIT" and left:
+            raise left.pop()
+        return answers
+
+    monkeypatch.setattr(module, "say_all", loses)
+    again = step(3, memory)
+
+    revision = backend.commit(again)
+
+    assert not left
+    with backend.read() as now:
+        assert now.committed(again.id) == revision
+        assert now.count("checkpoints") == now.count("segments") == 4
+        versions = [int(row.value or b"") for row in now.history(SPACE, "count", 1 << 20).versions]
+        assert versions == ([3, 2, 1, 0] if memory else [])
     backend.close()

@@ -40,7 +40,7 @@ from perdure.storage.postgres.numbers import Numbers
 from perdure.storage.postgres.opening import Connection
 from perdure.storage.postgres.remembered import NOT_SO, Remembered, Step
 from perdure.storage.postgres.talking import say
-from perdure.storage.postgres.turns import BRIEF_SECONDS, Turns, in_milliseconds
+from perdure.storage.postgres.turns import BRIEF_SECONDS, LAST_SECONDS, Turns, in_milliseconds
 from perdure.storage.tables.committing import commit_member
 from perdure.storage.tables.known import Known
 from perdure.storage.tables.lanes import Locked
@@ -107,6 +107,7 @@ class Attempts:
 
     Attributes:
         unsure: it may have been committed, or was: `made` asks before it begins again.
+        hurries: a signal came, so nothing that is locked is waited for any longer than a moment.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class Attempts:
         self._pause = _FIRST_PAUSE
         alone = left is None and keys_of(self._members(), line.place.schema, ()) is None
         self._turns = Turns(line.place.lock_seconds) if alone else None
-        self.unsure = False
+        self.unsure = self.hurries = False
         if left is not None and left.said is not None:
             for place, (unit, member) in enumerate(part):
                 if left.holds(unit, member):
@@ -158,6 +159,16 @@ class Attempts:
         """One outcome a member: the error, unless it was left."""
         said = self._line.said(error)
         return self._all([copy.copy(said) for _ in self._open])
+
+    def interrupted(self) -> Unavailable:
+        """What the neighbours of a caller are told whom signals took while he committed for all."""
+        known = "Whether it was written is unknown." if self.unsure else "Nothing was written."
+        return Unavailable(
+            f"{self._line.place.name}: a signal ended the commit that this one was part of. {known}",
+            written=None if self.unsure else False,
+            operation="commit",
+            where=self._line.place.name,
+        )
 
     def _all(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         if not self._found:
@@ -242,7 +253,7 @@ class Attempts:
     def _wait(self) -> str | None:
         """How long this attempt waits for a lock, as `PostgresGathering` takes it."""
         if self.unsure:  # the names of the lost transaction have to be had, to know what became of it
-            return ""
+            return in_milliseconds(min(LAST_SECONDS, self._line.place.lock_seconds)) if self.hurries else ""
         if self._splits is not None:
             return None
         if self._turns is not None:

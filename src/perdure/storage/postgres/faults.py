@@ -135,10 +135,13 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether the connection is gone. At COMMIT that means: whether it was written is unknown."""
+    """Whether the connection is gone. At COMMIT that means: whether it was written is unknown.
+
+    08P01 among others: PgBouncer says it where it lost the server.
+    """
     state = sqlstate_of(error)
     if state:
-        return state in _ENDED or (state[:2] == "08" and state != "08P01")
+        return state in _ENDED or state[:2] == "08"
     # The driver's own: it read the end of the stream, or could not send. `PipelineAborted` is only the echo of another.
     return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not isinstance(
         error, psycopg.errors.PipelineAborted

@@ -140,6 +140,8 @@ class Replica:
                         max(known.decided, decided),
                         max(known.end, end),
                     )
+                else:  # the place is of another history than what is known by now
+                    raise Elsewhere
         if seen > known.decided:
             raise Elsewhere
         return max(known.place if self._own else 0, known.end if seen else 0), known.decided

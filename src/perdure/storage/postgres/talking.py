@@ -89,6 +89,23 @@ def _said(connection: Connection, habits: _Habits, said: Sequence[Said]) -> list
         raise
     if pg.status == pq.ConnStatus.OK:
         pg.exit_pipeline_mode()
+    try:
+        answers = _answers(habits, results, expected, new)
+    except psycopg.Error:
+        raise
+    except BaseException:  # a signal: some of what is prepared now has no name here
+        connection.close()
+        raise
+    if len(results) < len(expected):
+        raise psycopg.OperationalError("the connection was lost")
+    return answers
+
+
+def _answers(
+    habits: _Habits, results: list[pq.abc.PGresult], expected: list[_Key | None], new: dict[_Key, bytes]
+) -> list[list[_Row]]:
+    """The rows of each statement; what was prepared is known from now on."""
+    names = habits.names
     transformer = habits.transformer
     answers: list[list[_Row]] = []
     for result, prepared in zip(results, expected, strict=False):
@@ -104,8 +121,6 @@ def _said(connection: Connection, habits: _Habits, said: Sequence[Said]) -> list
             answers.append(transformer.load_rows(0, result.ntuples, tuple))
         else:
             answers.append([])
-    if len(results) < len(expected):
-        raise psycopg.OperationalError("the connection was lost")
     return answers
 
 

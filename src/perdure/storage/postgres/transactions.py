@@ -125,10 +125,14 @@ class Transactions:
             if (
                 attempts.unsure or outcomes
             ):  # what was begun is brought to an end, so that nobody begins it again
+                attempts.hurries = True
                 try:
                     outcomes[before:] = attempts.made()
                 except Exception as error:  # noqa: BLE001 - see above
                     outcomes[before:] = attempts.failed(error)
+                except BaseException:  # one more signal: the neighbours are told what is known
+                    outcomes[before:] = attempts.failed(attempts.interrupted())
+                    raise
             raise
 
 

@@ -21,7 +21,7 @@ from perdure.storage.postgres.opening import Connection
 from perdure.storage.postgres.statements import Statements
 from perdure.storage.postgres.talking import say
 
-__all__ = ["BRIEF_SECONDS", "Turns", "in_milliseconds", "keep_out"]
+__all__ = ["BRIEF_SECONDS", "LAST_SECONDS", "Turns", "in_milliseconds", "keep_out"]
 
 BRIEF_SECONDS: Final = 0.05
 LAST_SECONDS: Final = 1.0

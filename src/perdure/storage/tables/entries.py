@@ -77,12 +77,14 @@ class Entry(Generic[_M]):
         since: when something of it was found locked first; 0: never.
         tries: how often it was.
         due: it is not tried again before.
+        gone: a signal took the caller; nobody waits for the outcomes.
     """
 
     __slots__ = (
         "before",
         "done",
         "due",
+        "gone",
         "lead",
         "members",
         "names",
@@ -103,12 +105,14 @@ class Entry(Generic[_M]):
         self.since = 0.0
         self.tries = 0
         self.due = 0.0
+        self.gone = False
 
     def sleeps(self) -> None:
         """From now on the caller waits to be woken. Called with the queue's lock held."""
         if self.waiter is None:
-            self.waiter = threading.Lock()
-            self.waiter.acquire()
+            waiter = threading.Lock()
+            waiter.acquire()
+            self.waiter = waiter
 
 
 def tell(told: Sequence[Told]) -> None:

@@ -122,6 +122,7 @@ class GroupQueue(Generic[_M]):
     def _leave(self, entry: Entry[_M]) -> None:
         """Nobody waits for this caller any more."""
         with self._lock:
+            entry.gone = True
             if entry in self._queue:
                 self._queue.remove(entry)
             lead, entry.lead = entry.lead, None
@@ -275,7 +276,7 @@ class GroupQueue(Generic[_M]):
             raise
         if not ready:
             with self._lock:
-                self._queue.extendleft(reversed(entries))
+                self._queue.extendleft(entry for entry in reversed(entries) if not entry.gone)
             return False
         self._recent.append(clock.monotonic() - lead.began)
         self._hand_out(lead, entries, own, outcomes, told)
@@ -294,7 +295,9 @@ class GroupQueue(Generic[_M]):
             self._hand_out(lead, entries, own, outcomes, told)
             return
         with self._lock:
-            self._queue.extendleft(entry for entry in reversed(entries) if entry is not own)
+            self._queue.extendleft(
+                entry for entry in reversed(entries) if entry is not own and not entry.gone
+            )
 
     def _hand_out(
         self,

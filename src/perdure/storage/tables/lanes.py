@@ -20,7 +20,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Final, Protocol, TypeVar
 
 from perdure import clock
@@ -40,6 +40,7 @@ _LOOK_SECONDS: Final = 0.05
 _LOOKS_IN_VAIN: Final = 200
 _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.3
+_NOBODY: Final[frozenset[bytes]] = frozenset()
 
 
 class Locked(Exception):
@@ -177,6 +178,7 @@ class Lanes(GroupQueue[_M]):
             super()._hand_out(lead, entries, own, outcomes, told)
             return
         back: list[Entry[_M]] = []
+        behind: set[bytes] = set()  # names of those who go back: who comes behind them does not overtake
         start = 0
         with self._lock:
             self._away.discard(lead)
@@ -185,8 +187,13 @@ class Lanes(GroupQueue[_M]):
                 of_entry = outcomes[start:end]
                 if not any(map(_is_locked, of_entry)):
                     self._answer(entry, own, of_entry, told)
-                elif not self._put_aside(entry, of_entry):
+                elif entry.gone:
+                    pass  # a signal took its caller, and nothing of the rest was made
+                elif not self._put_aside(entry, of_entry, behind):
                     back.append(entry)
+                    behind |= entry.names or frozenset()
+                    if entry is own:
+                        entry.sleeps()
                 elif entry.outcomes is not None:
                     self._answer(entry, own, entry.outcomes, told)
                 elif entry is not own:
@@ -196,8 +203,14 @@ class Lanes(GroupQueue[_M]):
             if back:
                 self._behind()
 
-    def _put_aside(self, entry: Entry[_M], outcomes: Sequence[Outcome]) -> bool:
-        """It waits for what is locked, in a lane of its own, or has waited for too long. False: it is to be queued again."""
+    def _put_aside(self, entry: Entry[_M], outcomes: Sequence[Outcome], behind: Set[bytes] = _NOBODY) -> bool:
+        """It waits for what is locked, in a lane of its own, or has waited for too long. False: it is to be queued again.
+
+        Args:
+            entry: whose caller is there.
+            outcomes: of its members.
+            behind: what others touch who came before it and are queued again.
+        """
         now = time.monotonic()
         first = next(at for at, outcome in enumerate(outcomes) if _is_locked(outcome))
         entry.before = [*entry.before, *outcomes[:first]]
@@ -205,16 +218,16 @@ class Lanes(GroupQueue[_M]):
         entry.names = self._apart.names(entry.members)
         entry.since = entry.since or now
         entry.tries += 1
-        others = {name for lead in self._away for name in lead.names}
+        if now - entry.since > self._apart.patience:
+            entry.outcomes = [said.said if isinstance(said, Locked) else said for said in outcomes[first:]]
+            return True
+        others = {*behind, *(name for lead in self._away for name in lead.names)}
         if not others.isdisjoint(entry.names):
             return False  # whoever is before it
         if len(self._away) < self._apart.most - 1:
             entry.lead = Lead((entry.members,), waits=True)
             entry.lead.names = entry.names
             self._away.add(entry.lead)
-            return True
-        if now - entry.since > self._apart.patience:
-            entry.outcomes = [said.said if isinstance(said, Locked) else said for said in outcomes[first:]]
             return True
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**entry.tries)
         entry.due = now + pause * (0.5 + random.random())  # noqa: S311 - jitter, not a secret
