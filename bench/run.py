@@ -432,11 +432,7 @@ def write(suite: Suite, rows: Sequence[Row], facts: Facts, about: dict[str, Any]
         facts="\n".join(remarks(facts)),
     )
     suite.page.write_text(page, encoding="utf-8")
-    writers = {
-        library: found
-        for library in (OURS, THEIRS)
-        if (found := facts.get(f"steps a second by writers, {library}"))
-    }
+    writers = {library: found for library in (OURS, THEIRS) if (found := facts.get(f"{WRITERS}, {library}"))}
     if writers:
         drawn = suite.page.with_name("postgres-writers.svg")
         drawn.write_text(plot.lines(writers, "writers", "steps a second"), encoding="utf-8")
