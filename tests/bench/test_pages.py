@@ -39,6 +39,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_the_page_of_postgres_has_its_picture_beside_it(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    about = {**run.machine(None), "seconds": 1}
     monkeypatch.setattr(run, "ROOT", tmp_path)
     suite = replace(run.POSTGRES_SUITE, page=tmp_path / "page.md", results=tmp_path / "results.json")
     facts = {
@@ -46,7 +47,7 @@ def test_the_page_of_postgres_has_its_picture_beside_it(
         for library in ("perdure", "langgraph")
     }
 
-    run.write(suite, [], facts, {**run.machine(None), "seconds": 1})
+    run.write(suite, [], facts, about)
 
     assert "(postgres-writers.svg)" in suite.page.read_text(encoding="utf-8")
     assert (tmp_path / "postgres-writers.svg").read_text(encoding="utf-8").startswith("<svg")
