@@ -169,8 +169,8 @@ class Likeness:
     def _of(self, rows: Matrix) -> Any:
         np = need_numpy()
         if self._distance != "l2":
-            # Bound by memory, so one thread is as fast as several; and where all cores are busy, BLAS waits for its others.
-            return np.einsum("ij,j->i", rows, self._question)
+            # BLAS takes half of what einsum does; where all cores are busy it may wait for threads of its own.
+            return rows @ self._question
         difference = rows - self._question
         return -np.sqrt(np.einsum("ij,ij->i", difference, difference))
 
