@@ -167,10 +167,10 @@ class Likeness:
         return scores if space.starts is None else need_numpy().maximum.reduceat(scores, space.starts)
 
     def _of(self, rows: Matrix) -> Any:
-        np = need_numpy()
         if self._distance != "l2":
             # BLAS takes half of what einsum does; where all cores are busy it may wait for threads of its own.
             return rows @ self._question
+        np = need_numpy()
         difference = rows - self._question
         return -np.sqrt(np.einsum("ij,ij->i", difference, difference))
 
