@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import pytest
 
+from callers import join, start, until
 from perdure.errors import StorageError
 from perdure.storage.contract import Outcome, Revision
 from perdure.storage.tables.group import GroupQueue
@@ -58,27 +57,6 @@ def desk() -> Desk:
 @pytest.fixture
 def queue(desk: Desk) -> GroupQueue[str]:
     return GroupQueue(desk, lambda: StorageError("closed"))
-
-
-def start(*acts: Callable[[], Any]) -> list[threading.Thread]:
-    threads = [threading.Thread(target=act, daemon=True) for act in acts]
-    for thread in threads:
-        thread.start()
-    return threads
-
-
-def until(true: Callable[[], bool]) -> None:
-    for _ in range(5_000):
-        if true():
-            return
-        time.sleep(0.001)
-    raise AssertionError("waited in vain")
-
-
-def join(threads: list[threading.Thread]) -> None:
-    for thread in threads:
-        thread.join(20)
-        assert not thread.is_alive()
 
 
 def test_who_finds_nobody_at_work_leads_on_its_own_thread(desk: Desk, queue: GroupQueue[str]) -> None:

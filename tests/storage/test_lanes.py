@@ -7,10 +7,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import pytest
 
+from callers import join, start, until
 from perdure.errors import Busy, StorageError
 from perdure.storage.contract import Outcome, Revision
 from perdure.storage.tables.lanes import Lanes, Locked
@@ -105,27 +105,6 @@ def queue(desks: Desks) -> Lanes[str]:
 
 def lanes(desks: Desks) -> Lanes[str]:
     return Lanes(desks, lambda: StorageError("closed"))
-
-
-def start(*acts: Callable[[], Any]) -> list[threading.Thread]:
-    threads = [threading.Thread(target=act, daemon=True) for act in acts]
-    for thread in threads:
-        thread.start()
-    return threads
-
-
-def until(true: Callable[[], bool]) -> None:
-    for _ in range(5_000):
-        if true():
-            return
-        time.sleep(0.001)
-    raise AssertionError("waited in vain")
-
-
-def join(threads: list[threading.Thread]) -> None:
-    for thread in threads:
-        thread.join(20)
-        assert not thread.is_alive()
 
 
 def held(desks: Desks, member: str) -> tuple[threading.Event, threading.Event]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from callers import start
 from perdure import clock
 from perdure.errors import Busy, StaleThread
 from perdure.storage.contract import (
@@ -131,13 +133,6 @@ def waits(postgres_admin: Any, postgres_url: str) -> Callable[[Commit], int]:
         return found
 
     return count
-
-
-def start(*acts: Callable[[], Any]) -> list[threading.Thread]:
-    threads = [threading.Thread(target=act, daemon=True) for act in acts]
-    for thread in threads:
-        thread.start()
-    return threads
 
 
 def join(threads: list[threading.Thread]) -> None:
@@ -560,3 +555,27 @@ def test_who_is_in_the_way_briefly_costs_no_second_transaction(
         backend.commit_group([put("tea", f"{n}"), put("jam", f"{n}")])
 
     assert seen == [turns.in_milliseconds(attempts.BRIEF_SECONDS)] * 3
+
+
+def test_a_signal_to_who_waits_for_a_locked_name_is_heard_though_the_lock_stays(
+    opened: Callable[..., PostgresBackend], holder: Holder, waits: Callable[[Commit], int]
+) -> None:
+    """A step that was sent in one round trip: nobody can know what becomes of it, and nobody waits ten minutes to know."""
+    backend = opened(lock_timeout="600s")
+    for n in range(3):
+        backend.commit(step(n))
+    holder.lock(step(3))
+    caller = threading.get_ident()
+
+    def interrupt() -> None:
+        until(lambda: waits(step(3)) == 1)
+        signal.pthread_kill(caller, signal.SIGINT)
+
+    other = threading.Thread(target=interrupt)
+    other.start()
+    with pytest.raises(KeyboardInterrupt):
+        backend.commit(step(3))
+
+    other.join()
+    holder.ends()  # only now
+    backend.commit(put("s"))

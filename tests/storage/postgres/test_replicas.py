@@ -282,6 +282,42 @@ def test_with_read_your_writes_off_even_the_own_writes_may_be_missing(pair: Pair
         assert db.store.search(NOTES) == []
 
 
+@pytest.mark.parametrize("why", ["all its connections are in use", "a statement took too long"])
+def test_a_replica_that_is_only_busy_is_asked_again_at_once(
+    pair: Pair, asked: list[str], monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    with pair.open("&read_wait=0.05&pool_max=1") as db:
+        db.store.put(NOTES, "a", {"text": "tea"})
+        pair.catch_up()
+        db.store.search(NOTES)
+        line = db.backend._replica.line  # pyright: ignore - of this backend
+        if why == "a statement took too long":
+            with monkeypatch.context() as patched:
+                patched.setattr(replica._Moment, "_begin", too_long)
+                asked.clear()
+                assert [item.key for item in db.store.search(NOTES)] == ["a"]
+        else:
+            only = line.take()
+            asked.clear()
+            assert [item.key for item in db.store.search(NOTES)] == ["a"]
+            line.give(only)
+        assert asked == ["primary"]
+        asked.clear()
+
+        db.store.search(NOTES)
+
+        assert asked == ["replica"]
+
+
+def too_long(self: Any) -> None:
+    """As statement_timeout ends it."""
+    self.connection.execute("SET statement_timeout = 1")
+    try:
+        self.connection.execute("SELECT pg_sleep(30)")
+    finally:
+        self.connection.execute("RESET statement_timeout")
+
+
 def test_a_primary_that_nothing_was_written_to_is_not_asked_again(pair: Pair, asked: list[str]) -> None:
     with pair.open() as db:
         db.store.put(NOTES, "a", {"text": "tea"})

@@ -107,7 +107,7 @@ class Attempts:
 
     Attributes:
         unsure: it may have been committed, or was: `made` asks before it begins again.
-        hurries: a signal came, so nothing that is locked is waited for any longer than a moment.
+        hurries: a signal came, so what is locked is waited for no longer than a second.
     """
 
     def __init__(
@@ -252,14 +252,15 @@ class Attempts:
 
     def _wait(self) -> str | None:
         """How long this attempt waits for a lock, as `PostgresGathering` takes it."""
+        longest = in_milliseconds(min(LAST_SECONDS, self._line.place.lock_seconds)) if self.hurries else ""
         if self.unsure:  # the names of the lost transaction have to be had, to know what became of it
-            return in_milliseconds(min(LAST_SECONDS, self._line.place.lock_seconds)) if self.hurries else ""
+            return longest
         if self._splits is not None:
             return None
         if self._turns is not None:
             return in_milliseconds(self._turns.wait)
         if self._left is None:
-            return ""
+            return longest
         return in_milliseconds(min(BRIEF_SECONDS, self._line.place.lock_seconds))
 
     def _transaction(self, connection: Connection) -> Sequence[Outcome]:

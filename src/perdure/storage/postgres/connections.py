@@ -19,7 +19,7 @@ from perdure.storage.postgres.faults import closed
 from perdure.storage.postgres.opening import Connection, Opened, connect
 from perdure.storage.postgres.place import Place, place_of
 
-__all__ = ["Connection", "Opened", "Place", "Pool", "connect", "place_of"]
+__all__ = ["AllInUse", "Connection", "Opened", "Place", "Pool", "connect", "place_of"]
 
 CHECK_AFTER: Final = 30.0  # seconds of idling after which a connection is asked whether it lives
 _FIRST_PAUSE: Final = 0.05
@@ -42,6 +42,10 @@ class _Waiter:
         self.event = threading.Event()
         self.served = False
         self.connection: Connection | None = None
+
+
+class AllInUse(Unavailable):
+    """This process has all the connections that it may have; nothing is wrong with the server."""
 
 
 class Pool:
@@ -212,7 +216,7 @@ class Pool:
         if self._closed:
             raise closed("connect", self.place.name)
         size = self.place.pool_max
-        raise Unavailable(
+        raise AllInUse(
             f"{self.place.name}: all {size} connections of this process are in use (pool_max={size}), and none was given"
             f" back within pool_timeout={self.place.pool_timeout:g} seconds. Nothing was written.",
             operation="connect",

@@ -29,6 +29,7 @@ DEADLOCK: Final = "40P01"
 UNIQUE_VIOLATION: Final = "23505"
 READ_ONLY: Final = "25006"
 LOCKED: Final = "55P03"
+CANCELED: Final = "57014"
 _TRANSIENT: Final = frozenset({SERIALIZATION_FAILURE, DEADLOCK, UNIQUE_VIOLATION})
 # The session is over: the server ends it for these, whatever it was doing.
 _ENDED: Final = frozenset({"57P01", "57P02", "57P03", "57P04", "57P05", "25P03", "25P04"})

@@ -20,8 +20,9 @@ from typing import Final, NamedTuple, TypeVar
 
 from perdure.errors import Busy, StorageError, Unavailable
 from perdure.storage.contract import Revision, Snapshot
+from perdure.storage.postgres.connections import AllInUse
 from perdure.storage.postgres.driver import psycopg
-from perdure.storage.postgres.faults import translated
+from perdure.storage.postgres.faults import CANCELED, sqlstate_of, translated
 from perdure.storage.postgres.line import Line
 from perdure.storage.postgres.opening import Connection
 from perdure.storage.postgres.place import Place
@@ -105,12 +106,13 @@ class Replica:
         try:
             with _Moment(self._line, decided, lambda connection: self._reached(connection, needed)) as now:
                 answer = question(now)
-        except Busy as error:  # the replica goes on with the log rather than wait for a reader
+        except (Busy, AllInUse) as error:  # it goes on with the log rather than wait, or has many readers
             raise Elsewhere from error
         except (
             StorageError
-        ) as error:  # nobody is there, or it lacks a table or a right; the primary may, too, and says so
-            self._is_away(str(error))
+        ) as error:  # nobody is there, or it lacks a table: the primary may, too, and says so
+            if error.__cause__ is None or sqlstate_of(error.__cause__) != CANCELED:
+                self._is_away(str(error))
             raise Elsewhere from error
         self._is_there()
         return answer
