@@ -61,6 +61,17 @@ def test_items_are_shown_and_found_without_control_characters(
     assert "\x1b" not in said(capsys, "search", "--db", url)
 
 
+def test_words_in_the_place_of_labels_are_told_where_they_belong(url: str, capsys: Any) -> None:
+    assert main(["memory", "search", "likes coffee", "--db", url]) == 0
+
+    heard = capsys.readouterr()
+    assert heard.out == ""
+    assert (
+        """nothing below "likes coffee", which are labels; to find these words say --query 'likes coffee'"""
+        in heard.err
+    )
+
+
 def test_what_is_not_there_is_told_and_nothing_is_made(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -182,6 +183,13 @@ def _search(store: BackendStore, options: argparse.Namespace) -> int:
         else:
             score = "" if item.score is None else f"{item.score:7.3f}  "
             print(f"{score}{labels_of(item.namespace)} {text_of(item.key)}: {text_of(item.value)}")
+    if not found and options.prefix and not options.query and not options.filter:
+        words = " ".join(options.prefix)
+        print(
+            f"perdure: there is nothing below {labels_of(tuple(options.prefix))}, which are labels;"
+            f" to find these words say --query {shlex.quote(words)}",
+            file=sys.stderr,
+        )
     return 0
 
 
