@@ -10,6 +10,7 @@ import pytest
 from callers import join, start, until
 from perdure.errors import StorageError
 from perdure.storage.contract import Outcome, Revision
+from perdure.storage.tables.entries import Entry
 from perdure.storage.tables.group import GroupQueue
 
 
@@ -144,6 +145,27 @@ def test_a_signal_beside_the_work_leaves_the_lead_free(queue: GroupQueue[str], w
     join(start(lambda: queue.commit(["next"])))
     until(lambda: len(told) == (way != "alone"))
     queue.close()
+
+
+def test_who_was_taken_by_a_signal_is_not_queued_again_when_the_leader_is_taken_too(
+    desk: Desk, queue: GroupQueue[str]
+) -> None:
+    """Both are in one group, of which nothing was committed."""
+    gone = Entry(["theirs"])
+    queue._queue.append(gone)
+
+    def hook(members: Sequence[str]) -> None:
+        if "theirs" in members:
+            queue._leave(gone)
+            desk.hook = lambda members: None
+            raise KeyboardInterrupt
+
+    desk.hook = hook
+    with pytest.raises(KeyboardInterrupt):
+        queue.commit(["mine"])
+
+    assert queue.waiting == 0
+    assert queue.commit(["later"]) == [Revision(0, 1)]
 
 
 def test_a_signal_after_the_commit_still_tells_the_others(desk: Desk, queue: GroupQueue[str]) -> None:

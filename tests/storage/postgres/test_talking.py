@@ -13,7 +13,7 @@ from perdure.storage.contract import Commit, PutItem
 
 pytest.importorskip("psycopg")
 
-from perdure.storage.postgres import PostgresBackend
+from perdure.storage.postgres import PostgresBackend, talking
 from perdure.storage.postgres.readings import Reading
 from perdure.storage.postgres.talking import say
 
@@ -35,6 +35,29 @@ def test_after_a_signal_in_the_middle_of_an_answer_the_database_is_read_as_befor
     with backend.read() as now:
         assert now.item(("s",), "k") is not None
     backend.close()
+
+
+def test_after_a_signal_between_an_answer_and_what_is_known_by_it_the_connection_is_closed(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the server would have a statement under a name that this process gives to the next."""
+    backend = PostgresBackend(f"{postgres_url}&pool_max=1")
+    connection = backend._line.take()
+    monkeypatch.setattr(talking, "_answers", interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        say(connection, b"SELECT 'never said before'")
+    monkeypatch.undo()
+
+    assert connection.closed
+    backend._line.give(connection)
+    with backend.read() as now:
+        now.revision()
+    backend.close()
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_behind_a_pooler_each_transaction_is_told_how_to_plan_beside_its_limits(postgres_url: str) -> None:
