@@ -141,6 +141,8 @@ class PostgresGathering(Gathering):
             return statements["lock_all"].text, (all_of_them, count, wait or "")
         if wait is None:
             return statements["lock_free"].text, (Ints(keys), all_of_them, count)
+        if wait and len(keys) == count == 1:
+            return statements["lock_one"].text, (keys[0], all_of_them, wait)
         if wait:
             return statements["lock_briefly"].text, (Ints(keys), all_of_them, count, wait)
         return statements["lock"].text, (Ints(keys), all_of_them, count)

@@ -39,6 +39,15 @@ way AS MATERIALIZED (
 )
 SELECT nextval('perdure_seq') FROM (SELECT count(*) FROM way) AS held, generate_series(1, $3);
 
+-- name: lock_one
+-- $1 key, $2 the key of all commits, $3 how long it waits, as lock_timeout has it. As `lock_briefly`, of one name and for one seq, which is
+-- a step: without a plan for sets, a third less of the server's work. Only CASE says what comes first.
+-- https://www.postgresql.org/docs/current/sql-expressions.html#SYNTAX-EXPRESS-EVAL
+SELECT CASE WHEN set_config('lock_timeout', $3, true) IS NOT NULL THEN
+       CASE WHEN pg_advisory_xact_lock($1) IS NOT NULL THEN
+       CASE WHEN pg_advisory_xact_lock_shared($2) IS NOT NULL THEN
+       nextval('perdure_seq') END END END;
+
 -- name: lock_free
 -- $1 keys, $2 the key of all commits, $3 how many seqs. As `lock`, and waits for no name: gives the keys that others have
 -- (true), and the seqs (false).
