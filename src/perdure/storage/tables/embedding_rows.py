@@ -32,6 +32,11 @@ class VectorRows:
         self._rows: dict[int, tuple[int, int, bytes] | None] = {}  # item -> model, seq, data; None: they go
         self._spaces: dict[tuple[int, int], tuple[int, int]] = {}  # what is added, seq
 
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self._rows or self._spaces)
+
     def put(
         self,
         item: int,

@@ -72,6 +72,11 @@ class Filing:
         """How many indexes have got a number that is not written yet."""
         return len(self._indexes) // 2  # number and name
 
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self._indexes or self._after or self._totals)
+
     def number(self, name: bytes, following: Callable[[], int]) -> int:
         """The index's number; a new one if there is none."""
         number = self._known.indexes.get(name)

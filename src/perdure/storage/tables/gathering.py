@@ -99,6 +99,8 @@ class Gathering(ABC):
         if self.set_items:
             self.rows[SET_ITEM] = list(chain.from_iterable(self.set_items.values()))
             self.set_items = {}
+        if not (self.filed or self.filing.changed or self.vectors.changed):
+            return
         gathered = self.filing.rows(self.filed)
         self.filed = {}
         for statement, values in zip((*FILING, *EMBEDDING), (*gathered, *self.vectors.rows()), strict=True):
