@@ -5,7 +5,8 @@ Here: URLs and options. Not here: the faces (`checkpoint`, `store`), the databas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from perdure.codec import Cipher
     from perdure.storage.contract import Backend
     from perdure.store.base import Contract, IndexConfig, TTLConfig
+    from perdure.store.postgres import PostgresIndexConfig
     from perdure.store.swept import SweptStore
 
 __all__ = ["Database", "connect", "file_of", "is_postgres", "name_of", "open_url"]
@@ -33,7 +35,7 @@ def connect(
     *,
     encryption: Cipher | bytes | str | None = None,
     keep_history: KeepHistory = HISTORY,
-    index: IndexConfig | None = None,
+    index: IndexConfig | PostgresIndexConfig | None = None,
     ttl: TTLConfig | None = None,
     indexes: Sequence[str] = (),
     contracts: Sequence[Contract] | None = None,
@@ -52,8 +54,9 @@ def connect(
         keep_history: which versions of items are kept for `history`, `at`, `diff`, `blame` and `revert`: a `timedelta`
             after they were replaced or deleted; or a number, the newest so many of each item; or `"all"`. Older ones are
             pruned now and then after writes, a small batch at a time.
-        index: what of the items is found by words, and how; by default all texts of a value, in English. An encrypted
-            database has no such index.
+        index: what of the items is found by words and by meaning, and how (`docs/reference/search.md`); by default all texts of
+            a value, in English. An encrypted database has no such index. Its `ann_index_config` is for databases on Postgres;
+            elsewhere vectors are compared exactly.
         indexes: paths of the values by which listings with a filter are fast, e.g. `["status", "user.age"]`; see
             `docs/reference/filters.md`. They stay until they are dropped, whoever opens the database. In memory
             nothing is indexed: the answers are the same.
@@ -71,7 +74,7 @@ def connect(
     Raises:
         ValueError: the URL or `keep_history` cannot be right.
         TypeError: the URL is no string, or `encryption` neither key nor cipher.
-        PerdureError: the scheme or an option is not supported (yet).
+        PerdureError: the scheme or an option is not supported (yet), or `index["ann_index_config"]` cannot be right.
         StorageError: the file cannot be opened, is no database, was written by a newer Perdure, or the key is not its.
 
     Opening one file twice in a process gives two handles on one database, however its path is spelt. Use it with
@@ -79,6 +82,7 @@ def connect(
     """
     kept, lives = checked(keep_history), checked_config(ttl)
     agreed = contracts_of(contracts)
+    _without_near(index)
     cipher = _cipher(encryption)
     if plaintext is not None:
         from perdure.store.encoding import checked_plaintext
@@ -108,6 +112,19 @@ def connect(
         contracts=agreed,
         plaintext=plaintext,
     )
+
+
+def _nothing() -> None:
+    """Done."""
+
+
+def _without_near(index: IndexConfig | PostgresIndexConfig | None) -> IndexConfig | None:
+    """What every database may be asked for. Raises QueryError where the index of vectors cannot be right."""
+    if index is None or "ann_index_config" not in index:
+        return index
+    from perdure.store.postgres.indexed import checked_index
+
+    return checked_index(index)
 
 
 def _cipher(encryption: Cipher | bytes | str | None) -> Cipher | None:
@@ -226,7 +243,7 @@ class Database:
         name: str | None = None,
         cipher: Cipher | None,
         keep_history: KeepHistory,
-        index: IndexConfig | None = None,
+        index: IndexConfig | PostgresIndexConfig | None = None,
         ttl: TTLConfig | None = None,
         contracts: Contracts | None = None,
         plaintext: Sequence[str] | None = None,
@@ -245,6 +262,8 @@ class Database:
         self._closed = False
         self._saver: BackendSaver | None = None
         self._store: SweptStore | None = None
+        self._making = threading.Lock()
+        self._stop_tending: Callable[[], None] = _nothing
 
     def __repr__(self) -> str:
         """Where it is, and how it is doing."""
@@ -272,12 +291,23 @@ class Database:
     def store(self) -> SweptStore:
         """The store: memory across threads."""
         if self._store is None:
-            from perdure.store.encoding import codec_of
-            from perdure.store.swept import SweptStore
-
-            codec = codec_of(self._index, self._cipher, contracts=self._contracts, plaintext=self._plaintext)
-            self._store = SweptStore(self.backend, codec, ttl=self._ttl)
+            with self._making:
+                if self._store is None:
+                    self._store = self._made_store()
         return self._store
+
+    def _made_store(self) -> SweptStore:
+        from perdure.store.encoding import codec_of
+        from perdure.store.swept import SweptStore
+
+        index = _without_near(self._index)
+        codec = codec_of(index, self._cipher, contracts=self._contracts, plaintext=self._plaintext)
+        made = SweptStore(self.backend, codec, ttl=self._ttl)
+        if index is not self._index and is_postgres(self.url):
+            from perdure.store.postgres.indexed import near_of, tended
+
+            self._stop_tending = tended(self.backend, codec, near_of(self._index, codec))
+        return made
 
     def threads(self, *, after: str | None = None, limit: int = 100) -> list[str]:
         """Ids of threads in the order of their UTF-8 bytes, from behind `after`."""
@@ -298,6 +328,8 @@ class Database:
 
     def replace_backend(self, backend: Backend) -> None:
         """The faces work through `backend` from now on: for tests, before anything is compiled with this database."""
+        self._stop_tending()
+        self._stop_tending = _nothing
         self.backend = backend
         self._saver = self._store = None
 
@@ -307,6 +339,7 @@ class Database:
             self._closed = True
             if self._store is not None:
                 self._store.close()
+            self._stop_tending()
             self.backend.close()
 
     def __enter__(self) -> Database:

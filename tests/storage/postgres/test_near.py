@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
 
 pytest.importorskip("psycopg")
 
+from perdure import connect
 from perdure.errors import QueryError
 from perdure.storage.postgres import near, tending
 from perdure.storage.postgres.near import setting_of
@@ -277,11 +280,42 @@ def test_an_index_is_made_by_itself(extended: str, by_index: list[Any]) -> None:
     assert not thread.is_alive()
 
 
+def test_a_database_that_is_connected_to_is_asked_for_an_index_as_well(
+    extended: str, by_index: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tending, "EVERY", 0.02)
+    from psycopg.conninfo import conninfo_to_dict
+
+    config = index(ann_index_config={"kind": "hnsw"})
+    url = f"postgresql:///?{urlencode(conninfo_to_dict(extended))}"
+    with connect("memory://", index=config) as reference, connect(url, index=config) as db:
+        for one in (reference, db):
+            one.store.put_many(puts())
+        thread = next(one for one in threading.enumerate() if one.name == "perdure-near")
+        line: Any = db.store._backend()._line
+        for _ in range(200):
+            if patiently(line, line.statements["near_spaces"].text):
+                break
+            thread.join(0.05)
+        line.near.forget()
+        assert found(db.store) == found(reference.store)
+        assert by_index[-1] is not None
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_what_no_index_can_be_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
+    file = tmp_path / "new.db"
+    with pytest.raises(QueryError, match="ann_index_config"):
+        connect(f"sqlite:///{file}", index=index(ann_index_config={"kind": "tree"}))
+    assert not file.exists()
+
+
 def test_an_encrypted_store_has_no_copies() -> None:
     """What is sealed has no vectors, and those of fields that may be read are not copied."""
     from perdure.codec import AesGcm
     from perdure.store.face import codec_of
-    from perdure.store.postgres.base import near_of
+    from perdure.store.postgres.indexed import near_of
 
     config = index(ann_index_config={"kind": "hnsw"})
     plain = codec_of(index(), AesGcm(bytes(32)), plaintext=["text"])

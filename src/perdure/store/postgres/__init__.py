@@ -4,14 +4,8 @@ Here: opening a database by URL, connection or pool. What a store does is `store
 """
 
 from perdure.store.postgres.aio import AsyncPostgresStore
-from perdure.store.postgres.base import (
-    ANNIndexConfig,
-    HNSWConfig,
-    IVFFlatConfig,
-    PoolConfig,
-    PostgresIndexConfig,
-    PostgresStore,
-)
+from perdure.store.postgres.base import PoolConfig, PostgresStore
+from perdure.store.postgres.indexed import ANNIndexConfig, HNSWConfig, IVFFlatConfig, PostgresIndexConfig
 
 __all__ = [
     "ANNIndexConfig",

@@ -9,14 +9,8 @@ from perdure.storage.lifetimes import checked_config
 from perdure.storage.upkeep import KeepHistory
 from perdure.store.base import Contract, TTLConfig
 from perdure.store.encoding import codec_of
-from perdure.store.postgres.base import (
-    Deserializer,
-    PostgresFace,
-    PostgresIndexConfig,
-    checked_index,
-    near_of,
-    opener_of,
-)
+from perdure.store.postgres.base import Deserializer, PostgresFace, opener_of
+from perdure.store.postgres.indexed import PostgresIndexConfig, checked_index, near_of
 from perdure.store.swept_async import AsyncSweptStore
 
 if TYPE_CHECKING:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar
 
 from perdure.current import CURRENT
-from perdure.errors import QueryError
 from perdure.storage.aside import aside
 from perdure.storage.contract import Backend
 from perdure.storage.item_codec import ItemCodec
@@ -17,9 +16,10 @@ from perdure.storage.opened import Opened
 from perdure.storage.preselect import declared_paths
 from perdure.storage.staging import Operation
 from perdure.storage.upkeep import KeepHistory, checked
-from perdure.store.base import Contract, IndexConfig, TTLConfig
+from perdure.store.base import Contract, TTLConfig
 from perdure.store.encoding import codec_of
 from perdure.store.face import BackendStore, Opening
+from perdure.store.postgres.indexed import PostgresIndexConfig, checked_index, near_of, tended
 from perdure.store.swept import SweptStore
 
 if TYPE_CHECKING:
@@ -36,17 +36,7 @@ if TYPE_CHECKING:
         | str
     )
 
-__all__ = [
-    "ANNIndexConfig",
-    "HNSWConfig",
-    "IVFFlatConfig",
-    "PoolConfig",
-    "PostgresFace",
-    "PostgresIndexConfig",
-    "PostgresStore",
-]
-
-_LARGEST = {"m": 100, "ef_construction": 1000, "nlist": 32768}  # as the extension has it
+__all__ = ["PoolConfig", "PostgresFace", "PostgresStore"]
 
 T = TypeVar("T")
 Deserializer = Callable[[bytes], dict[str, Any]]
@@ -68,43 +58,6 @@ class PoolConfig(TypedDict, total=False):
     timeout: float
     max_idle: float
     kwargs: dict[str, Any]
-
-
-class ANNIndexConfig(TypedDict, total=False):
-    """An index of large namespaces' vectors by the extension `vector`, for searches by meaning alone: `docs/reference/search.md`.
-
-    Attributes:
-        kind: of index, `"hnsw"` unless given; `"flat"`: none, vectors are compared exactly.
-        vector_type: what the index is made of, half the bytes unless `"vector"`; scores are of the whole vectors all the same.
-    """
-
-    kind: Literal["hnsw", "ivfflat", "flat"]
-    vector_type: Literal["vector", "halfvec", "bit"]
-
-
-class HNSWConfig(ANNIndexConfig, total=False):
-    """As `ANNIndexConfig`."""
-
-    m: int
-    ef_construction: int
-
-
-class IVFFlatConfig(ANNIndexConfig, total=False):
-    """As `ANNIndexConfig`."""
-
-    nlist: int
-
-
-class PostgresIndexConfig(IndexConfig, total=False):
-    """As `IndexConfig`.
-
-    Attributes:
-        ann_index_config: an index of vectors; without it they are compared exactly.
-        distance_type: another name of `distance`.
-    """
-
-    ann_index_config: ANNIndexConfig
-    distance_type: Literal["l2", "inner_product", "cosine"]
 
 
 class PostgresFace(BackendStore):
@@ -201,23 +154,13 @@ class PostgresFace(BackendStore):
             raise
         self._let_go = opened.let_go
         if self._near is not None:
-            self._tend(opened, self._near)
+            stop = tended(opened.backend, self._codec, self._near)
 
-    def _tend(self, opened: Opened, near: Setting) -> None:
-        """Indexes of large namespaces are made and refreshed, as long as this is open."""
-        from perdure.storage.postgres import PostgresBackend
-        from perdure.storage.postgres.tending import Tending
+            def let_go() -> None:
+                stop()
+                opened.let_go()
 
-        embedder, backend = self._codec.embedder, opened.backend
-        if embedder is None or not isinstance(backend, PostgresBackend):
-            return
-        tending = Tending(backend, embedder.name, near)
-
-        def let_go() -> None:
-            tending.stop()
-            opened.let_go()
-
-        self._let_go = let_go
+            self._let_go = let_go
 
     async def _ready(self) -> None:
         if self._opened is None and not self._closed:
@@ -291,43 +234,3 @@ def opener_of(conn: Given) -> Callable[[], Opened]:
 
     place = place_given(conn)
     return lambda: opened(place)
-
-
-def near_of(index: PostgresIndexConfig | None, codec: ItemCodec) -> Setting | None:
-    """How large namespaces' vectors are to be indexed; None: they are compared exactly."""
-    from perdure.storage.postgres.near import setting_of  # psycopg may not be installed
-
-    embedder = codec.embedder
-    if index is None or embedder is None or codec.cipher is not None or "ann_index_config" not in index:
-        return None
-    found = setting_of(dict(index["ann_index_config"]), embedder.dims, embedder.distance)
-    embedder.by_index = found is not None
-    return found
-
-
-def checked_index(index: PostgresIndexConfig | None) -> IndexConfig | None:
-    """The configuration without what is the database's.
-
-    Raises:
-        QueryError: `ann_index_config` cannot be right.
-    """
-    if index is None or "ann_index_config" not in index:
-        return index
-    rest: dict[str, Any] = dict(index)
-    asked: object = rest.pop("ann_index_config")
-    given = cast("dict[object, object]", asked) if isinstance(asked, dict) else {"": asked}
-    known = {"kind", "vector_type", "m", "ef_construction", "nlist"}
-    if given.keys() - known or given.get("kind", "hnsw") not in ("hnsw", "ivfflat", "flat"):
-        raise QueryError(
-            f"index['ann_index_config']={asked!r}: a dict with kind ('hnsw', 'ivfflat', 'flat'), vector_type, m,"
-            " ef_construction, nlist.",
-            part="ann_index_config",
-        )
-    for name in ("m", "ef_construction", "nlist"):
-        number = given.get(name, 1)
-        if type(number) is not int or not 1 <= number <= _LARGEST[name]:
-            raise QueryError(
-                f"index['ann_index_config']: {name}={number!r}; give an integer from 1 to {_LARGEST[name]}.",
-                part="ann_index_config",
-            )
-    return cast("IndexConfig", rest)
