@@ -308,7 +308,8 @@ class AgreesWithTheReference(RuleBasedStateMachine):
                 rows = now.vectors(number, model, after, 0, 1 << 60)
                 named = now.rows([ref for ref, _ in rows])
                 assert len(now.embedded(number, model)) == items
-                found.append((items, changed, sorted((*named[ref][:2], data) for ref, data in rows)))
+                living = [(*named[ref][:2], data) for ref, data in rows if ref in named]  # as above
+                found.append((items, changed, len(rows), sorted(living)))
             return found
 
         self.both(answer)
