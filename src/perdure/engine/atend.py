@@ -20,6 +20,7 @@ from perdure.storage.staging import ANY, Layer, Operation, conflict, read_item, 
 if TYPE_CHECKING:
     from perdure.engine.commit import OwnChain
     from perdure.engine.parts import Parts
+    from perdure.storage.segments import Writer
 
 
 class AtEnd:
@@ -74,22 +75,27 @@ class AtEnd:
             op.guard = ANY  # what stands before it is this run's own
 
     def write(self, chain: OwnChain) -> Parts | None:
-        """The one commit's rows; None: they went to the root's, or there is nothing to write."""
+        """The one commit's rows; None: they went to the root's, or there is nothing to write.
+
+        Where it fails, nothing is drafted or known as written: it may be called again.
+        """
+        finished = chain.fixed(self.finished) if self.finished else []
         parts, rows, step = chain.parts(), chain.rows, self._last
-        if step is not None:
-            writer = rows.new_writer()
-            rows.alone()  # several versions may be mixed here
-            draft = rows.drafted(
-                writer, replace(step, hold=False), self._id, dict(self._values), step.live, {}
-            )
-            draft.results = rows.results(writer, step.done, self._values)
-            parts.rows.append(rows.row(draft, parts.at))
-            parts.segments, parts.removals = writer.segments, writer.removals
-        if self.finished:
-            chain.add_records(parts, self.finished)
-        for answers, updates, known in self.said:
-            rows_said = answer_rows(chain.pieces, chain.thread, chain.ns, chain.at, answers, updates, known)
-            parts.writes = [*parts.writes, *rows_said]
+        writer = rows.new_writer()
+        before = rows.mark(self._values, writer)
+        try:
+            if step is not None:
+                self._draft(chain, parts, writer, step)
+            if self.finished:
+                chain.add_records(parts, finished)
+            for answers, updates, known in self.said:
+                rows_said = answer_rows(
+                    chain.pieces, chain.thread, chain.ns, chain.at, answers, updates, known
+                )
+                parts.writes = [*parts.writes, *rows_said]
+        except BaseException:
+            rows.undo(before)
+            raise
         if chain.has_records and chain.loaded_at is not None and step is not None:
             parts.removals = [*parts.removals, RemoveStaged(chain.thread, chain.ns, chain.loaded_at)]
         root = chain.enclosing[0].end if chain.enclosing else None
@@ -101,6 +107,14 @@ class AtEnd:
         for nested in self._nested:
             parts.add(nested)
         return parts if parts.rows or parts.writes or self.layer else None
+
+    def _draft(self, chain: OwnChain, parts: Parts, writer: Writer, step: Step) -> None:
+        rows = chain.rows
+        rows.alone()  # several versions may be mixed here
+        draft = rows.drafted(writer, replace(step, hold=False), self._id, dict(self._values), step.live, {})
+        draft.results = rows.results(writer, step.done, self._values)
+        parts.rows.append(rows.row(draft, parts.at))
+        parts.segments, parts.removals = writer.segments, writer.removals
 
     def _take(self, nested: AtEnd, parts: Parts) -> None:
         self._nested.append(parts)

@@ -158,7 +158,12 @@ class OwnChain:
         """Writes what was kept for the end, waits for the rest."""
         end = self.end
         if end is not None and not self.sender.failed:
-            parts = end.write(self)
+            run_written = self._run_written
+            try:
+                parts = end.write(self)
+            except BaseException:
+                self._run_written = run_written
+                raise
             self.end = None
             if parts is not None:
                 self.sender.durability = "sync"
@@ -200,7 +205,7 @@ class OwnChain:
         await self.sender.landed_ones()  # their revisions are what this one expects
         rows = self.rows
         held, writer = rows.held, rows.writer or rows.new_writer()
-        before = rows.mark(step, writer) if needs_answer(step.operations) else None
+        before = rows.mark(step.applied.changed, writer) if needs_answer(step.operations) else None
         run_written = self._run_written
         draft = rows.draft(writer, step, new)
         parts = self.parts()
@@ -254,38 +259,37 @@ class OwnChain:
         if self.end is not None:
             self.end.finished += finished
             return
+        fixed = self.fixed(finished)  # it reads, which may fail: then the held input is still there
         parts = self._held_alone() if self.rows.held is not None else self.parts()
-        self.add_records(parts, finished)
+        self.add_records(parts, fixed)
         self.has_records = True
         await self.sender.send(parts, (), self.rows.parent)
         self._lost.clear()
 
-    def add_records(self, parts: Parts, finished: Sequence[Finished]) -> None:
-        """What these tasks left joins `parts`, instead of all that is recorded of the step and counts no more."""
-        lost = sorted(self._lost)
-        if lost:
-            parts.removals = [
-                *parts.removals,
-                *(RemoveResult(self.thread, self.ns, self.at, task) for task in lost),
-            ]
-            self._tails.drop(lost)
-        parts.writes, parts.staged = record_rows(
-            self.spec, self.pieces, self.thread, self.ns, self.at, self._fixed(finished)
-        )
+    def add_records(self, parts: Parts, fixed: Sequence[Finished]) -> None:
+        """What these tasks left, as `fixed` gives it, joins `parts`, instead of all that is recorded of the step and counts no more."""
+        parts.removals = [
+            *parts.removals,
+            *(RemoveResult(self.thread, self.ns, self.at, task) for task in sorted(self._lost)),
+        ]
+        parts.writes, parts.staged = record_rows(self.spec, self.pieces, self.thread, self.ns, self.at, fixed)
 
-    def _fixed(self, finished: Sequence[Finished]) -> list[Finished]:
-        """The same, with memory as values. A task of which a value cannot be computed now is left out: it runs again."""
+    def fixed(self, finished: Sequence[Finished]) -> list[Finished]:
+        """The same, with memory as values. A task of which a value cannot be computed now is left out: it runs again.
+
+        Where it fails, or what it gave is not written, it may be asked again.
+        """
+        tails = self._tails.without({*self._lost, *(left.task.id for left in finished)})
         backend = self.memory.backend
         if backend is None or not any(left.operations for left in finished):
+            self._tails = tails
             return list(finished)
         with backend.read() as snapshot:
             fixed = [
-                (
-                    left,
-                    [] if left.writes is None else self._tails.fix(snapshot, left.task.id, left.operations),
-                )
+                (left, [] if left.writes is None else tails.fix(snapshot, left.task.id, left.operations))
                 for left in finished
             ]
+        self._tails = tails
         return [replace(left, operations=made) for left, made in fixed if made is not None]
 
     async def answer(self, answers: dict[str, Any] | None, updates: Sequence[Write], known: int) -> None:

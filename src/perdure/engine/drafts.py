@@ -8,7 +8,7 @@ they are written and what is expected then (`commit.py`), how a value becomes a 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final, NamedTuple, cast
 
 import ormsgpack
@@ -255,9 +255,8 @@ class Rows:
 
     # -- taking a draft back -----------------------------------------------------------------------------------------
 
-    def mark(self, step: Step, writer: Writer) -> Mark:
-        """Where the rows are before `step` is drafted."""
-        names = step.applied.changed
+    def mark(self, names: Collection[str], writer: Writer) -> Mark:
+        """Where the rows are before a step is drafted that changes these channels."""
         return Mark(
             self.before, self.parent, self.since_whole, self._whole, self.last, self.held, writer,
             len(writer.segments), len(writer.removals), dict(writer.appended),

@@ -46,10 +46,12 @@ class Tails:
         self._recorded.clear()
         self._last.clear()
 
-    def drop(self, tasks: Collection[str]) -> None:
-        """The records of these tasks go."""
-        self._recorded = {place: op for place, op in self._recorded.items() if place[0] not in tasks}
-        self._find_last()
+    def without(self, tasks: Collection[str]) -> Tails:
+        """The same, but for the records of these tasks."""
+        left = Tails()
+        left._recorded = {place: op for place, op in self._recorded.items() if place[0] not in tasks}
+        left._find_last()
+        return left
 
     def fix(self, snapshot: Snapshot, task: str, operations: Iterable[Operation]) -> list[Operation] | None:
         """The writes as they are recorded; None: a function of the user's failed, and nothing is recorded of the task."""
