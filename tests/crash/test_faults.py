@@ -6,6 +6,7 @@ of steps; then the run goes on, and ends as if nothing had happened.
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -161,3 +162,43 @@ def test_what_a_call_returned_is_durable(kind: str, durability: str, kept: Kept)
 
         with backend.read() as snapshot:
             assert len(snapshot.changes(None, 100)) == 1
+
+
+def test_who_is_told_that_records_failed_meets_no_task_at_work(kept: Kept) -> None:
+    """What a sibling leaves cannot be recorded while another one works: the run ends when that one has."""
+    at_work, go_ahead, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def quick(state: State) -> dict[str, Any]:
+        at_work.wait(30)
+        return {"log": ["quick"]}
+
+    def waits(state: State) -> dict[str, Any]:
+        at_work.set()
+        go_ahead.wait(30)
+        return {"log": ["waited"]}
+
+    def ends(state: State) -> dict[str, Any]:
+        ended.set()
+        return {"log": ["ended"]}
+
+    inner: Any = StateGraph(State).add_node("waits", waits).add_node("ends", ends)
+    inner.add_edge(START, "waits").add_edge("waits", "ends")
+    outer: Any = StateGraph(State).add_node("slow", inner.compile())
+    outer.add_node("quick", quick).add_edge(START, "slow").add_edge(START, "quick")
+    with kept("memory") as backend:
+        faulty = Faulty(backend, Moment("before", 3), "raise")  # behind the beginnings of both graphs
+        later = threading.Timer(0.3, go_ahead.set)
+        firing = faulty._fail
+
+        def fired(**how: Any) -> Any:
+            later.start()
+            return firing(**how)
+
+        faulty._fail = fired  # type: ignore[method-assign]
+        graph = outer.compile(over(faulty))
+
+        with pytest.raises(StorageError, match="nothing was written"):
+            graph.invoke({"log": ["begin"], "total": 0, "name": NAME}, thread(NAME), durability="sync")
+
+        assert ended.is_set()
+        later.join()

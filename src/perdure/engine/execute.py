@@ -393,16 +393,25 @@ class _Together:
         self._failed = False
 
     async def all(self) -> list[Finished]:
-        """What each task left, in order; tasks that were never started are left out."""
+        """What each task left, in order; tasks that were never started are left out.
+
+        Where finished ones cannot be recorded, the others are waited for, as where one of them fails: whoever calls again
+        meets none of them at work.
+        """
         run = self._run
+        failure: Exception | None = None
         try:
             self._start()
             while self._running:
                 event = await run.ports.next_event(
-                    _RECORD_AFTER if self._unrecorded and run.records_early else None
+                    _RECORD_AFTER if self._unrecorded and run.records_early and failure is None else None
                 )
                 if event is None:
-                    await self._record()
+                    try:
+                        await self._record()
+                    except Exception as error:  # noqa: BLE001 - raised when all have ended
+                        failure = error
+                        self._fail()
                 elif event[0] is None:
                     await run.emit("custom", event[1])
                 else:
@@ -410,6 +419,8 @@ class _Together:
         except BaseException:
             self._abandon()
             raise
+        if failure is not None:
+            raise failure
         return [self._left[task] for task in self._tasks if task in self._left]
 
     def _start(self) -> None:
@@ -434,16 +445,21 @@ class _Together:
         else:
             raise outcome
         self._left[task] = finished
-        if finished.error is not None and not self._failed:
-            self._failed = True
-            for running, cancel in self._running.items():
-                if cancel is not None and running.node.call.asynchronous is not None:
-                    cancel()
+        if finished.error is not None:
+            self._fail()
         await self._run.on_finished(finished)
         if self._running or self._waiting:
             if finished.writes is not None:
                 self._unrecorded.append(finished)
             self._start()
+
+    def _fail(self) -> None:
+        """No more tasks are started, and those that can be cancelled are."""
+        if not self._failed:
+            self._failed = True
+            for running, cancel in self._running.items():
+                if cancel is not None and running.node.call.asynchronous is not None:
+                    cancel()
 
     async def _record(self) -> None:
         batch, self._unrecorded = self._unrecorded, []
