@@ -138,6 +138,22 @@ SELECT current_setting('server_version'),
        (SELECT extversion FROM pg_extension WHERE extname = 'vector'),
        (SELECT default_version FROM pg_available_extensions WHERE name = 'vector');
 
+-- name: as_replica
+-- Of a server that may be a replica: (place in the primary's log up to which it shows all commits, seq of the newest, whether replay is
+-- paused, whether it is connected to whom it follows). NULL: it is none.
+SELECT CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint END,
+       coalesce((SELECT max(c.seq) FROM perdure_commits c), 0),
+       CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() END,
+       EXISTS (SELECT 1 FROM pg_stat_wal_receiver);
+
+-- name: newest_commit
+-- Seq of the newest commit that can be seen; NULL: there is none.
+SELECT max(c.seq) FROM perdure_commits c;
+
+-- name: oldest_between
+-- $1 and $2: seqs. When the first commit behind the one and up to the other was made.
+SELECT c.at FROM perdure_commits c WHERE c.seq > $1 AND c.seq <= $2 ORDER BY c.seq LIMIT 1;
+
 -- name: numbers_given
 -- The last numbers that were given to logs and to namespaces; whoever asked for a block has the next 31 as well. One row each.
 SELECT (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM perdure_log_no),
