@@ -292,8 +292,7 @@ class PostgresBackend(Administering):
     # -- forks -------------------------------------------------------------------------------------------------------
 
     def before_fork(self) -> None:
-        """Waits until no commit is under way."""
-        self._work.stand_still()
+        """Nobody is in the middle of taking a connection. What is under way on those that are taken goes on, in the parent."""
         self._line.pool.before_fork()
         if self._replica is not None:
             self._replica.before_fork()
@@ -306,8 +305,8 @@ class PostgresBackend(Administering):
         if child:
             self._at_work = set()
             self._queue.after_fork()
+            self._work.after_fork()
             self._line.after_fork()
-        self._work.go_on(child=child)
 
 
 def open_backend(source: str | Place) -> PostgresBackend:
