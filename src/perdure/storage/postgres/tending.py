@@ -221,14 +221,20 @@ class Tending:
         self._halting = Halting()
         self._stop = threading.Event()
         self._told = ""
-        self._thread = threading.Thread(target=self._run, name="perdure-near", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = threading.Thread(
+            target=self._run, name="perdure-near", daemon=True
+        )
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._thread = None
+            log.warning("no index of vectors is made, so they are compared exactly: %s", error)
 
     def stop(self) -> None:
         """Nothing of it runs any more; an index that was being built is not, and is made anew by whoever asks for it next."""
         self._stop.set()
         self._halting.halt()
-        if self._thread is not threading.current_thread():
+        if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(_CLOSING)
 
     def _run(self) -> None:
