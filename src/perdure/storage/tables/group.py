@@ -367,11 +367,12 @@ class GroupQueue(Generic[_M]):
 
     def _stand_in(self) -> None:
         """In the place of a helper that could not be started."""
-        while self._stranded is not None:
+        while True:
             with self._lock:
                 lead, self._stranded = self._stranded, None
-            if lead is not None:
-                self._lead(lead, None)
+            if lead is None:
+                return
+            self._lead(lead, None)
 
     def _help(self) -> None:
         me = threading.current_thread()
