@@ -160,25 +160,28 @@ SELECT (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM perdure_log_n
        (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM perdure_namespace_no);
 
 -- name: bytes_of_tables
--- $1 schema. (table, bytes) of each table of ours, with its indexes and its long values; of sequences, too.
-SELECT c.relname::text, pg_total_relation_size(c.oid)
+-- $1 schema. (table, bytes) of each table of ours, with its indexes and its long values; of sequences, too. Partitions are their table's.
+SELECT coalesce(p.relname, c.relname)::text, sum(pg_total_relation_size(c.oid))::bigint
   FROM pg_class c
+  LEFT JOIN pg_class p ON p.oid = pg_partition_root(c.oid)
  WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace n WHERE n.nspname = $1)
    AND c.relname LIKE 'perdure\_%'
-   AND c.relkind IN ('r', 'S');
+   AND c.relkind IN ('r', 'S')
+ GROUP BY 1;
 
 -- name: relations
 -- $1 schema. (name, kind, whether it can be used) of each table, index and sequence of ours. An index that was being built when its
--- CREATE INDEX CONCURRENTLY failed stays, costs what an index costs, and is never used. Kind x: an index that is no tree.
+-- CREATE INDEX CONCURRENTLY failed stays, costs what an index costs, and is never used. Kind x: an index that is no tree, or what has
+-- all that it holds in partitions.
 SELECT c.relname::text,
-       CASE WHEN c.relkind = 'i' AND a.amname <> 'btree' THEN 'x' ELSE c.relkind::text END, coalesce(i.indisvalid AND i.indisready AND i.indislive, true)
+       CASE WHEN c.relkind IN ('p', 'I') OR (c.relkind = 'i' AND a.amname <> 'btree') THEN 'x' ELSE c.relkind::text END, coalesce(i.indisvalid AND i.indisready AND i.indislive, true)
   FROM pg_class c
   LEFT JOIN pg_index i ON i.indexrelid = c.oid
   LEFT JOIN pg_class t ON t.oid = i.indrelid
   LEFT JOIN pg_am a ON a.oid = c.relam
  WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace n WHERE n.nspname = $1)
    AND coalesce(t.relname, c.relname) LIKE 'perdure\_%'
-   AND c.relkind IN ('r', 'i', 'S')
+   AND c.relkind IN ('r', 'p', 'i', 'I', 'S')
  ORDER BY 1;
 
 -- name: failed_checksums
