@@ -10,6 +10,7 @@ beside `.venv`, made at the first run; delete it to measure a newer version.
 `docs/reference/benchmarks-postgres.md`.
 `--retrieval`: how well search finds, instead (`retrieval.py`; prints only).
 `--scale`: what Postgres holds for very many threads and items, instead (`scale.py`; prints only).
+`--settings`, `--partitions`: what an operator's choices cost there (`operating.py`; prints only).
 `--profile`: where our own time goes instead, into `docs/reference/profile.md` (`shares.py`).
 `--quick`: fewer samples, prints only. `--only NAME`: some programs, prints only. `--theirs PYTHON`: take that interpreter
 for LangGraph and install nothing. `--alone`: without LangGraph.
@@ -37,6 +38,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any, TypeAlias
 
+import operating
 import plot
 import retrieval
 import scale
@@ -79,8 +81,14 @@ def main() -> int:
     parser.add_argument("--alone", action="store_true", help="without LangGraph")
     parser.add_argument("--profile", action="store_true", help="where our own time goes, instead of figures")
     parser.add_argument("--retrieval", action="store_true", help="how well search finds, instead of figures")
+    parser.add_argument("--settings", action="store_true", help="settings of Postgres, instead")
+    parser.add_argument("--partitions", action="store_true", help="partitioned tables of Postgres, instead")
     parser.add_argument("--scale", action="store_true", help="bytes and depths of very many rows, instead")
     options = parser.parse_args()
+    if options.settings:
+        return operating.settings(quick=options.quick)
+    if options.partitions:
+        return operating.partitions(quick=options.quick)
     if options.scale:
         return scale.main(quick=options.quick)
     if options.profile:

@@ -142,9 +142,9 @@ def _cipher(encryption: Cipher | bytes | str | None) -> Cipher | None:
     return encryption
 
 
-def open_url(url: str) -> Backend:
+def open_url(url: str, read: str | None = None) -> Backend:
     """The database itself, whatever key it has. Raises as `connect`."""
-    return _open(url)[0]
+    return _open(url, read)[0]
 
 
 def _open(url: str, read: str | None = None) -> tuple[Backend, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from perdure.database import file_of, is_postgres, name_of, open_url
-from perdure.storage.contract import Administered, Backend
+from perdure.storage.contract import Administered, Backend, ReplicaStatus
 from perdure.storage.keycheck import key_of
 
 __all__ = ["Status", "due", "status"]
@@ -26,6 +26,7 @@ class Status:
         floor: of older revisions deleted items may be gone without a trace; `store.at` refuses them.
         encrypted: the id of the key that seals its values; None: they are not sealed.
         facts: what else there is to know of this kind of database.
+        replicas: those of its URL that answer reads, each with how far it is behind.
     """
 
     url: str
@@ -38,6 +39,7 @@ class Status:
     floor: str | None = None
     encrypted: str | None = None
     facts: dict[str, str] = field(default_factory=dict[str, str])
+    replicas: tuple[ReplicaStatus, ...] = ()
 
 
 def due(url: str) -> tuple[int, tuple[str, ...]]:
@@ -62,8 +64,12 @@ def due(url: str) -> tuple[int, tuple[str, ...]]:
     return number, tuple(f"{step.number:04}_{step.name}" for step in steps)
 
 
-def status(url: str) -> Status:
+def status(url: str, *, read: str | None = None) -> Status:
     """How the database at `url` stands; it needs no key. One of an older schema, or of none, is left as it is.
+
+    Args:
+        url: as `connect` takes it. Replicas that it names are asked, too, each by itself; one that does not answer is told of.
+        read: a URL of replicas, as `connect` takes it.
 
     Raises:
         SchemaTooNew: as `due`; so are StorageError and ValueError.
@@ -74,7 +80,7 @@ def status(url: str) -> Status:
         if path is None:
             return Status(name_of(url), "postgres", name_of(url), "PostgreSQL", number, lacking)
         return Status(url, "sqlite", path, "SQLite", number, lacking)
-    backend = open_url(url)
+    backend = open_url(url, read)
     try:
         return _standing(name_of(url), backend)
     finally:
@@ -88,6 +94,17 @@ def _standing(url: str, backend: Backend) -> Status:
         kind = url.partition("://")[0]
         return Status(url, kind, backend.identity, "", 0, (), revision, floor, key)
     known = backend.about()
+    facts = dict(known.facts)
     return Status(
-        url, known.kind, known.where, known.engine, known.schema, (), revision, floor, key, dict(known.facts)
+        url,
+        known.kind,
+        known.where,
+        known.engine,
+        known.schema,
+        (),
+        revision,
+        floor,
+        key,
+        facts,
+        known.replicas,
     )

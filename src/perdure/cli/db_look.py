@@ -14,13 +14,17 @@ from perdure.cli.words import labels_of, say, text_of
 
 if TYPE_CHECKING:
     from perdure.admin import Finding
+    from perdure.storage.contract import ReplicaStatus
 
 __all__ = ["COMMANDS", "add_to", "harmless"]
 
 
 def add_to(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Their arguments."""
-    command("status", "tell what the database is and how it stands", key=False)
+    status = command("status", "tell what the database is and how it stands", key=False)
+    status.add_argument(
+        "--read", metavar="URL", help="of its read replicas, where --db does not name them (Postgres)"
+    )
     stats = command("stats", "count what it keeps, and tell where most of it is", key=False)
     stats.add_argument("--largest", type=int, default=10, metavar="N", help="so many are named; default: 10")
     check = command("check", "look for damage in files, threads and memory, and tell what mends it")
@@ -35,7 +39,7 @@ def _status(options: argparse.Namespace) -> int:
     from perdure import admin
 
     check_there(options.db, tables=False)
-    found = admin.status(options.db)
+    found = admin.status(options.db, read=options.read)
     if options.json:
         say(asdict(found))
         return 0
@@ -47,6 +51,7 @@ def _status(options: argparse.Namespace) -> int:
         ("floor", found.floor),
         ("encrypted", None if found.due else f"yes, key {found.encrypted}" if found.encrypted else "no"),
         *found.facts.items(),
+        *(("replica", f"{text_of(one.where)}: {harmless(_behind(one))}") for one in found.replicas),
     ]
     for name, value in rows:
         if value is not None:
@@ -58,6 +63,21 @@ def _schema(number: int, due: tuple[str, ...]) -> str:
     if not due:
         return f"{number}, up to date"
     return f"{number}, lacks {', '.join(due)}: `perdure db migrate`, or opening it, brings it up to date"
+
+
+def _behind(replica: ReplicaStatus) -> str:
+    """How a replica stands, in words."""
+    note = f"; {replica.note}" if replica.note else ""
+    if replica.follows is None:
+        return f"does not answer{note}"
+    if not replica.follows:
+        return f"is not a replica of this database and is never asked{note}"
+    if replica.bytes_behind == 0:
+        return f"has all that the primary has{note}"
+    lacks = "no commit"
+    if replica.seconds_behind:
+        lacks = f"commits of the last {replica.seconds_behind:,.1f} seconds"
+    return f"{replica.bytes_behind:,} bytes of the log behind, lacks {lacks}{note}"
 
 
 def _stats(options: argparse.Namespace) -> int:

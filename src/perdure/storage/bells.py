@@ -6,6 +6,7 @@ by looking. Here: the waiters by database. Not here: what they look at (`watchin
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -46,3 +47,13 @@ def listening(backend: Backend, wake: Wake) -> Generator[None]:
                 _waiting[name] = left
             else:
                 _waiting.pop(name, None)
+
+
+def _after_fork() -> None:
+    """Whoever held the lock is not here."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -7,6 +7,7 @@ In small batches, in commits of their own that nobody waits for. Here: what is t
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Sequence
 from datetime import timedelta
@@ -65,6 +66,16 @@ def _of(backend: Backend) -> _Keeping:
         if found is None:
             found = _known[backend] = _Keeping()
         return found
+
+
+def _after_fork() -> None:
+    """Whoever held the lock is not here."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def checked(kept: object) -> KeepHistory:

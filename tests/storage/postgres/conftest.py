@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import perdure
 from perdure import clock
+from perdure.database import Database
+from perdure.testing.postgres import MISSING, chosen, programs
+from replicated import Pair
 
 
 @pytest.fixture
@@ -19,3 +25,45 @@ def own_database(postgres_server: str, postgres_admin: Any) -> Iterator[str]:
     postgres_admin.execute(f"CREATE DATABASE {name}")
     yield make_conninfo(postgres_server, dbname=name)
     postgres_admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """Which the server's user may enter, as pytest's own is not."""
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@pytest.fixture(scope="session")
+def servers(folder: Path) -> Iterator[Pair]:
+    if programs(chosen()) is None:
+        pytest.skip(MISSING)
+    made = Pair(folder)
+    yield made
+    made.standby.remove()
+    made.primary.remove()
+
+
+@pytest.fixture
+def pair(servers: Pair) -> Iterator[Pair]:
+    schema = f"t{clock.uuid6().hex}"
+    servers.url = f"{servers.primary.url}?schema={schema}"
+    perdure.connect(servers.url).close()
+    servers.catch_up()
+    yield servers
+    servers.resume()
+    import psycopg
+
+    with psycopg.connect(servers.primary.url, autocommit=True) as connection:
+        connection.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+@pytest.fixture
+def other(pair: Pair) -> Iterator[Database]:
+    """As another process has it: a backend of its own, without replicas."""
+    from perdure.storage.postgres import PostgresBackend
+
+    made = Database(pair.url, PostgresBackend(pair.url), cipher=None, keep_history="all")
+    yield made
+    made.close()

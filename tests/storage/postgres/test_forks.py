@@ -165,3 +165,108 @@ def test_a_fork_while_other_threads_take_and_give_leaves_a_child_that_works(post
     """
 
     assert run(program, postgres_url) == [str([0] * 10)]
+
+
+COMMITTING = """
+import time
+from perdure.storage.contract import PutItem, Commit
+from perdure.storage.postgres import PostgresBackend
+from perdure.storage.postgres.locks import keys_of
+from perdure.storage.tables.rows import Prepared
+from perdure import clock
+import psycopg
+
+def put(space, key="k"):
+    return Commit(clock.uuid6().bytes, 1, items=[PutItem((space,), key, b"v")])
+
+def there(space, *keys):
+    "How many of these are."
+    return sum(backend.item((space,), key) is not None for key in keys)
+"""
+
+
+def test_a_fork_does_not_wait_for_commits_that_wait_for_others(
+    postgres_url: str, postgres_server: str
+) -> None:
+    """All lanes are in use, each by a commit of what another program has locked: for 30 seconds, if nobody lets go."""
+    program = (
+        COMMITTING
+        + f"""
+backend = PostgresBackend(sys.argv[1])
+backend.commit(put("before"))
+holder = psycopg.connect({postgres_server!r})
+names = [f"held {{n}}" for n in range(12)]
+for name in names:
+    for key in keys_of([Prepared(put(name))], backend._place.schema, ()):
+        holder.execute("SELECT pg_advisory_xact_lock(%s)", (key,))
+threads = [threading.Thread(target=backend.commit, args=(put(name),)) for name in names]
+for thread in threads:
+    thread.start()
+until = time.monotonic() + 20
+while sum(lane.turn.locked() for lane in backend._work._lanes) < backend._work.most - 1:
+    assert time.monotonic() < until
+    time.sleep(0.01)
+
+def work():
+    began = time.monotonic()
+    for n in range(3):
+        backend.commit(put("child", str(n)))
+    print(time.monotonic() - began < 5)
+    backend.close()
+    sys.stdout.flush()
+    os._exit(0)
+
+began = time.monotonic()
+print(forked(work), time.monotonic() - began < 8)
+backend.commit(put("parent"))
+holder.rollback()
+for thread in threads:
+    thread.join()
+print(there("child", "0", "1", "2"), there("parent", "k"), sum(there(name, "k") for name in names))
+holder.close()
+backend.close()
+pool.close()
+"""
+    )
+
+    assert run(program, postgres_url) == ["True", "0 True", "3 1 12"]
+
+
+def test_forks_in_the_middle_of_commits_lose_and_double_nothing(postgres_url: str) -> None:
+    program = (
+        COMMITTING
+        + """
+backend = PostgresBackend(sys.argv[1])
+ending = threading.Event()
+done = [[] for _ in range(4)]
+
+def busy(number):
+    while not ending.is_set():
+        key = f"{number} {len(done[number])}"
+        backend.commit(put("parent", key))
+        done[number].append(key)
+
+threads = [threading.Thread(target=busy, args=(n,)) for n in range(4)]
+for thread in threads:
+    thread.start()
+
+def work():
+    for n in range(3):
+        backend.commit(put("children", f"{os.getpid()} {n}"))
+    backend.close()
+    os._exit(0)
+
+print([forked(work) for _ in range(12)])
+ending.set()
+for thread in threads:
+    thread.join()
+made = sum(done, [])
+print(there("parent", *made) == len(made) > 0)
+with backend.read() as now:
+    print(now.count("items") - len(made), now.count("history") - len(made))
+backend.close()
+pool.close()
+"""
+    )
+
+    assert run(program, postgres_url) == [str([0] * 12), "True", "36 36"]

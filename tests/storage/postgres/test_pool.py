@@ -541,3 +541,34 @@ def test_prepare_on_prepares_whoever_is_between(pool_of: MakePool, postgres_url:
         assert one(connection, "SELECT count(*) FROM pg_prepared_statements") == 1
         behind.give(connection)
         behind.close()
+
+
+def test_a_process_that_may_start_no_threads_reads_commits_and_closes(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from perdure import clock
+    from perdure.storage.contract import Commit, Outcome, PutItem, Revision
+    from perdure.storage.postgres import PostgresBackend
+    from perdure.storage.postgres.near import setting_of
+    from perdure.storage.postgres.tending import Tending
+
+    real = threading.Thread.start
+
+    def refused(self: threading.Thread) -> None:
+        if self.name.startswith("perdure-"):
+            raise RuntimeError("can't start new thread")
+        real(self)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    backend, told = PostgresBackend(postgres_url), list[Outcome]()
+    for key in ("a", "b"):
+        commit = Commit(clock.uuid6().bytes, 0, items=[PutItem(("x",), key, b"1")])
+        backend.commit_soon(commit, told.append)
+    assert all(isinstance(outcome, Revision) for outcome in told)
+    assert len(told) == 2
+    assert backend.item(("x",), "b") is not None
+    setting = setting_of({"kind": "hnsw"}, 8, "cosine")
+    assert setting is not None
+    Tending(backend, "model", setting).stop()
+    assert "no index of vectors is made, so they are compared exactly: can't start" in caplog.text
+    backend.close()

@@ -6,10 +6,9 @@ import asyncio
 import logging
 import os
 import random
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,92 +20,15 @@ pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'pe
 import psycopg
 
 import perdure
-from perdure import clock
 from perdure.database import Database
 from perdure.graph import START, StateGraph
 from perdure.storage.contract import Snapshot
 from perdure.storage.postgres import PostgresBackend, replica
 from perdure.storage.postgres.place import place_of
-from perdure.testing.postgres import MISSING, PostgresServer, chosen, programs
+from perdure.testing.postgres import PostgresServer
+from replicated import PATIENCE, Pair, until
 
 pytestmark = [pytest.mark.postgres, pytest.mark.xdist_group("replicas")]
-PATIENCE = 60.0
-
-
-def until(what: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < end, "it does not come about"
-        time.sleep(0.005)
-
-
-class Pair:
-    """A server and one that follows it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.primary = PostgresServer(folder / "primary")
-        self.standby = PostgresServer(folder / "standby", standby_of=self.primary)
-        self.url = ""
-
-    def on_standby(self, sql: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.standby.url, autocommit=True) as connection:
-            return connection.execute(sql).fetchall()
-
-    def pause(self) -> None:
-        self.on_standby("SELECT pg_wal_replay_pause()")
-        until(lambda: self.on_standby("SELECT pg_get_wal_replay_pause_state()") == [("paused",)])
-
-    def resume(self) -> None:
-        self.on_standby("SELECT pg_wal_replay_resume()")
-
-    def catch_up(self) -> None:
-        with psycopg.connect(self.primary.url, autocommit=True) as connection:
-            ((place,),) = connection.execute("SELECT pg_current_wal_flush_lsn()").fetchall()
-        self.resume()
-        until(lambda: self.on_standby(f"SELECT pg_last_wal_replay_lsn() >= '{place}'::pg_lsn")[0][0])
-
-    def open(self, options: str = "") -> Database:
-        """With the replica."""
-        host = f"{self.url}&read_host=127.0.0.1&read_port={self.standby.port}{options}"
-        return perdure.connect(host, ttl={})
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    """Which the server's user may enter, as pytest's own is not."""
-    with tempfile.TemporaryDirectory() as made:
-        Path(made).chmod(0o755)
-        yield Path(made)
-
-
-@pytest.fixture(scope="module")
-def servers(folder: Path) -> Iterator[Pair]:
-    if programs(chosen()) is None:
-        pytest.skip(MISSING)
-    made = Pair(folder)
-    yield made
-    made.standby.remove()
-    made.primary.remove()
-
-
-@pytest.fixture
-def pair(servers: Pair) -> Iterator[Pair]:
-    schema = f"t{clock.uuid6().hex}"
-    servers.url = f"{servers.primary.url}?schema={schema}"
-    perdure.connect(servers.url).close()
-    servers.catch_up()
-    yield servers
-    servers.resume()
-    with psycopg.connect(servers.primary.url, autocommit=True) as connection:
-        connection.execute(f"DROP SCHEMA {schema} CASCADE")
-
-
-@pytest.fixture
-def other(pair: Pair) -> Iterator[Database]:
-    """As another process has it: a backend of its own, without replicas."""
-    made = Database(pair.url, PostgresBackend(pair.url), cipher=None, keep_history="all")
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -8,12 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from perdure.storage.contract.items import Embedded
 from perdure.storage.contract.marks import Chained, Namespace
 
-__all__ = ["About", "Administered", "Largest", "SpaceSize", "TableSize", "ThreadSize"]
+__all__ = ["About", "Administered", "Largest", "ReplicaStatus", "SpaceSize", "TableSize", "ThreadSize"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """A read replica, as it stands beside its primary.
+
+    Attributes:
+        where: its address, without a password.
+        follows: whether it is a replica of this very database; None: it does not answer.
+        bytes_behind: of the primary's log that it has not replayed; None: not known.
+        seconds_behind: age of the oldest commit that is newer than all it shows; 0: it lacks none; None: not known.
+        note: what else there is to say: why it does not answer, that its replay is paused.
+    """
+
+    where: str
+    follows: bool | None
+    bytes_behind: int | None = None
+    seconds_behind: float | None = None
+    note: str = ""
 
 
 class About(NamedTuple):
@@ -24,6 +44,7 @@ class About(NamedTuple):
     engine: str  # name and version of what keeps the rows
     schema: int  # number of the newest migration applied; 0: there are none
     facts: tuple[tuple[str, str], ...] = ()  # what else an operator asks of this kind: (name, value)
+    replicas: tuple[ReplicaStatus, ...] = ()  # those that answer its reads, one by one
 
 
 class TableSize(NamedTuple):

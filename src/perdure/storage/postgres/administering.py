@@ -28,6 +28,7 @@ from perdure.storage.contract import (
 from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import translated
 from perdure.storage.postgres.integrity import faults_of, what_looks
+from perdure.storage.postgres.lagging import standings
 from perdure.storage.postgres.line import Line
 from perdure.storage.postgres.migrating import applied
 from perdure.storage.postgres.opening import Connection, connect
@@ -90,7 +91,8 @@ class Administering(ABC):
             ("vector", vector or (f"not installed; the server has {offered}" if offered else "not there")),
             ("self-check", what_looks(self._line)),
         )
-        return About("postgres", place.name, f"PostgreSQL {engine}", number, facts)
+        replicas = () if place.read is None else standings(self._line, place.read)
+        return About("postgres", place.name, f"PostgreSQL {engine}", number, facts, replicas)
 
     def sizes(self) -> list[TableSize]:
         """Rows of each table, counted; bytes are those of its files, with indexes, long values, and rows that are gone."""

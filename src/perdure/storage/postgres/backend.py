@@ -28,6 +28,7 @@ from perdure.storage.postgres.administering import Administering
 from perdure.storage.postgres.declaring import declare, drop
 from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import closed, translated
+from perdure.storage.postgres.halting import Halting
 from perdure.storage.postgres.line import Line
 from perdure.storage.postgres.migrating import prepare
 from perdure.storage.postgres.near import Setting
@@ -45,6 +46,8 @@ __all__ = ["PostgresBackend", "open_backend"]
 
 T = TypeVar("T")
 _SETTLE_SECONDS: Final = 1.0  # at opening; what is not known then is found out later
+
+_HALT_SECONDS: Final = 2.0
 
 _by_identity: dict[str, PostgresBackend] = {}  # guarded by `process.opening`
 
@@ -67,6 +70,7 @@ class PostgresBackend(Administering):
         self._place = place_of(place) if isinstance(place, str) else place
         self._closed = False
         self._users = 1
+        self._at_work: set[Halting] = set()  # what takes minutes, and ends when this does
         self._line = Line(self._place)
         try:
             self._identity = self._opened()
@@ -222,10 +226,23 @@ class PostgresBackend(Administering):
         self._check_alive()
         drop(self._line, paths)
 
-    def tend(self, model: str, setting: Setting, *, insist: bool = True) -> bool:
-        """Large namespaces of the model have an index of their vectors; see `tending.tend`. Others read and write meanwhile."""
-        self._check_alive()
-        return tend(self._line, model, setting, insist=insist)
+    def tend(
+        self, model: str, setting: Setting, halting: Halting | None = None, *, insist: bool = True
+    ) -> bool:
+        """Large namespaces of the model have an index of their vectors; see `tending.tend`. Others read and write meanwhile.
+
+        Raises:
+            Halted: by `halting`, or because this was closed.
+        """
+        halting = halting or Halting()
+        halting.ended.clear()
+        self._at_work.add(halting)
+        try:
+            self._check_alive()
+            return tend(self._line, model, setting, halting, insist=insist)
+        finally:
+            self._at_work.discard(halting)
+            halting.ended.set()
 
     def vacuum(self) -> None:
         """Space of rows that are gone is free for others. Readers and writers go on meanwhile."""
@@ -251,6 +268,11 @@ class PostgresBackend(Administering):
     def shut(self) -> None:
         """Closes, however many have it open."""
         self._closed = True
+        working = self._at_work.copy()
+        for work in working:
+            work.halt()
+        for work in working:
+            work.ended.wait(_HALT_SECONDS)
         self._queue.close()
         self._line.pool.close()
         if self._replica is not None:
@@ -270,8 +292,7 @@ class PostgresBackend(Administering):
     # -- forks -------------------------------------------------------------------------------------------------------
 
     def before_fork(self) -> None:
-        """Waits until no commit is under way."""
-        self._work.stand_still()
+        """Nobody is in the middle of taking a connection. What is under way on those that are taken goes on, in the parent."""
         self._line.pool.before_fork()
         if self._replica is not None:
             self._replica.before_fork()
@@ -282,9 +303,10 @@ class PostgresBackend(Administering):
         if self._replica is not None:
             self._replica.after_fork(child=child)
         if child:
+            self._at_work = set()
             self._queue.after_fork()
+            self._work.after_fork()
             self._line.after_fork()
-        self._work.go_on(child=child)
 
 
 def open_backend(source: str | Place) -> PostgresBackend:

@@ -195,7 +195,10 @@ class Pool:
             self._idle.append(_Idle(connection, time.monotonic()))
             if self._reaper is None and self._count > self.place.pool_min:
                 self._reaper = threading.Thread(target=self._reap, name="perdure-pool", daemon=True)
-                self._reaper.start()
+                try:
+                    self._reaper.start()
+                except RuntimeError:  # the system has no more: the next time
+                    self._reaper = None
 
     def _wait(self, waiter: _Waiter, until: float) -> None:
         """Until the waiter is served."""

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, quote
 
 from perdure.storage.postgres.driver import conninfo_to_dict, pq, psycopg
 
-__all__ = ["Place", "place_of", "quoted", "with_replicas"]
+__all__ = ["Place", "each_host", "place_of", "quoted", "with_replicas"]
 
 Prepare = Literal["auto", "on", "off"]
 
@@ -98,6 +98,7 @@ _OURS: Final = (
     "read_host", "read_port", "read_your_writes", "read_wait",
 )  # fmt: skip
 _NOT_OF_REPLICAS: Final = ("host", "hostaddr", "port", "target_session_attrs")
+_OF_MANY_HOSTS: Final = ("target_session_attrs", "load_balance_hosts")
 _CONNECT_TO_REPLICA: Final = "2"  # seconds; the primary can answer
 
 
@@ -196,6 +197,20 @@ def _replicas(place: Place, known: dict[str, str], given: dict[str, str]) -> Pla
     if "," in host and "load_balance_hosts" in _keywords():
         parts.setdefault("load_balance_hosts", "random")
     return replace(place, conninfo=_conninfo({**_DEFAULTS, **parts}), name=_name(parts, place.schema))
+
+
+def each_host(place: Place) -> list[Place]:
+    """The place of each host that is named, whatever `target_session_attrs` would choose among them."""
+    parts = {key: str(value) for key, value in conninfo_to_dict(place.conninfo).items() if value is not None}
+    for key in _OF_MANY_HOSTS:
+        parts.pop(key, None)
+    lists = {key: parts[key].split(",") for key in ("host", "hostaddr", "port") if parts.get(key)}
+    found: list[Place] = []
+    for number in range(max(len(lists.get(key, ())) for key in ("host", "hostaddr")) or 1):
+        own = {key: some[number] if len(some) > 1 else some[0] for key, some in lists.items()}
+        one = {**parts, **own}
+        found.append(replace(place, conninfo=_conninfo(one), name=_name(one, place.schema)))
+    return found
 
 
 def _switch(given: dict[str, str], key: str, default: str) -> bool:

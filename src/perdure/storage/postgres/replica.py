@@ -5,7 +5,8 @@ behind the last commit of this process (so whoever wrote reads what he wrote), a
 the past was taken (decision 0016). A replica that is not there yet is waited for, once and shortly. Whatever it cannot answer, the
 primary does.
 
-Here: `Replica`, `Elsewhere`. Not here: which questions these are (`contract/looking.py` has who asks), URLs (`place.py`).
+Here: `Replica`, `Elsewhere`, and `ReplicaLine`, the way to replicas and to nobody else. Not here: which questions these are
+(`contract/looking.py` has who asks), how far behind they are (`lagging.py`), URLs (`place.py`).
 https://www.postgresql.org/docs/current/hot-standby.html
 """
 
@@ -30,7 +31,7 @@ from perdure.storage.postgres.readings import Reading, patiently
 from perdure.storage.postgres.snapshot import PostgresSnapshot
 from perdure.storage.postgres.talking import Said, say, say_all
 
-__all__ = ["Elsewhere", "Replica"]
+__all__ = ["Elsewhere", "NotOurs", "Replica", "ReplicaLine"]
 
 T = TypeVar("T")
 log = logging.getLogger("perdure.storage")
@@ -43,6 +44,10 @@ _LONGEST_PAUSE: Final = 0.02
 
 class Elsewhere(Exception):
     """The primary is to be asked."""
+
+
+class NotOurs(Unavailable):
+    """The server is no replica of this database; nothing was written to it."""
 
 
 class _Known(NamedTuple):
@@ -65,7 +70,7 @@ class Replica:
 
     def __init__(self, place: Place, primary: Line) -> None:
         self._primary = primary
-        self._line = _ReplicaLine(place, primary)
+        self._line = ReplicaLine(place, primary)
         self._wait = place.read_wait
         self._own = place.read_your_writes
         self._written = 0
@@ -208,7 +213,7 @@ class Replica:
             self._fresh()
 
 
-class _ReplicaLine(Line):
+class ReplicaLine(Line):
     """The connections to replicas of one database, and to nobody else."""
 
     def __init__(self, place: Place, primary: Line) -> None:
@@ -220,7 +225,7 @@ class _ReplicaLine(Line):
         """The server is a replica of this very database. Nothing is written to it, whatever it is.
 
         Raises:
-            Unavailable: it is not, or not any more.
+            NotOurs: it is not, or not any more.
         """
         if self._same is None:
             primary = self._primary.take()
@@ -238,7 +243,7 @@ class _ReplicaLine(Line):
         ((replica,),) = say(connection, self.statements["is_replica"].text)
         if not replica or (there != self._same and there not in names and self._same not in names):
             what = "a replica of another database" if replica else "no replica, or is none any more"
-            raise Unavailable(
+            raise NotOurs(
                 f"{self.place.name} is {what}.",
                 operation="connect",
                 where=self.place.name,

@@ -32,7 +32,7 @@ class _Lane:
     """One of the groups that may be under way at once."""
 
     def __init__(self) -> None:
-        self.turn = threading.RLock()
+        self.turn = threading.Lock()
         self.kept = Kept()
 
 
@@ -49,17 +49,9 @@ class Transactions:
         self._line = line
         self._lanes = [_Lane() for _ in range(self.most)]
 
-    def stand_still(self) -> None:
-        """No transaction is under way, and none begins before `go_on`."""
-        for lane in self._lanes:
-            lane.turn.acquire()
-
-    def go_on(self, *, child: bool) -> None:
-        """After a fork; the child from nothing: what is left of numbers is the parent's."""
-        for lane in self._lanes:
-            if child:
-                lane.kept = Kept()
-            lane.turn.release()
+    def after_fork(self) -> None:
+        """In the child: lanes of its own. What is under way, and what is left of numbers, is the parent's."""
+        self._lanes = [_Lane() for _ in range(self.most)]
 
     def untidy(self) -> bool:
         """Nothing is done between groups: the server does."""
@@ -94,7 +86,7 @@ class Transactions:
         for lane in self._lanes:
             if lane.turn.acquire(blocking=False):
                 break
-        else:  # the process is being forked
+        else:  # not by way of `Lanes`
             lane = self._lanes[0]
             lane.turn.acquire()
         try:

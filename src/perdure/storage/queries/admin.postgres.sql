@@ -138,31 +138,50 @@ SELECT current_setting('server_version'),
        (SELECT extversion FROM pg_extension WHERE extname = 'vector'),
        (SELECT default_version FROM pg_available_extensions WHERE name = 'vector');
 
+-- name: as_replica
+-- Of a server that may be a replica: (place in the primary's log up to which it shows all commits, seq of the newest, whether replay is
+-- paused, whether it is connected to whom it follows). NULL: it is none.
+SELECT CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint END,
+       coalesce((SELECT max(c.seq) FROM perdure_commits c), 0),
+       CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() END,
+       EXISTS (SELECT 1 FROM pg_stat_wal_receiver);
+
+-- name: newest_commit
+-- Seq of the newest commit that can be seen; NULL: there is none.
+SELECT max(c.seq) FROM perdure_commits c;
+
+-- name: oldest_between
+-- $1 and $2: seqs. When the first commit behind the one and up to the other was made.
+SELECT c.at FROM perdure_commits c WHERE c.seq > $1 AND c.seq <= $2 ORDER BY c.seq LIMIT 1;
+
 -- name: numbers_given
 -- The last numbers that were given to logs and to namespaces; whoever asked for a block has the next 31 as well. One row each.
 SELECT (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM perdure_log_no),
        (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM perdure_namespace_no);
 
 -- name: bytes_of_tables
--- $1 schema. (table, bytes) of each table of ours, with its indexes and its long values; of sequences, too.
-SELECT c.relname::text, pg_total_relation_size(c.oid)
+-- $1 schema. (table, bytes) of each table of ours, with its indexes and its long values; of sequences, too. Partitions are their table's.
+SELECT coalesce(p.relname, c.relname)::text, sum(pg_total_relation_size(c.oid))::bigint
   FROM pg_class c
+  LEFT JOIN pg_class p ON p.oid = pg_partition_root(c.oid)
  WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace n WHERE n.nspname = $1)
    AND c.relname LIKE 'perdure\_%'
-   AND c.relkind IN ('r', 'S');
+   AND c.relkind IN ('r', 'S')
+ GROUP BY 1;
 
 -- name: relations
 -- $1 schema. (name, kind, whether it can be used) of each table, index and sequence of ours. An index that was being built when its
--- CREATE INDEX CONCURRENTLY failed stays, costs what an index costs, and is never used. Kind x: an index that is no tree.
+-- CREATE INDEX CONCURRENTLY failed stays, costs what an index costs, and is never used. Kind x: an index that is no tree, or what has
+-- all that it holds in partitions.
 SELECT c.relname::text,
-       CASE WHEN c.relkind = 'i' AND a.amname <> 'btree' THEN 'x' ELSE c.relkind::text END, coalesce(i.indisvalid AND i.indisready AND i.indislive, true)
+       CASE WHEN c.relkind IN ('p', 'I') OR (c.relkind = 'i' AND a.amname <> 'btree') THEN 'x' ELSE c.relkind::text END, coalesce(i.indisvalid AND i.indisready AND i.indislive, true)
   FROM pg_class c
   LEFT JOIN pg_index i ON i.indexrelid = c.oid
   LEFT JOIN pg_class t ON t.oid = i.indrelid
   LEFT JOIN pg_am a ON a.oid = c.relam
  WHERE c.relnamespace = (SELECT n.oid FROM pg_namespace n WHERE n.nspname = $1)
    AND coalesce(t.relname, c.relname) LIKE 'perdure\_%'
-   AND c.relkind IN ('r', 'i', 'S')
+   AND c.relkind IN ('r', 'p', 'i', 'I', 'S')
  ORDER BY 1;
 
 -- name: failed_checksums

@@ -186,13 +186,29 @@ REINDEX TABLE perdure_namespaces;
 REINDEX TABLE perdure_items;
 
 -- name: remake_indexes_of_versions
--- Sorts all of it once an index; others wait meanwhile.
-REINDEX TABLE perdure_versions;
+-- As the others, also of a table that its operator keeps in partitions.
+DO $$
+DECLARE
+  leaf REGCLASS;
+BEGIN
+  FOR leaf IN SELECT t.relid FROM pg_partition_tree('perdure_versions') AS t WHERE t.isleaf LOOP
+    EXECUTE format('REINDEX TABLE %s', leaf);
+  END LOOP;
+END
+$$;
 
 -- name: remake_indexes_of_indexes
 -- Sorts all of it once an index; others wait meanwhile.
 REINDEX TABLE perdure_indexes;
 
 -- name: remake_indexes_of_vectors
--- Sorts all of it once an index; others wait meanwhile.
-REINDEX TABLE perdure_vectors;
+-- As the others, also of a table that its operator keeps in partitions.
+DO $$
+DECLARE
+  leaf REGCLASS;
+BEGIN
+  FOR leaf IN SELECT t.relid FROM pg_partition_tree('perdure_vectors') AS t WHERE t.isleaf LOOP
+    EXECUTE format('REINDEX TABLE %s', leaf);
+  END LOOP;
+END
+$$;

@@ -114,6 +114,11 @@ class Entry(Generic[_M]):
             waiter.acquire()
             self.waiter = waiter
 
+    def wake(self) -> None:
+        """The caller, if it sleeps, looks what there is. It may have been woken already, and not have looked yet."""
+        if self.waiter is not None and self.waiter.locked():
+            self.waiter.release()
+
 
 def tell(told: Sequence[Told]) -> None:
     """Calls them all: one caller's mistake does not keep the others from being told."""

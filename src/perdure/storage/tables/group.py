@@ -3,7 +3,8 @@
 The interpreter's lock is given back at every statement, so a commit made by a thread of its own would wait for busy
 threads again and again. Instead whoever comes and finds nobody at work leads: it commits, on its own thread, all that is
 queued. Others queue and sleep; when the leader is done it wakes them, and hands the lead to one of them if more came.
-An event loop leads through `lead_now`, while commits are short; else a small thread does it.
+An event loop leads through `lead_now`, while commits are short; else a small thread does it, or, where no thread can be started,
+whoever has just been here.
 
 Here: who leads, who waits, who is told, where one at a time does the work. Not here: work that several may do at once
 (`lanes.py`), rows (`writer.py`), connections (`backend.py`). Knows no database.
@@ -54,6 +55,7 @@ class GroupQueue(Generic[_M]):
         self._away: set[Lead[_M]] = set()  # groups under way that have not the lead; see `lanes.py`
         self._helper_leads: Lead[_M] | None = None  # what the helper is called for
         self._helper: threading.Thread | None = None
+        self._stranded: Lead[_M] | None = None  # what a helper could not be started for
 
     @property
     def waiting(self) -> int:
@@ -68,6 +70,13 @@ class GroupQueue(Generic[_M]):
 
     def commit(self, members: Sequence[_M]) -> list[Outcome]:
         """One outcome a member; sleeps or leads until they are known."""
+        try:
+            return self._commit(members)
+        finally:
+            if self._stranded is not None:
+                self._stand_in()
+
+    def _commit(self, members: Sequence[_M]) -> list[Outcome]:
         outcomes: list[Outcome] = []
         lead: Lead[_M] | None = None
         try:
@@ -114,10 +123,14 @@ class GroupQueue(Generic[_M]):
         """Sleeps, and leads when it is our turn, until the outcomes are known."""
         while entry.outcomes is None:
             if entry.waiter is not None and not (entry.lead and entry.lead.waits):
-                entry.waiter.acquire()
+                self._sleep(entry.waiter)
             if entry.outcomes is None and entry.lead is not None:
                 self._lead(entry.lead, entry)
         return entry.outcomes
+
+    def _sleep(self, waiter: threading.Lock) -> None:
+        """Until this caller is told, or leads."""
+        waiter.acquire()
 
     def _leave(self, entry: Entry[_M]) -> None:
         """Nobody waits for this caller any more."""
@@ -149,9 +162,16 @@ class GroupQueue(Generic[_M]):
                 self._call()
             else:
                 self._behind()
+        self._stand_in()
 
     def lead_now(self) -> bool:
         """Commits all that is queued on this thread, if that is quick; False: somebody else does it."""
+        try:
+            return self._lead_now()
+        finally:
+            self._stand_in()
+
+    def _lead_now(self) -> bool:
         told: list[Told] = []
         lead: Lead[_M] | None = None
         ready = served = False
@@ -185,10 +205,15 @@ class GroupQueue(Generic[_M]):
             if self._closed:
                 return
             self._closed = True
-            while self._leading is not None or self._queue or self._away:
+        while True:
+            self._stand_in()
+            with self._lock:
+                if self._leading is None and not self._queue and not self._away:
+                    return
                 if self._leading is None and self._ready():
                     self._call()
-                self._idle.wait()
+                if self._stranded is None:
+                    self._idle.wait()
 
     # -- the leader --------------------------------------------------------------------------------------------------
 
@@ -230,7 +255,7 @@ class GroupQueue(Generic[_M]):
         for entry in ready:
             if entry.waiter is not None:
                 self._leading = entry.lead = Lead()
-                entry.waiter.release()
+                entry.wake()
                 return
         self._call()
 
@@ -319,8 +344,8 @@ class GroupQueue(Generic[_M]):
     @staticmethod
     def _answer(entry: Entry[_M], own: Entry[_M] | None, outcomes: list[Outcome], told: list[Told]) -> None:
         entry.outcomes = [*entry.before, *outcomes] if entry.before else outcomes
-        if entry.waiter is not None and entry is not own:
-            entry.waiter.release()
+        if entry is not own:
+            entry.wake()
         if entry.done is not None:
             told.append((entry.done, entry.outcomes[0]))
 
@@ -329,11 +354,25 @@ class GroupQueue(Generic[_M]):
     def _call(self) -> None:
         """The helper leads from now on. Called with the lock held."""
         self._leading = self._helper_leads = Lead()
-        if self._helper is None:
-            self._helper = threading.Thread(target=self._help, name="perdure-commits", daemon=True)
-            self._helper.start()
-        else:
+        if self._helper is not None:
             self._call_helper.notify_all()
+            return
+        helper = threading.Thread(target=self._help, name="perdure-commits", daemon=True)
+        self._helper = helper
+        try:
+            helper.start()
+        except RuntimeError:  # the system has no more, or the interpreter is about to end
+            self._helper = self._helper_leads = None
+            self._stranded = self._leading
+
+    def _stand_in(self) -> None:
+        """In the place of a helper that could not be started."""
+        while True:
+            with self._lock:
+                lead, self._stranded = self._stranded, None
+            if lead is None:
+                return
+            self._lead(lead, None)
 
     def _help(self) -> None:
         me = threading.current_thread()
@@ -351,5 +390,6 @@ class GroupQueue(Generic[_M]):
                 lead.helper = me
             try:
                 self._lead(lead, None)
+                self._stand_in()  # of one that was called while this one was held up
             except BaseException:  # this thread serves all callers, whatever one callback raised
                 log.exception("a callback of commit_soon failed")

@@ -1,10 +1,11 @@
 """Group commit where several groups may be under way at once, each on a connection of its own: nobody pays for a neighbour.
 
-Usually one group is, as in `group.py`: a crowd that commits together costs about as much as one. There are three exceptions.
+Usually one group is, as in `group.py`: a crowd that commits together costs about as much as one. There are exceptions.
 
 - Commits that touch what another transaction has locked are put aside. They wait with a connection of their own, on the thread
   of their caller; the others of their group are committed.
 - A leader that has not come back after `STALL_SECONDS` keeps its group and loses the lead: the next leads on another connection.
+- Where no thread can be started: who sleeps looks after the queue as well, and who does not is told at once what is locked.
 - Where all lanes are taken, who is put aside goes back to the queue, and is tried again and again until its time is over.
 
 Commits that touch the same name keep their order: whoever touches what is under way elsewhere, or what somebody before it
@@ -94,6 +95,7 @@ class Lanes(GroupQueue[_M]):
         super()._fresh()
         self._late = 0  # of those in the queue, how many were put aside
         self._watcher: threading.Thread | None = None
+        self._unwatched = False  # it could not be started
 
     # -- callers -----------------------------------------------------------------------------------------------------
 
@@ -120,7 +122,8 @@ class Lanes(GroupQueue[_M]):
         with self._lock:
             if self._leading is None and self._ready():
                 self._call()
-            return not self._queue
+        self._stand_in()
+        return not self._queue
 
     # -- who goes ----------------------------------------------------------------------------------------------------
 
@@ -197,11 +200,14 @@ class Lanes(GroupQueue[_M]):
                 elif entry.outcomes is not None:
                     self._answer(entry, own, entry.outcomes, told)
                 elif entry is not own:
-                    self._wake(entry)
+                    entry.wake()
                 start = end
             self._queue.extendleft(reversed(back))
             if back:
                 self._behind()
+            for entry in back:
+                if self._unwatched and entry is not own:
+                    entry.wake()  # to go on sleeping, but with an eye open
 
     def _put_aside(self, entry: Entry[_M], outcomes: Sequence[Outcome], behind: Set[bytes] = _NOBODY) -> bool:
         """It waits for what is locked, in a lane of its own, or has waited for too long. False: it is to be queued again.
@@ -218,8 +224,9 @@ class Lanes(GroupQueue[_M]):
         entry.names = self._apart.names(entry.members)
         entry.since = entry.since or now
         entry.tries += 1
+        left = [said.said if isinstance(said, Locked) else said for said in outcomes[first:]]
         if now - entry.since > self._apart.patience:
-            entry.outcomes = [said.said if isinstance(said, Locked) else said for said in outcomes[first:]]
+            entry.outcomes = left
             return True
         others = {*behind, *(name for lead in self._away for name in lead.names)}
         if not others.isdisjoint(entry.names):
@@ -228,22 +235,27 @@ class Lanes(GroupQueue[_M]):
             entry.lead = Lead((entry.members,), waits=True)
             entry.lead.names = entry.names
             self._away.add(entry.lead)
+            if entry.done is not None and not self._waits(entry):
+                self._away.discard(entry.lead)
+                entry.lead, entry.outcomes = None, left
+            return True
+        self._behind()  # somebody has to see that its time has come
+        if entry.done is not None and self._unwatched:
+            entry.outcomes = left
             return True
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**entry.tries)
         entry.due = now + pause * (0.5 + random.random())  # noqa: S311 - jitter, not a secret
         self._late += 1
         return False
 
-    def _wake(self, entry: Entry[_M]) -> None:
-        """So that it waits for what is locked: on its own thread, if it has one."""
-        if entry.waiter is not None:
-            entry.waiter.release()
-        else:
-            threading.Thread(target=self._wait, args=(entry,), name="perdure-waits", daemon=True).start()
+    def _waits(self, entry: Entry[_M]) -> bool:
+        """On a thread of its own for what is locked, since nobody sleeps for it. False: none can be started."""
+        return _started(threading.Thread(target=self._wait, args=(entry,), name="perdure-waits", daemon=True))
 
     def _wait(self, entry: Entry[_M]) -> None:
         try:
             self._served(entry)
+            self._stand_in()
         except BaseException:  # nobody else looks after this thread
             log.exception("a callback of commit_soon failed")
 
@@ -269,8 +281,18 @@ class Lanes(GroupQueue[_M]):
 
     def _behind(self) -> None:
         if self._watcher is None:
-            self._watcher = threading.Thread(target=self._watch, name="perdure-lanes", daemon=True)
-            self._watcher.start()
+            watcher = threading.Thread(target=self._watch, name="perdure-lanes", daemon=True)
+            self._watcher = watcher
+            self._unwatched = not _started(watcher)
+            if self._unwatched:
+                self._watcher = None
+
+    def _sleep(self, waiter: threading.Lock) -> None:
+        """Where there is no watcher, whoever sleeps looks."""
+        while not waiter.acquire(timeout=_LOOK_SECONDS if self._unwatched else -1):
+            with self._lock:
+                self._look()
+            self._stand_in()
 
     def _watch(self) -> None:
         """Looks whether whoever leads is held up, and whether somebody's time has come, as long as there is a queue."""
@@ -284,6 +306,7 @@ class Lanes(GroupQueue[_M]):
                     return
                 if self._queue:
                     self._look()
+            self._stand_in()
 
     def _look(self) -> None:
         lead = self._leading
@@ -301,6 +324,15 @@ class Lanes(GroupQueue[_M]):
         if lead.helper is self._helper:
             self._helper = None
         self._pass_on()
+
+
+def _started(thread: threading.Thread) -> bool:
+    """False: the system has no more threads, or the interpreter is about to end."""
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _is_locked(outcome: Outcome) -> bool:
