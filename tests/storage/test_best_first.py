@@ -66,6 +66,24 @@ def test_arrays_and_a_dict_give_the_same_order(given: list[float], likely: int, 
     assert list(best_of_dict(dict(enumerate(given)), likely, newest_first)) == in_order(given)
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    given=st.lists(st.floats(-1, 1, width=32), max_size=60),
+    likely=st.integers(1, 5),
+    shift=st.sampled_from([-1, 0, 1]),
+)
+def test_scores_of_little_precision_lose_nobody(given: list[float], likely: int, shift: int) -> None:
+    exact = [float(np.float32(score)) for score in given]
+    rough = np.array(exact, np.float32) + np.float32(shift * 2e-6)
+    names = np.arange(len(given))
+
+    arrays = best_of_arrays(
+        names, rough, lambda places: [exact[place] for place in places], 2.1e-6, likely, newest_first
+    )
+
+    assert list(arrays) == in_order(exact)
+
+
 def test_what_is_gone_is_left_out() -> None:
     found = best_of_bounds(
         [3, 2, 1], [3.0, 2.0, 1.0], lambda some: {n: 0.5 for n in some if n != 2}, 1, newest_first

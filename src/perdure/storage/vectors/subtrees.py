@@ -62,13 +62,13 @@ class Subtree:
 
     def names(self) -> NDArray[np.int64]:
         """The items of all namespaces, one after the other."""
-        if self._names is None:
-            np = need_numpy()
-            names = [space.names() for space in self.spaces]
-            self._names = (
-                names[0] if len(names) == 1 else np.concatenate(names) if names else np.empty(0, np.int64)
-            )
-        return self._names
+        if self._names is not None:
+            return self._names
+        np = need_numpy()
+        names = [space.names() for space in self.spaces]
+        found = names[0] if len(names) == 1 else np.concatenate(names) if names else np.empty(0, np.int64)
+        self._names = found
+        return found
 
     def runs(self) -> list[Run]:
         """All namespaces, in order."""
@@ -89,17 +89,18 @@ class Subtree:
         return self._longest
 
     def rows_at(self, places: NDArray[np.intp]) -> Matrix | None:
-        """The rows of the items at these places of `names`; None: some items have several."""
+        """The rows of the items at these places of `names`; None: some items have several, or no place is given."""
         several = self.runs()
-        if not all(run.plain for run in several):
+        if not len(places) or not all(run.plain for run in several):
             return None
         if len(several) == 1:
             return several[0].take(places)
         np = need_numpy()
-        owners = np.array([run.end for run in several]).searchsorted(places, "right")
+        owners: Any = np.array([run.end for run in several]).searchsorted(places, "right")
         found: Any = None
-        for owner in dict.fromkeys(owners.tolist()):
-            here = owners == owner
+        numbers: list[int] = owners.tolist()
+        for owner in dict.fromkeys(numbers):
+            here: Any = owners == owner
             first = several[owner - 1].end if owner else 0
             rows = several[owner].take(places[here] - first)
             if found is None:
@@ -117,11 +118,13 @@ class Subtree:
             there = named.take(named.searchsorted(names), mode="clip") == names
             yield self.spaces[0], names[there]
             return
-        if self._ends is None:
-            self._ends = np.cumsum([space.items for space in self.spaces])
+        ends: Any = self._ends
+        if ends is None:
+            ends = self._ends = np.cumsum([space.items for space in self.spaces])
         places = np.flatnonzero(np.isin(named, names))
-        owners = self._ends.searchsorted(places, "right")
-        for owner in dict.fromkeys(owners.tolist()):
+        owners = ends.searchsorted(places, "right")
+        numbers: list[int] = owners.tolist()
+        for owner in dict.fromkeys(numbers):
             yield self.spaces[owner], named[places[owners == owner]]
 
 
