@@ -150,7 +150,7 @@ def test_what_words_find_where_nothing_has_a_vector_is_found_beside(postgres_url
         backend: Any = db.backend
         with perdure.connect(postgres_url, index={"text": True, "fields": ["text"]}) as words:
             assert words.backend is backend
-            words.store.put(user(3), "words", {"text": "aab"})
+            words.store.put(user(3), "words", {"text": "aab and more"})  # no two are equally good
         for _ in range(3):
             assert {hit[1] for hit in found(db.store, mode="hybrid")} == {"both", "words"}
 
