@@ -103,6 +103,8 @@ class Likeness:
         count = _TIMES * enough + _MORE + len(view.hidden)
 
         def few(space: VectorSpace) -> list[tuple[int, bytes]] | None:
+            if space.items <= count:
+                return None  # all of them would be asked for
             rows = now.nearest(space, embedder.name, question, self._distance, count)
             self.partial |= rows is not None and len(rows) < space.items
             return rows
