@@ -112,15 +112,17 @@ class PromptSnapshot(PostgresSnapshot):
         return seen.spaces
 
     def _learnt(self, asked: Asked) -> Seen:
-        foreseen = self._prompt.line.foreseen
-        spaces = list(map(VectorSpace._make, self._ask("vector_spaces", asked)))
+        self._open()
+        q = self._prompt.statements
+        question: list[Said] = [(q["vector_spaces"].text, asked), (q["spaces_digest"].text, (*asked, b""))]
+        rows, ((moment, digest),) = self._answers(question)
+        spaces = list(map(VectorSpace._make, rows))
         if len(spaces) <= FEW:
             seen = Seen(asked, spaces, None)
         else:
-            ((moment, digest),) = self._ask("spaces_digest", (*asked, b""))
             seen = Seen(asked, spaces, digest)
             self._so_in(seen, moment)
-        foreseen.learn(seen)
+        self._prompt.line.foreseen.learn(seen)
         return seen
 
     def rows(self, refs: Sequence[int]) -> dict[int, ItemRow]:
