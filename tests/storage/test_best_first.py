@@ -66,6 +66,25 @@ def test_arrays_and_a_dict_give_the_same_order(given: list[float], likely: int, 
     assert list(best_of_dict(dict(enumerate(given)), likely, newest_first)) == in_order(given)
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    steps=st.lists(st.integers(-20, 20), max_size=60),
+    likely=st.integers(1, 5),
+    near=st.sampled_from([1e-6, 1e-5]),
+)
+def test_scores_of_little_precision_lose_nobody(steps: list[int], likely: int, near: float) -> None:
+    exact = [0.7 + step * near / 4 for step in steps]
+    rough = np.array([score + (near if n % 2 else -near) for n, score in enumerate(exact)], np.float32)
+    off = max([0.0, *abs(rough.astype(float) - np.array(exact)).tolist()])
+    names = np.arange(len(exact))
+
+    arrays = best_of_arrays(
+        names, rough, lambda places: [exact[place] for place in places], off, likely, newest_first
+    )
+
+    assert list(arrays) == in_order(exact)
+
+
 def test_what_is_gone_is_left_out() -> None:
     found = best_of_bounds(
         [3, 2, 1], [3.0, 2.0, 1.0], lambda some: {n: 0.5 for n in some if n != 2}, 1, newest_first

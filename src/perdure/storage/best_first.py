@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import nlargest
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from perdure.storage.vectors.arrays import need_numpy
 
@@ -40,7 +40,7 @@ def best_of_dict(
 
 def best_of_arrays(
     names: NDArray[np.int64],
-    rough: NDArray[np.float64],
+    rough: NDArray[np.floating[Any]],
     exact: Callable[[NDArray[np.intp]], list[float]],
     near: float,
     likely: int,
@@ -49,20 +49,23 @@ def best_of_arrays(
     """(item, exact score), from scores that are at most `near` off; `exact` gets places in the arrays and gives the scores there."""
     np = need_numpy()
     size = max(likely, 1)
-    places: NDArray[np.intp] = np.arange(len(names))
+    places: Any = None  # of what is left; None: all is
     waiting: list[tuple[int, float]] = []
-    while len(places) > size:
-        ordered = rough.copy()
-        ordered.partition(-size)
-        least = float(ordered[-size])
-        taken = rough >= least - 2 * near
-        some = places[taken]
+    while len(rough) > size:
+        least = float(np.partition(rough, -size)[-size])
+        # Rounded to the scores' own precision, but never up.
+        number = rough.dtype.type
+        taken = rough >= np.nextafter(number(least - 2 * near), number(-np.inf))
+        (some,) = taken.nonzero() if places is None else (places[taken],)
         waiting += zip(names[some].tolist(), exact(some), strict=True)
         below = least - near  # whoever was not taken is there, whatever its exact score
         yield from _in_order([one for one in waiting if one[1] > below], newest_first)
         waiting = [one for one in waiting if one[1] <= below]
-        places, rough = places[~taken], rough[~taken]
+        left = ~taken
+        places, rough = left.nonzero()[0] if places is None else places[left], rough[left]
         size *= 8
+    if places is None:
+        places = np.arange(len(names))
     waiting += zip(names[places].tolist(), exact(places), strict=True)
     yield from _in_order(waiting, newest_first)
 

@@ -186,7 +186,7 @@ class Ranked:
         if self._both is None:
             names, rough = likeness.all()
             exact = likeness.exact_at
-            return best_of_arrays(names, rough.astype("f8"), exact, likeness.near, likely, newest_first)
+            return best_of_arrays(names, rough, exact, likeness.near, likely, newest_first)
         both = self._both
         return best_of_arrays(both.names, both.rough, both.exact_at, both.near, likely, newest_first)
 

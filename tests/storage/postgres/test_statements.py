@@ -20,10 +20,22 @@ from perdure.storage.sqlite.statements import Q
 from perdure.storage.tables.statements import IN_ORDER
 
 SCHEMA = f"statements_{os.getpid()}"  # one for each process that runs tests
-FILES = ("threads", "items", "past", "texts", "forget", "check", "admin", "writing", "paths", "near")
+FILES = (
+    "threads",
+    "items",
+    "past",
+    "texts",
+    "forget",
+    "check",
+    "admin",
+    "writing",
+    "paths",
+    "near",
+    "prompt",
+)
 BLOCKS = Queries(*(f"queries/{name}.postgres.sql" for name in FILES))
 OURS = set(
-    Queries("queries/writing.postgres.sql", "queries/paths.postgres.sql", "queries/near.postgres.sql").texts
+    Queries(*(f"queries/{name}.postgres.sql" for name in ("writing", "paths", "near", "prompt"))).texts
 )
 # What the other database alone is asked: its own checks, its transactions, indexes of paths.
 THEIRS = {

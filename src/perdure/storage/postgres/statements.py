@@ -14,7 +14,19 @@ from perdure.storage.sql import Queries
 
 __all__ = ["Block", "Statements", "qualified", "statements_of"]
 
-_FILES: Final = ("threads", "items", "past", "texts", "forget", "check", "admin", "writing", "paths", "near")
+_FILES: Final = (
+    "threads",
+    "items",
+    "past",
+    "texts",
+    "forget",
+    "check",
+    "admin",
+    "writing",
+    "paths",
+    "near",
+    "prompt",
+)
 _NAME: Final = re.compile(r"('?)\b(perdure_\w+)\b")
 _PLACE: Final = re.compile(r"\$(\d+)")
 _MOST_STATEMENTS: Final = 12

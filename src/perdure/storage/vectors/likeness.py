@@ -9,8 +9,7 @@ Here: scores. Not here: matrices (`spaces.py`), the order of what is found.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable
 from math import sqrt
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
@@ -19,7 +18,6 @@ from perdure.storage.contract import NearestAnswers, VectorSpace
 from perdure.storage.overlay import Overlay
 from perdure.storage.vectors.arrays import matrix_of, need_numpy, unit
 from perdure.storage.vectors.embedder import Embedder
-from perdure.storage.vectors.packs import runs
 from perdure.storage.vectors.spaces import Few, Space, Spaces
 
 if TYPE_CHECKING:
@@ -34,6 +32,10 @@ NEAR: Final = 2e-5
 """How far a cosine of `all` may be from the exact one."""
 
 _TIMES, _MORE = 2, 20  # candidates of an index for each that is asked for, and beside
+
+_ALONE, _SHARED = 400_000, 1_000_000
+"""Numbers of a matrix that one thread multiplies, and from how many on others help it. OpenBLAS wakes its threads for more than 460,800
+and waits for all of them: a tenth of a millisecond's work took ten where the cores were busy, and 0.05 where they were not."""
 
 _lock = threading.Lock()
 _spaces: WeakKeyDictionary[Any, dict[tuple[str, bool], Spaces]] = WeakKeyDictionary()
@@ -85,14 +87,11 @@ class Likeness:
                 self._staged[name] = unit(rows) if self._angles else rows
         self._hidden = view.hidden
         self._all: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None
-        self._named: NDArray[np.int64] | None = None  # the items of all namespaces, one after the other
-        self._ends: Any = None  # where each namespace ends in it
         self._exact: dict[int, float | None] = {}  # None: it has no vector
         self.near = NEAR
         if not self._angles:
-            chunks = chain(self._staged.values(), *(space.chunks for space in self._below))
-            lengths = [float(abs(chunk).max()) for chunk in chunks]
-            longest = max([1.0, *lengths]) * max(1.0, float(abs(self._question).max()))
+            staged = [float(abs(rows).max()) for rows in self._staged.values()]
+            longest = max([1.0, self._below.longest(), *staged]) * max(1.0, float(abs(self._question).max()))
             self.near *= longest * embedder.dims
 
     def _likely(self, view: Overlay, embedder: Embedder, enough: int) -> Few | None:
@@ -104,6 +103,8 @@ class Likeness:
         count = _TIMES * enough + _MORE + len(view.hidden)
 
         def few(space: VectorSpace) -> list[tuple[int, bytes]] | None:
+            if space.items <= count:
+                return None  # all of them would be asked for
             rows = now.nearest(space, embedder.name, question, self._distance, count)
             self.partial |= rows is not None and len(rows) < space.items
             return rows
@@ -118,12 +119,12 @@ class Likeness:
 
     def _scored(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         np = need_numpy()
-        names: list[Any] = [self._committed()]
+        names: list[Any] = [self._below.names()]
         scores: list[Any] = []
-        for spaces, together in runs(self._below):
+        for spaces, together, _, plain in self._below.runs():
             if together is None or len(spaces) == 1:
                 scores += map(self._best, spaces)
-            elif all(space.starts is None for space in spaces):
+            elif plain:
                 scores.append(self._of(together))
             else:
                 ends = np.cumsum([len(space.refs) for space in spaces])
@@ -141,20 +142,6 @@ class Likeness:
             all_names, all_scores = all_names[stay], all_scores[stay]
         return all_names, all_scores
 
-    def _committed(self) -> NDArray[np.int64]:
-        """The items of all namespaces, one after the other."""
-        if self._named is not None:
-            return self._named
-        np = need_numpy()
-        names = [space.names() for space in self._below]
-        if len(names) == 1:
-            found = names[0]
-        else:
-            self._ends = np.cumsum([len(one) for one in names])
-            found = np.concatenate(names) if names else np.empty(0, np.int64)
-        self._named = found
-        return found
-
     def _best(self, space: Space) -> Any:
         np = need_numpy()
         parts = [self._of(chunk) for chunk in space.chunks]
@@ -167,10 +154,15 @@ class Likeness:
         return scores if space.starts is None else need_numpy().maximum.reduceat(scores, space.starts)
 
     def _of(self, rows: Matrix) -> Any:
-        if self._distance != "l2":
-            # BLAS takes half of what einsum does; where all cores are busy it may wait for threads of its own.
-            return rows @ self._question
         np = need_numpy()
+        if self._distance != "l2":  # BLAS takes half of what einsum does
+            if not _ALONE < rows.size < _SHARED:
+                return rows @ self._question
+            scores = np.empty(len(rows), np.float32)
+            size = -(-len(rows) // -(-rows.size // _ALONE))
+            for at in range(0, len(rows), size):
+                np.dot(rows[at : at + size], self._question, out=scores[at : at + size])
+            return scores
         difference = rows - self._question
         return -np.sqrt(np.einsum("ij,ij->i", difference, difference))
 
@@ -185,8 +177,10 @@ class Likeness:
 
     def exact_at(self, places: NDArray[np.intp]) -> list[float]:
         """The scores of the items at these places of what `all` gives."""
-        if len(self._below) == 1 and self._below[0].starts is None and not self._staged and not self._hidden:
-            return self._exactly(self._below[0].take(places)).tolist()
+        if not self._staged and not self._hidden:
+            rows = self._below.rows_at(places)
+            if rows is not None:
+                return self._exactly(rows).tolist()
         names: list[int] = self.all()[0][places].tolist()
         self.look_at(names)
         return [self.exact(name) for name in names]
@@ -208,7 +202,7 @@ class Likeness:
                 if name in self._staged:
                     self._exact[name] = float(self._exactly(self._staged[name]).max())
             wanted = [name for name in wanted if name >= 0]
-        for space, some in self._located(np.array(wanted, dtype=np.int64)) if wanted else ():
+        for space, some in self._below.located(np.array(wanted, dtype=np.int64)) if wanted else ():
             if space.starts is not None:
                 for name in some.tolist():
                     rows = np.concatenate([row[None] for row in space.rows_of(name)])
@@ -216,21 +210,6 @@ class Likeness:
                 continue
             scores = self._exactly(space.take(space.refs.searchsorted(some)))
             self._exact.update(zip(some.tolist(), scores.tolist(), strict=True))
-
-    def _located(self, names: NDArray[np.int64]) -> Iterator[tuple[Space, NDArray[np.int64]]]:
-        """The namespaces of these, each with its own of them; looked for in all at once: there may be thousands."""
-        np = need_numpy()
-        named = self._committed()
-        if not len(named):
-            return
-        if len(self._below) == 1:
-            there = named.take(named.searchsorted(names), mode="clip") == names
-            yield self._below[0], names[there]
-            return
-        places = np.flatnonzero(np.isin(named, names))
-        owners = self._ends.searchsorted(places, "right")
-        for owner in dict.fromkeys(owners.tolist()):
-            yield self._below[owner], named[places[owners == owner]]
 
     def _exactly(self, rows: Matrix) -> Any:
         """Row by row, so that each gets the same number wherever it stands."""
@@ -243,6 +222,6 @@ class Likeness:
         if name < 0:
             return list(self._staged[name])
         np = need_numpy()
-        for space, _ in self._located(np.array([name], dtype=np.int64)):
+        for space, _ in self._below.located(np.array([name], dtype=np.int64)):
             return space.rows_of(name)
         raise KeyError(name)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from perdure.storage.contract import Namespace, Snapshot, VectorSpace
 from perdure.storage.vectors.arrays import matrix_of, need_numpy, unit
 from perdure.storage.vectors.packs import packed, worth_packing
+from perdure.storage.vectors.subtrees import Remembered, Subtree
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,9 +112,10 @@ class Spaces:
         self._limit = limit
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, Space] = OrderedDict()
+        self._subtrees = Remembered()  # of what is kept only, so they keep nothing else in memory
         self._size = 0
 
-    def below(self, snapshot: Snapshot, prefix: Namespace, few: Few | None = None) -> list[Space]:
+    def below(self, snapshot: Snapshot, prefix: Namespace, few: Few | None = None) -> Subtree:
         """The matrices of the subtree's namespaces, as the snapshot sees them.
 
         `few` gives the vectors of a namespace that are likely to matter, or None where it has to be all.
@@ -125,8 +127,19 @@ class Spaces:
                 if (rows := few(space)) is not None:
                     refs, matrix = self._rows(rows)
                     some[space.space] = Space(refs, [matrix], len(rows), space.changed)
+        if some:
             wanted = [space for space in wanted if space.space not in some]
-        return [*some.values(), *self._all(snapshot, wanted)]
+            return Subtree([*some.values(), *self._all(snapshot, wanted)])
+        if len(wanted) < 2:
+            return Subtree(self._all(snapshot, wanted))
+        with self._lock:
+            known = self._subtrees.get(prefix, wanted)
+        if known is None:
+            known = Subtree(self._all(snapshot, wanted))
+            with self._lock:
+                if self._are_kept(wanted, known.spaces):
+                    self._subtrees.keep(prefix, wanted, known)
+        return known
 
     def _all(self, snapshot: Snapshot, wanted: list[VectorSpace]) -> list[Space]:
         with self._lock:
@@ -140,16 +153,20 @@ class Spaces:
         ]
         return self._packed(wanted, found) if worth_packing(found) else found
 
+    def _are_kept(self, wanted: list[VectorSpace], found: list[Space]) -> bool:
+        return all(self._kept.get(one.space) is space for one, space in zip(wanted, found, strict=True))
+
     def _packed(self, wanted: list[VectorSpace], found: list[Space]) -> list[Space]:
         """In packs, if all of them stay in memory: those that are read each time would be packed each time."""
         with self._lock:
-            if any(self._kept.get(one.space) is not space for one, space in zip(wanted, found, strict=True)):
+            if not self._are_kept(wanted, found):
                 return found
         together = packed(found)
         with self._lock:
             for one, before, space in zip(wanted, found, together, strict=True):
                 if self._kept.get(one.space) is before:  # as large as it was
                     self._kept[one.space] = space
+            self._subtrees.forget([one.space for one in wanted])
         return together
 
     def _space(self, snapshot: Snapshot, wanted: VectorSpace, kept: Space | None) -> Space:
@@ -170,12 +187,14 @@ class Spaces:
                 if before.changed >= space.changed:
                     return
                 self._size -= before.size
+                self._subtrees.forget((name,))
             self._kept[name] = space
             self._kept.move_to_end(name)
             self._size += space.size
             while self._size > self._limit and self._kept:
-                _, oldest = self._kept.popitem(last=False)
+                gone, oldest = self._kept.popitem(last=False)
                 self._size -= oldest.size
+                self._subtrees.forget((gone,))
 
     def _loaded(self, snapshot: Snapshot, wanted: VectorSpace) -> Space:
         refs, chunks, items = self._read(snapshot, wanted, 0)
