@@ -21,7 +21,7 @@ from perdure.storage.item_rows import value_if, value_of, written_in
 from perdure.storage.overlay import Overlay
 from perdure.storage.text.analyser import TextQuery
 from perdure.storage.text.filer import Filer
-from perdure.storage.text.ranking import Ranking
+from perdure.storage.text.ranking import Ranking, foretell
 from perdure.storage.vectors.embedder import Embedder
 from perdure.storage.vectors.likeness import Likeness
 from perdure.store.base import RankBy
@@ -102,10 +102,12 @@ class Ranked:
         rank_by = asked.rank_by
         blends = rank_by.recency is not None or rank_by.importance is not None
         if asked.words is not None and asked.filer is not None:
-            self._ranking = Ranking(view, asked.filer, codec)
             # With more beside, an item of few words may still be among the best.
-            alone = asked.question is None and not blends
-            self._text = self._ranking.scores(asked.words, enough if alone else None)
+            wanted = enough if asked.question is None and not blends else None
+            model = None if asked.question is None or asked.embedder is None else asked.embedder.name
+            foretell(view, asked.filer, asked.words, wanted, model)
+            self._ranking = Ranking(view, asked.filer, codec)
+            self._text = self._ranking.scores(asked.words, wanted)
         if asked.question is not None and asked.embedder is not None:
             alone = asked.words is None and not blends and not rank_by.diversity and rank_by.rerank is None
             self._likeness = Likeness(view, asked.embedder, asked.question.vector, enough if alone else None)

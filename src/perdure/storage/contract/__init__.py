@@ -35,6 +35,7 @@ from perdure.storage.contract.expectations import (
     unmet,
     version_conflict,
 )
+from perdure.storage.contract.foretelling import ForetoldAnswers, WordsAsked, foretelling
 from perdure.storage.contract.index_answers import (
     IndexAnswers,
     NearestAnswers,
@@ -118,6 +119,7 @@ __all__ = [
     "FileItem",
     "Filed",
     "ForgetItems",
+    "ForetoldAnswers",
     "Forgettable",
     "GroupBackend",
     "HeadIs",
@@ -167,12 +169,14 @@ __all__ = [
     "ThreadSize",
     "UnfileItems",
     "VectorSpace",
+    "WordsAsked",
     "WriteRow",
     "check_items",
     "check_thread_id",
     "chunks",
     "commit_now",
     "compacted",
+    "foretelling",
     "histories_of",
     "items_at_places",
     "looked",

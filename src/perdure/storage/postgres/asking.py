@@ -13,13 +13,16 @@ from perdure.storage.contract import Revision
 from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import closed, translated
 from perdure.storage.postgres.parameters import columns_of
-from perdure.storage.postgres.talking import say
+from perdure.storage.postgres.talking import say_all
 from perdure.storage.tables.asking import Asking
 
 if TYPE_CHECKING:
     from perdure.storage.postgres.readings import Reading
 
-__all__ = ["PostgresAsking"]
+__all__ = ["Asked", "PostgresAsking"]
+
+Asked = tuple[str, Sequence[Any]]
+"""A block's name, and its values."""
 
 
 class PostgresAsking(Asking):
@@ -36,6 +39,7 @@ class PostgresAsking(Asking):
         self._reading: Reading | None = reading
         self._reached: int | None = None
         self._more = False  # commits are seen beyond that
+        self._told: dict[tuple[str, tuple[Any, ...]], list[Any]] = {}  # what was asked before it is wanted
 
     def end(self) -> None:
         """Later questions are errors."""
@@ -47,18 +51,38 @@ class PostgresAsking(Asking):
         return self._reading
 
     def _ask(self, name: str, values: Sequence[Any] = ()) -> list[Any]:
+        if self._told and type(values) is tuple:  # columns are asked once
+            told = self._told.get((name, values))
+            if told is not None:
+                return told
+        return self._ask_all([(name, values)])[0]
+
+    def _ask_all(self, asked: Sequence[Asked]) -> list[list[Any]]:
+        """The answers of several blocks, each to its values, in one round trip."""
         reading = self._open()
         reading.asked = True
+        q = reading.statements
         try:
-            return say(reading.connection, reading.statements[name].text, values)
+            return say_all(reading.connection, [(q[name].text, values) for name, values in asked])
         except psycopg.Error as error:
             raise translated(error, "read", self._where) from error
+
+    def _ask_together(self, name: str, values: Sequence[Any], others: Sequence[Asked]) -> list[Any]:
+        """The answer of a block; others will be asked soon, and are asked with it."""
+        answer, *told = self._ask_all([(name, values), *others])
+        self._told.update(
+            ((other, tuple(given)), rows) for (other, given), rows in zip(others, told, strict=True)
+        )
+        return answer
 
     def _ask_many(self, name: str, rows: Sequence[tuple[Any, ...]], *more: int) -> list[Any]:
         if not rows:
             return []
-        block = self._open().statements[name]
-        return self._ask(name, [*columns_of(block.kinds, rows), *more])
+        return self._ask(name, [*self._columns(name, rows), *more])
+
+    def _columns(self, name: str, rows: Sequence[tuple[Any, ...]]) -> Sequence[Any]:
+        """Rows of values as a block takes them."""
+        return columns_of(self._open().statements[name].kinds, rows)
 
     # -- how far it sees ---------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from perdure.codec import text_to_bytes
 from perdure.storage.contract import Again, Namespace, Snapshot, VectorSpace
+from perdure.storage.postgres.asking import Asked
 from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.horizon import Reach
 from perdure.storage.postgres.near import LAG, as_text
@@ -138,10 +139,16 @@ class PromptSnapshot(PostgresSnapshot):
         if self._foreseen is not None:
             self._answers([])
 
-    def _ask(self, name: str, values: Sequence[Any] = ()) -> list[Any]:
+    def _foretold_spaces(self, prefix: Namespace, model: str) -> list[Asked]:
+        if self._prompt.line.foreseen.get((*self._range(prefix), text_to_bytes(model))) is not None:
+            return []
+        return super()._foretold_spaces(prefix, model)
+
+    def _ask_all(self, asked: Sequence[Asked]) -> list[list[Any]]:
         self._open()
-        statement = self._prompt.statements[name].text
-        return self._answers([(statement, values)], last=name in _LAST)[0]
+        q = self._prompt.statements
+        last = asked[-1][0] in _LAST
+        return self._answers([(q[name].text, values) for name, values in asked], last=last)
 
     def _answers(self, said: list[Said], *, last: bool = False) -> list[list[Any]]:
         if self._foreseen is None:

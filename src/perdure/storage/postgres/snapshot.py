@@ -13,10 +13,10 @@ from perdure.codec import text_to_bytes
 from perdure.storage.contract import Disagreement, ItemRow, Namespace, Revision
 from perdure.storage.contract.disagreements import PATHS, told
 from perdure.storage.path_ranges import PathRanges
-from perdure.storage.postgres.asking import PostgresAsking
 from perdure.storage.postgres.many import PostgresMany
 from perdure.storage.postgres.parameters import Bytes
 from perdure.storage.postgres.paths import bounds_of
+from perdure.storage.postgres.words import PostgresWords
 from perdure.storage.standing import Anchors, Near
 from perdure.storage.tables.asking import LAST, bounded
 from perdure.storage.tables.packing import range_of
@@ -28,7 +28,7 @@ __all__ = ["PostgresSnapshot"]
 _SORTED: Final = 2000  # items of ranges that are sorted for a page; more are rather read from the newest on
 
 
-class PostgresSnapshot(PostgresAsking, PostgresMany, TableSnapshot):
+class PostgresSnapshot(PostgresWords, PostgresMany, TableSnapshot):
     """One moment. Made by `PostgresBackend.read()`, of no use after its block."""
 
     def _rows_of(self, table: str) -> int:
