@@ -123,8 +123,8 @@ def test_a_connection_that_was_lost_is_nothing_to_a_search(db: perdure.Database,
     real = backend._line.take
     ended: list[int] = []
 
-    def taken(*how: Any) -> Any:
-        one = real(*how)
+    def taken(*how: Any, **more: Any) -> Any:
+        one = real(*how, **more)
         if not ended and one.info.backend_pid == pid:  # looked at, and lost right after
             ended.append(pid)
             postgres_admin.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))

@@ -113,7 +113,7 @@ def other(pair: Pair) -> Iterator[Database]:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Who has answered what may be answered by a replica."""
     said: list[str] = []
-    look, read = replica.Replica.look, PostgresBackend.read
+    look, read, ask = replica.Replica.look, PostgresBackend.read, PostgresBackend.ask
 
     def looks(self: Any, question: Any, revision: Any) -> Any:
         answer = look(self, question, revision)
@@ -124,8 +124,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         said.append("primary")
         return read(self)
 
+    def asks(self: Any, question: Any) -> Any:
+        said.append("primary")
+        return ask(self, question)
+
     monkeypatch.setattr(replica.Replica, "look", looks)
     monkeypatch.setattr(PostgresBackend, "read", reads)
+    monkeypatch.setattr(PostgresBackend, "ask", asks)
     return said
 
 

@@ -59,7 +59,7 @@ from perdure.storage.contract.items import (
     SweepItem,
     check_items,
 )
-from perdure.storage.contract.looking import Replicated, looked
+from perdure.storage.contract.looking import Replicated, asked, looked
 from perdure.storage.contract.many import (
     ManyAnswers,
     histories_of,
@@ -171,6 +171,7 @@ __all__ = [
     "VectorSpace",
     "WordsAsked",
     "WriteRow",
+    "asked",
     "check_items",
     "check_thread_id",
     "chunks",

@@ -13,7 +13,6 @@ from perdure.storage.contract import Revision
 from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import closed, translated
 from perdure.storage.postgres.parameters import columns_of
-from perdure.storage.postgres.talking import say_all
 from perdure.storage.tables.asking import Asking
 
 if TYPE_CHECKING:
@@ -60,10 +59,9 @@ class PostgresAsking(Asking):
     def _ask_all(self, asked: Sequence[Asked]) -> list[list[Any]]:
         """The answers of several blocks, each to its values, in one round trip."""
         reading = self._open()
-        reading.asked = True
         q = reading.statements
         try:
-            return say_all(reading.connection, [(q[name].text, values) for name, values in asked])
+            return reading.ask([(q[name].text, values) for name, values in asked])
         except psycopg.Error as error:
             raise translated(error, "read", self._where) from error
 

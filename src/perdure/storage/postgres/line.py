@@ -93,15 +93,16 @@ class Line:
         self.foreseen = Foreseen()
         self._one_more = threading.Lock()
 
-    def take(self, seconds: float | None = None) -> Connection:
+    def take(self, seconds: float | None = None, *, parting: bool = False) -> Connection:
         """A connection in no transaction. To be given back.
 
         Args:
             seconds: how long to wait; None: `pool_timeout`.
+            parting: it may still be ending the one before; see `Pool.take`.
         """
         until = time.monotonic() + (self.place.pool_timeout if seconds is None else seconds)
         while True:
-            connection = self.pool.take(max(0.0, until - time.monotonic()))
+            connection = self.pool.take(max(0.0, until - time.monotonic()), parting=parting)
             if connection in self._met or self._looked_at(connection, until):
                 return connection
             time.sleep(_PAUSE_SECONDS)

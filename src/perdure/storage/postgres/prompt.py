@@ -36,10 +36,10 @@ _LAST: Final = frozenset({"items_by_id", "items_of_few", "items_of_many"})  # wh
 class PromptReading(Reading):
     """The block of one."""
 
-    __slots__ = ("_begun", "_over", "_prompt")
+    __slots__ = ("_over", "_prompt")
 
     def __enter__(self) -> Snapshot:
-        self.connection = self.line.take()
+        self.connection = self.line.take(parting=True)
         self._begun = self._over = False
         self._prompt = PromptSnapshot(self, self.line)
         return self._prompt
@@ -74,14 +74,12 @@ class PromptReading(Reading):
         try:
             if error is None:
                 self._prompt.verify()
-            if self._begun and not self._over:
-                self.said([], last=True)
-        except Again:
-            if error is None:
-                raise
         finally:
             self._prompt.end()
-            self.line.give(self.connection)
+            if self._over:
+                self.line.give(self.connection)
+            else:
+                self._part()
 
 
 class PromptSnapshot(PostgresSnapshot):
