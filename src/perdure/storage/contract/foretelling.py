@@ -8,12 +8,15 @@ Here: `ForetoldAnswers`, what a snapshot can be told; `foretelling`, how it is f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-from perdure.storage.contract.marks import Namespace
+from perdure.storage.contract.marks import Namespace, Revision
 from perdure.storage.contract.snapshot import Snapshot
 
 __all__ = ["ForetoldAnswers", "WordsAsked", "foretelling"]
+
+
+Asked: TypeAlias = Literal["checkpoint", "lineage", "writes", "following"]
 
 
 class WordsAsked(NamedTuple):
@@ -46,6 +49,16 @@ class ForetoldAnswers(Protocol):
 
     def foretell_items(self, places: Sequence[tuple[Namespace, str]], /) -> None:
         """`item` will be asked for each of these."""
+        ...
+
+    def foretell_items_at(
+        self, places: Sequence[tuple[Namespace, str]], revisions: Sequence[Revision], /
+    ) -> None:
+        """`item_at` will be asked for each of these, as of each of these. They are asked with whatever is asked next."""
+        ...
+
+    def foretell_checkpoint(self, thread: str, ns: str, id: str, questions: Sequence[Asked], /) -> None:
+        """These questions will be asked of the checkpoint. They are asked with whatever is asked next."""
         ...
 
 

@@ -38,6 +38,8 @@ class PostgresAsking(Asking):
         self._reading: Reading | None = reading
         self._reached: int | None = None
         self._more = False  # commits are seen beyond that
+        self._early: set[str] = set()  # blocks that are asked before they are wanted: none of them takes columns
+        self._soon: list[tuple[str, tuple[Any, ...]]] = []  # what is asked beside the next question
         self._told: dict[tuple[str, tuple[Any, ...]], list[Any]] = {}  # what was asked before it is wanted
 
     def end(self) -> None:
@@ -50,11 +52,24 @@ class PostgresAsking(Asking):
         return self._reading
 
     def _ask(self, name: str, values: Sequence[Any] = ()) -> list[Any]:
-        if self._told and type(values) is tuple:  # columns are asked once
-            told = self._told.get((name, values))
-            if told is not None:
-                return told
-        return self._ask_all([(name, values)])[0]
+        told = self._answer_of(name, values) if name in self._early else None
+        if told is not None:
+            return told
+        others = [one for one in self._soon if one != (name, values)]
+        self._soon = []
+        answer, *answers = self._ask_all([(name, values), *others])
+        self._told.update(zip(others, answers, strict=True))
+        return answer
+
+    def _answer_of(self, name: str, values: Sequence[Any]) -> list[Any] | None:
+        """What was answered before it was asked; None: nothing yet."""
+        return self._told.get((name, tuple(values)))
+
+    def _foresee(self, name: str, values: tuple[Any, ...]) -> None:
+        """The block will be asked with these values: it goes with the next question."""
+        if (name, values) not in self._told:
+            self._early.add(name)
+            self._soon.append((name, values))
 
     def _ask_all(self, asked: Sequence[Asked]) -> list[list[Any]]:
         """The answers of several blocks, each to its values, in one round trip."""
@@ -64,14 +79,6 @@ class PostgresAsking(Asking):
             return reading.ask([(q[name].text, values) for name, values in asked])
         except psycopg.Error as error:
             raise translated(error, "read", self._where) from error
-
-    def _ask_together(self, name: str, values: Sequence[Any], others: Sequence[Asked]) -> list[Any]:
-        """The answer of a block; others will be asked soon, and are asked with it."""
-        answer, *told = self._ask_all([(name, values), *others])
-        self._told.update(
-            ((other, tuple(given)), rows) for (other, given), rows in zip(others, told, strict=True)
-        )
-        return answer
 
     def _ask_many(self, name: str, rows: Sequence[tuple[Any, ...]], *more: int) -> list[Any]:
         if not rows:

@@ -21,6 +21,7 @@ from perdure.storage.postgres.connections import Pool
 from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import is_lost, is_read_only, sqlstate_of, translated
 from perdure.storage.postgres.foreseen import Foreseen
+from perdure.storage.postgres.guesses import Guesses
 from perdure.storage.postgres.horizon import Horizon
 from perdure.storage.postgres.near import Near
 from perdure.storage.postgres.opening import Connection, connect
@@ -71,6 +72,7 @@ class Line:
         self.near = Near()
         self.index_numbers: dict[tuple[int, str], int] = {}  # by history and name
         self.foreseen = Foreseen()
+        self.few = Guesses()
         self.history = 0
         """Grows where the server turns out to have another history than the one before: what it gave away may be given again."""
         self.wrote = False

@@ -137,10 +137,9 @@ class PromptSnapshot(PostgresSnapshot):
         if self._foreseen is not None:
             self._answers([])
 
-    def _foretold_spaces(self, prefix: Namespace, model: str) -> list[Asked]:
-        if self._prompt.line.foreseen.get((*self._range(prefix), text_to_bytes(model))) is not None:
-            return []
-        return super()._foretold_spaces(prefix, model)
+    def _foresee_spaces(self, asked: tuple[bytes, bytes, bytes]) -> None:
+        if self._prompt.line.foreseen.get(asked) is None:
+            super()._foresee_spaces(asked)
 
     def _ask_all(self, asked: Sequence[Asked]) -> list[list[Any]]:
         self._open()

@@ -68,6 +68,11 @@ class Reading:
         self._snapshot = PostgresSnapshot(self, self.line.place.name, self.line)
         return self._snapshot
 
+    @property
+    def decided(self) -> int:
+        """All up to this seq are decided, and seen."""
+        return self._decided if self._begun else self.line.horizon.decided
+
     def _patiently(self, first: Callable[[], T]) -> T:
         """What is said first, on another connection where one was lost."""
         for _ in range(_TRIES - 1):

@@ -48,33 +48,25 @@ class PostgresWords(PostgresAsking, IndexAnswers):
     def foretell_words(self, prefix: Namespace, asked: WordsAsked) -> None:
         """In one question, and in another where beginnings have to be completed first."""
         inside, index = self._range(prefix), text_to_bytes(asked.index)
-        sides: list[Asked] = [
-            ("terms", (*inside, index, text_to_bytes(beginning), asked.completions))
-            for beginning in asked.beginnings
-        ]
+        for beginning in asked.beginnings:
+            self._foresee("terms", (*inside, index, text_to_bytes(beginning), asked.completions))
         if asked.lapsed:
-            sides.append(("lapsed", (*inside, bounded(self._now), asked.lapsed)))
+            self._foresee("lapsed", (*inside, bounded(self._now), asked.lapsed))
         if asked.model is not None:
-            sides += self._foretold_spaces(prefix, asked.model)
-        self._ask_words(prefix, asked, asked.terms, sides)
+            self._foresee_spaces((*inside, text_to_bytes(asked.model)))
+        self._ask_words(prefix, asked, asked.terms)
         found = [self.terms(prefix, asked.index, one, asked.completions) for one in asked.beginnings]
         more = tuple({term: None for terms in found for term in terms if term not in asked.terms})
         if more:
-            self._ask_words(prefix, asked, more, ())
+            self._ask_words(prefix, asked, more)
 
-    def _foretold_spaces(self, prefix: Namespace, model: str) -> list[Asked]:
-        return [("vector_spaces", (*self._range(prefix), text_to_bytes(model)))]
+    def _foresee_spaces(self, asked: tuple[bytes, bytes, bytes]) -> None:
+        self._foresee("vector_spaces", asked)
 
-    def _ask_words(
-        self,
-        prefix: Namespace,
-        asked: WordsAsked,
-        terms: tuple[str, ...],
-        sides: Sequence[Asked],
-    ) -> None:
+    def _ask_words(self, prefix: Namespace, asked: WordsAsked, terms: tuple[str, ...]) -> None:
         sought = Bytes(map(text_to_bytes, terms))
-        question = (*self._range(prefix), text_to_bytes(asked.index), sought, asked.small, _SOME)
-        rows = self._ask_together("words", question, sides)
+        question = [*self._range(prefix), text_to_bytes(asked.index), sought, asked.small, _SOME]
+        rows = self._ask("words", question)
         postings: list[list[Posting]] = [[] for _ in terms]
         counted: dict[int, tuple[int, int]] = {}
         for place, one, two, three, *more in rows:
