@@ -49,9 +49,9 @@ from perdure.storage.contract import (
     Commit,
     RemoveThread,
     Snapshot,
+    asked,
     check_thread_id,
     commit_now,
-    asked,
     looked,
 )
 

@@ -116,7 +116,13 @@ def test_postings_of_items_and_rows_are_the_same(db: perdure.Database) -> None:
 
 
 def test_items_are_the_same(db: perdure.Database) -> None:
-    places = [(SPACES[0], "k0"), (SPACES[5], "k0"), (SPACES[0], "none"), (("nowhere",), "k0"), (SPACES[0], "k0")]
+    places = [
+        (SPACES[0], "k0"),
+        (SPACES[5], "k0"),
+        (SPACES[0], "none"),
+        (("nowhere",), "k0"),
+        (SPACES[0], "k0"),
+    ]
     with db.backend.read() as plain, db.backend.read() as told:
         ahead: Any = foretelling(told)
         ahead.foretell_items(places)
@@ -143,7 +149,10 @@ def test_a_large_subtree_is_searched_as_it_is_in_memory(
         for prefix in PREFIXES:
             for query in ("tea cup", "rarest tea of", "te* ox", '"tea"', "nowhere"):
                 found, same = (
-                    [(one.namespace, one.key, one.score) for one in store.search(prefix, query=query, limit=5)]
+                    [
+                        (one.namespace, one.key, one.score)
+                        for one in store.search(prefix, query=query, limit=5)
+                    ]
                     for store in (db.store, plain.store)
                 )
                 assert found == same

@@ -22,7 +22,7 @@ Asked: TypeAlias = Literal["checkpoint", "lineage", "writes", "following"]
 class WordsAsked(NamedTuple):
     """What a search by words will most likely ask."""
 
-    index: str
+    analysis: str  # the name of the index
     terms: tuple[str, ...]
     beginnings: tuple[str, ...]  # of terms
     completions: int  # how many terms a beginning stands for at most

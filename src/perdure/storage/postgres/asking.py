@@ -38,7 +38,9 @@ class PostgresAsking(Asking):
         self._reading: Reading | None = reading
         self._reached: int | None = None
         self._more = False  # commits are seen beyond that
-        self._early: set[str] = set()  # blocks that are asked before they are wanted: none of them takes columns
+        self._early: set[str] = (
+            set()
+        )  # blocks that are asked before they are wanted: none of them takes columns
         self._soon: list[tuple[str, tuple[Any, ...]]] = []  # what is asked beside the next question
         self._told: dict[tuple[str, tuple[Any, ...]], list[Any]] = {}  # what was asked before it is wanted
 

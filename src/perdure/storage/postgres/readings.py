@@ -44,7 +44,17 @@ class Reading:
         at_once: its moment is that in which the block begins, and the server is asked for it then; else that of the first question.
     """
 
-    __slots__ = ("_asked", "_at_once", "_begun", "_decided", "_seen", "_snapshot", "connection", "line", "statements")
+    __slots__ = (
+        "_asked",
+        "_at_once",
+        "_begun",
+        "_decided",
+        "_seen",
+        "_snapshot",
+        "connection",
+        "line",
+        "statements",
+    )
 
     def __init__(self, line: Line, *, at_once: bool = True) -> None:
         self.line = line

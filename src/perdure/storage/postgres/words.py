@@ -47,7 +47,7 @@ class PostgresWords(PostgresAsking, IndexAnswers):
 
     def foretell_words(self, prefix: Namespace, asked: WordsAsked) -> None:
         """In one question, and in another where beginnings have to be completed first."""
-        inside, index = self._range(prefix), text_to_bytes(asked.index)
+        inside, index = self._range(prefix), text_to_bytes(asked.analysis)
         for beginning in asked.beginnings:
             self._foresee("terms", (*inside, index, text_to_bytes(beginning), asked.completions))
         if asked.lapsed:
@@ -55,7 +55,7 @@ class PostgresWords(PostgresAsking, IndexAnswers):
         if asked.model is not None:
             self._foresee_spaces((*inside, text_to_bytes(asked.model)))
         self._ask_words(prefix, asked, asked.terms)
-        found = [self.terms(prefix, asked.index, one, asked.completions) for one in asked.beginnings]
+        found = [self.terms(prefix, asked.analysis, one, asked.completions) for one in asked.beginnings]
         more = tuple({term: None for terms in found for term in terms if term not in asked.terms})
         if more:
             self._ask_words(prefix, asked, more)
@@ -65,22 +65,23 @@ class PostgresWords(PostgresAsking, IndexAnswers):
 
     def _ask_words(self, prefix: Namespace, asked: WordsAsked, terms: tuple[str, ...]) -> None:
         sought = Bytes(map(text_to_bytes, terms))
-        question = [*self._range(prefix), text_to_bytes(asked.index), sought, asked.small, _SOME]
+        question = [*self._range(prefix), text_to_bytes(asked.analysis), sought, asked.small, _SOME]
         rows = self._ask("words", question)
         postings: list[list[Posting]] = [[] for _ in terms]
         counted: dict[int, tuple[int, int]] = {}
-        for place, one, two, three, *more in rows:
+        for row in rows:
+            place: int = row[0]
             if place > 0:
-                postings[place - 1].append((one, two, three))
+                postings[place - 1].append(row[1:4])
             elif place < 0:
-                counted[-place - 1] = one, two
+                counted[-place - 1] = row[1:3]
             else:
-                self._indexes[asked.index] = one
-                self._totals[prefix, asked.index] = TextTotals(two, three, more[0])
-                self._spaces.setdefault(self._range(prefix), more[1])
+                self._indexes[asked.analysis] = row[1]
+                self._totals[prefix, asked.analysis] = TextTotals(*row[2:5])
+                self._spaces.setdefault(self._range(prefix), row[5])
         for place, (term, found) in enumerate(zip(terms, postings, strict=True)):
             frequency, way = counted.get(place, (len(found), 0))
-            self._known[prefix, asked.index, term] = _Word(found, frequency, way == _BY_POSTINGS)
+            self._known[prefix, asked.analysis, term] = _Word(found, frequency, way == _BY_POSTINGS)
 
     # -- what is known -----------------------------------------------------------------------------------------------
 
