@@ -231,6 +231,9 @@ class ItemStore(
         """The answer of a snapshot that is taken for it, as `_read` gives one."""
         return _answered(self._read(), question)
 
+    def _look(self, question: Callable[[Snapshot], T]) -> T:
+        return self._look_now(question)
+
     def _refuse_ttl(self, ops: list[Op]) -> None:
         """Raises NotSupported for a time to live where nobody said what that means."""
         for op in ops:

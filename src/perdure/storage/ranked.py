@@ -34,6 +34,7 @@ __all__ = ["PAGE", "Asked", "Hit", "Question", "Ranked"]
 PAGE: Final = 64
 """Rows that are fetched at first."""
 
+_DROPPED: Final = 3  # rows that are fetched at first for each that is asked for, where a filter may drop some
 _LARGEST_PAGE: Final = 256
 
 _MEANING_ALONE: Final = (0.0, 1.0)
@@ -120,8 +121,9 @@ class Ranked:
         """The items that meet the filter, best first; what the query says of phrases is looked at, too."""
         words = self._asked.words
         phrases = words.phrases if words is not None else ()
-        best, codec, found = self._best(), self._codec, 0
-        size = min(max(self._likely, 1), PAGE)
+        codec, found = self._codec, 0
+        size = min(max(self._likely, 1) * (1 if fits is None else _DROPPED), PAGE)
+        best = self._best(size)
         while page := list(islice(best, size)):
             size = min(2 * size, _LARGEST_PAGE)  # where a filter drops many, many more will be looked at
             rows = self._view.rows([name for name, _ in page])
@@ -179,8 +181,8 @@ class Ranked:
                 self._fitting = self._both or Fused({}, self._likeness, _MEANING_ALONE)
         return self._fitting
 
-    def _best(self) -> Iterator[tuple[int, float]]:
-        newest_first, likely, likeness = self._view.newest_first, self._likely, self._likeness
+    def _best(self, likely: int) -> Iterator[tuple[int, float]]:
+        newest_first, likeness = self._view.newest_first, self._likeness
         if self._blend is not None:
             return self._blend.best(likely)
         if likeness is None:

@@ -54,6 +54,8 @@ class PostgresSnapshot(PostgresWords, PostgresMany, TableSnapshot):
         line = self._open().line
         ready = line.ready.names
         if ready is None:
+            if line.few.get((first, end)) is None:  # what will be asked where no path is of use
+                self._foresee("count_namespaces", (first, end, FEW_NAMESPACES + 1))
             ready = line.ready.tell(self._ask("declared_paths"))
         for one in wanted:
             name = text_to_bytes(one.path)
