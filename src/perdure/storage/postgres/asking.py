@@ -6,7 +6,7 @@ Here: `PostgresAsking`, below all answers. Not here: when the transaction begins
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from perdure.errors import Unavailable
 from perdure.storage.contract import Revision
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from perdure.storage.postgres.readings import Reading
 
 __all__ = ["Asked", "PostgresAsking"]
+
+_AGAIN: Final = frozenset({"floor", "terms", "count_namespaces"})
 
 Asked = tuple[str, Sequence[Any]]
 """A block's name, and its values."""
@@ -38,10 +40,8 @@ class PostgresAsking(Asking):
         self._reading: Reading | None = reading
         self._reached: int | None = None
         self._more = False  # commits are seen beyond that
-        self._early: set[str] = (
-            set()
-        )  # blocks that are asked before they are wanted: none of them takes columns
-        self._soon: list[tuple[str, tuple[Any, ...]]] = []  # what is asked beside the next question
+        self._early: set[str] = set()  # blocks that are asked before they are wanted: none takes columns
+        self._soon: dict[tuple[str, tuple[Any, ...]], None] = {}  # what is asked beside the next question
         self._told: dict[tuple[str, tuple[Any, ...]], list[Any]] = {}  # what was asked before it is wanted
 
     def end(self) -> None:
@@ -58,20 +58,23 @@ class PostgresAsking(Asking):
         if told is not None:
             return told
         others = [one for one in self._soon if one != (name, values)]
-        self._soon = []
+        self._soon = {}
         answer, *answers = self._ask_all([(name, values), *others])
         self._told.update(zip(others, answers, strict=True))
+        if name in _AGAIN:
+            self._told[name, tuple(values)] = answer
         return answer
 
     def _answer_of(self, name: str, values: Sequence[Any]) -> list[Any] | None:
-        """What was answered before it was asked; None: nothing yet."""
-        return self._told.get((name, tuple(values)))
+        """What was answered before it was asked; None: nothing yet. Kept no longer, but for what is small and asked again."""
+        told = self._told.get if name in _AGAIN else self._told.pop
+        return told((name, tuple(values)), None)
 
     def _foresee(self, name: str, values: tuple[Any, ...]) -> None:
         """The block will be asked with these values: it goes with the next question."""
+        self._early.add(name)
         if (name, values) not in self._told:
-            self._early.add(name)
-            self._soon.append((name, values))
+            self._soon[name, values] = None
 
     def _ask_all(self, asked: Sequence[Asked]) -> list[list[Any]]:
         """The answers of several blocks, each to its values, in one round trip."""

@@ -39,6 +39,7 @@ class PostgresSnapshot(PostgresWords, PostgresMany, TableSnapshot):
     def __init__(self, reading: Reading, where: str, source: object) -> None:
         super().__init__(reading, where, source)
         self._guessed: list[tuple[bytes, bytes]] = []
+        self._views: set[tuple[tuple[bytes, bytes], Revision, int]] = set()  # of the past
 
     def _rows_of(self, table: str) -> int:
         ((rows,),) = self._ask(f"count_{table}")
@@ -178,7 +179,8 @@ class PostgresSnapshot(PostgresWords, PostgresMany, TableSnapshot):
         self._foresee("floor", ())
         if few is None:
             self._foresee("count_namespaces", (*inside, FEW_NAMESPACES + 1))
-        elif at is not None:
+        elif at is not None and (inside, revision, at) not in self._views:  # asked once
+            self._views.add((inside, revision, at))
             stood = (*inside, first_after(revision), bounded(at))
             self._foresee("stood_of_few" if few else "stood_of_many", stood)
         return few

@@ -54,11 +54,10 @@ class PostgresWords(PostgresAsking, IndexAnswers):
             self._foresee("lapsed", (*inside, bounded(self._now), asked.lapsed))
         if asked.model is not None:
             self._foresee_spaces((*inside, text_to_bytes(asked.model)))
-        self._ask_words(prefix, asked, asked.terms)
-        found = [self.terms(prefix, asked.analysis, one, asked.completions) for one in asked.beginnings]
-        more = tuple({term: None for terms in found for term in terms if term not in asked.terms})
-        if more:
-            self._ask_words(prefix, asked, more)
+        terms = dict.fromkeys(asked.terms)
+        for beginning in asked.beginnings:
+            terms.update(dict.fromkeys(self.terms(prefix, asked.analysis, beginning, asked.completions)))
+        self._ask_words(prefix, asked, tuple(terms))
 
     def _foresee_spaces(self, asked: tuple[bytes, bytes, bytes]) -> None:
         self._foresee("vector_spaces", asked)
