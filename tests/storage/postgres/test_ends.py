@@ -69,7 +69,9 @@ def test_its_moment_is_that_of_the_first_question(backend: Any, elsewhere: Any) 
     assert backend.ask(keys) == ["behind", "before"]
 
 
-def test_who_asks_for_the_revision_first_gets_one_that_holds_for_the_rest(backend: Any, elsewhere: Any) -> None:
+def test_who_asks_for_the_revision_first_gets_one_that_holds_for_the_rest(
+    backend: Any, elsewhere: Any
+) -> None:
     elsewhere.commit(put("before"))
 
     def question(now: Snapshot) -> tuple[int, list[str]]:

@@ -100,6 +100,7 @@ OPERATIONS: Final[dict[str, Callable[[Room], Any]]] = {
     "`get_state`": lambda room: room.graph.get_state(THREAD),
     "`get_state` of an older checkpoint": lambda room: room.graph.get_state(room.checkpoint),
     "`get_state_history`": lambda room: list(room.graph.get_state_history(THREAD, limit=10)),
+    "`update_state`": lambda room: room.graph.update_state(THREAD, {"log": ["said"]}, as_node="b"),
     "`checkpointer.get_tuple`": lambda room: room.db.checkpointer.get_tuple(THREAD),
     "`checkpointer.list`": lambda room: list(room.db.checkpointer.list(THREAD, limit=10)),
 }
