@@ -116,6 +116,9 @@ def test_postings_of_items_and_rows_are_the_same(db: perdure.Database) -> None:
         for some in (gone, gone[2:], gone[:1], []):
             assert told.rows(some) == plain.rows(some)
             assert told.versions(some) == plain.versions(some)
+        named = [(row.namespace, row.key) for row in told.rows(refs).values()]
+        assert told.numbers(named) == plain.numbers(named)
+        assert told.numbers([*named, (("nowhere",), "k")]) == plain.numbers(named)
 
 
 def test_items_are_the_same(db: perdure.Database) -> None:

@@ -15,6 +15,7 @@ from perdure.storage.postgres.asking import Asked, PostgresAsking
 from perdure.storage.postgres.parameters import Bytes
 from perdure.storage.tables.asking import bounded
 from perdure.storage.tables.index_answers import IndexAnswers
+from perdure.storage.tables.item_answers import ItemAnswers
 from perdure.storage.tables.rows import prefixed
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class _Word(NamedTuple):
     rare: bool
 
 
-class PostgresWords(PostgresAsking, IndexAnswers):
+class PostgresWords(PostgresAsking, ItemAnswers, IndexAnswers):
     """See the contract, `ForetoldAnswers`."""
 
     def __init__(self, reading: Reading, where: str, source: object) -> None:
@@ -44,6 +45,7 @@ class PostgresWords(PostgresAsking, IndexAnswers):
         self._known: dict[tuple[Namespace, str, str], _Word] = {}
         self._within: dict[tuple[str, str], tuple[Sequence[int], list[Posting]]] = {}
         self._fetched: dict[int, ItemRow | None] = {}
+        self._numbers: dict[tuple[Namespace, str], int] = {}  # of what was fetched
 
     def foretell_words(self, prefix: Namespace, asked: WordsAsked) -> None:
         """In one question, and in another where beginnings have to be completed first."""
@@ -141,12 +143,18 @@ class PostgresWords(PostgresAsking, IndexAnswers):
 
     def rows(self, refs: Sequence[int]) -> dict[int, ItemRow]:
         """The live items."""
-        if not self._fetched:
-            return super().rows(refs)
-        new = [ref for ref in refs if ref not in self._fetched]
+        new = [ref for ref in refs if ref not in self._fetched] if self._fetched else refs
         found = super().rows(new) if new else {}
-        found.update((ref, row) for ref in refs if (row := self._fetched.get(ref)) is not None)
+        if self._fetched:
+            found.update((ref, row) for ref in refs if (row := self._fetched.get(ref)) is not None)
+        self._numbers.update(((row.namespace, row.key), ref) for ref, row in found.items())
         return found
+
+    def numbers(self, places: Sequence[tuple[Namespace, str]]) -> dict[tuple[Namespace, str], int]:
+        """The id of each item that lives, or whose deletion is kept: a ref."""
+        if all(place in self._numbers for place in places):
+            return {place: self._numbers[place] for place in places}
+        return super().numbers(places)
 
     def versions(self, refs: Sequence[int]) -> dict[int, int]:
         """The version of each live item."""
