@@ -59,7 +59,7 @@ from perdure.storage.contract.items import (
     SweepItem,
     check_items,
 )
-from perdure.storage.contract.looking import Replicated, asked, looked
+from perdure.storage.contract.looking import AskedBackend, Replicated, asked, looked
 from perdure.storage.contract.many import (
     ManyAnswers,
     histories_of,
@@ -109,6 +109,7 @@ __all__ = [
     "About",
     "Administered",
     "Again",
+    "AskedBackend",
     "Backend",
     "Chained",
     "CheckpointIs",

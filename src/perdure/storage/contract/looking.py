@@ -15,7 +15,7 @@ from perdure.storage.contract.backend import Backend
 from perdure.storage.contract.marks import Revision
 from perdure.storage.contract.snapshot import Snapshot
 
-__all__ = ["Replicated", "asked", "looked"]
+__all__ = ["AskedBackend", "Replicated", "asked", "looked"]
 
 T = TypeVar("T")
 
@@ -30,6 +30,19 @@ class Replicated(Backend, Protocol):
         Args:
             question: changes nothing; may be asked twice, of different snapshots. The last answer counts.
             revision: of a view of the past, which `revision_of` has taken: all up to there is seen.
+        """
+        ...
+
+
+@runtime_checkable
+class AskedBackend(Backend, Protocol):
+    """A backend whose snapshots cost something to begin and to end."""
+
+    def ask(self, question: Callable[[Snapshot], T], /) -> T:
+        """The answer of one snapshot of the present, taken between this call and the first thing that the question asks.
+
+        Args:
+            question: changes nothing. It is asked once.
         """
         ...
 

@@ -79,14 +79,15 @@ WITH known AS MATERIALIZED (
        SELECT coalesce((SELECT x.no FROM perdure_indexes x WHERE x.name = $3), -1) AS no
      ),
      held AS MATERIALIZED (
-       SELECT k.no,
-              coalesce(sum(t.items) FILTER (WHERE t.idx = k.no), 0)::bigint AS items,
-              coalesce(sum(t.length) FILTER (WHERE t.idx = k.no), 0)::bigint AS length,
-              coalesce(sum(t.items + t.empty) FILTER (WHERE t.idx <> k.no), 0)::bigint AS strays,
-              count(t.space) AS spaces
-         FROM known k
-         LEFT JOIN (perdure_namespaces n JOIN perdure_totals t ON t.space = n.no) ON n.name >= $1 AND n.name < $2
-        GROUP BY k.no
+       SELECT (SELECT k.no FROM known k) AS no,
+              coalesce(sum(t.items) FILTER (WHERE t.idx = (SELECT k.no FROM known k)), 0)::bigint AS items,
+              coalesce(sum(t.length) FILTER (WHERE t.idx = (SELECT k.no FROM known k)), 0)::bigint AS length,
+              coalesce(sum(t.items + t.empty) FILTER (WHERE t.idx <> (SELECT k.no FROM known k)), 0)::bigint AS strays,
+              count(*) AS spaces
+         FROM perdure_namespaces n
+         JOIN perdure_totals t ON t.space = n.no
+        WHERE n.name >= $1
+          AND n.name < $2
      ),
      wanted AS MATERIALIZED (
        SELECT w.place, f.term, h.items <= $5::bigint AS small,
