@@ -12,7 +12,6 @@ pytest.importorskip("psycopg")
 
 import perdure
 from perdure.storage.contract import Again
-from perdure.storage.postgres import talking
 from perdure.storage.postgres.backend import PostgresBackend
 from perdure.store.face import BackendStore
 
@@ -37,26 +36,6 @@ def elsewhere(db: perdure.Database) -> Iterator[BackendStore]:
     """The store of another process."""
     with closing(PostgresBackend(db.url)) as backend:
         yield BackendStore(backend, db.store._codec)
-
-
-@pytest.fixture
-def trips(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], int]:
-    """Counts how often a connection is waited for."""
-    said: list[int] = []
-    real = talking._said
-
-    def counted(connection: Any, habits: Any, what: Any) -> Any:
-        said.append(len(what))
-        return real(connection, habits, what)
-
-    monkeypatch.setattr(talking, "_said", counted)
-
-    def count(ask: Callable[[], Any]) -> int:
-        said.clear()
-        ask()
-        return len(said)
-
-    return count
 
 
 def found(store: Any, prefix: tuple[str, ...] = ME, **more: Any) -> list[str]:

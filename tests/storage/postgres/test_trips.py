@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from pathlib import Path
-from threading import get_ident
 from typing import Annotated, Any, Final, TypedDict
 
 import pytest
@@ -20,7 +19,6 @@ pytest.importorskip("psycopg")
 from perdure.database import Database
 from perdure.engine.headcache import HEADS
 from perdure.graph import END, START, StateGraph
-from perdure.storage.postgres import talking
 from perdure.storage.postgres.backend import PostgresBackend
 from perdure.store.base import PutOp
 
@@ -155,29 +153,6 @@ def filled(url: str) -> tuple[str, Any]:
     history = list(room.graph.get_state_history(THREAD))
     room.db.close()
     return found.revision, history[5].config
-
-
-@pytest.fixture
-def trips(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], int]:
-    """Counts how often this thread waits for a connection."""
-    said: list[int] = []
-    here: list[int] = []
-    real = talking._said
-
-    def counted(connection: Any, habits: Any, what: Any) -> Any:
-        if here == [get_ident()]:  # a step of the graph may be committed meanwhile
-            said.append(len(what))
-        return real(connection, habits, what)
-
-    monkeypatch.setattr(talking, "_said", counted)
-
-    def count(ask: Callable[[], Any]) -> int:
-        said.clear()
-        here[:] = [get_ident()]
-        ask()
-        return len(said)
-
-    return count
 
 
 def told() -> dict[str, tuple[int, int]]:
