@@ -217,7 +217,7 @@ def test_in_a_task_as_outside(url: str, filled: tuple[str, Any], trips: Callable
         room.db.close()
 
 
-def test_a_frequent_word_of_a_large_subtree_costs_one_more(
+def test_frequent_words_of_a_large_subtree_cost_one_more_or_two(
     url: str, filled: tuple[str, Any], trips: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from perdure.storage.postgres import words
