@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 import hypothesis.strategies as st
@@ -14,7 +14,7 @@ from perdure.storage.best_first import best_of_arrays, best_of_bounds, best_of_d
 scores = st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.50001, 0.9]), max_size=400)
 
 
-def newest_first(names: Iterable[int]) -> list[int]:
+def newest_first(names: Sequence[int], wanted: Sequence[int]) -> list[int]:
     return sorted(names, reverse=True)
 
 

@@ -20,6 +20,7 @@ from perdure.errors import EncodingError
 __all__ = ["Query", "before_of", "filter_of", "limit_of", "query_of"]
 
 _PAGE: Final = 8  # the first page; later ones are larger
+_MOST_AT_ONCE: Final = 128
 _FILTER_KEY: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -51,7 +52,10 @@ def query_of(config: RunnableConfig | None, filter: object, before: object, limi
     most = limit_of(limit)
     if most == 0:
         return None
-    return Query(where, {str(key): _compared(key, value) for key, value in wanted.items()}, newest, most)
+    compared = {str(key): _compared(key, value) for key, value in wanted.items()}
+    # One more: the last row of a page may be left to the next.
+    size = _PAGE if compared or most is None else max(_PAGE, min(most + 1, _MOST_AT_ONCE))
+    return Query(where, compared, newest, most, size)
 
 
 def limit_of(limit: object) -> int | None:

@@ -49,6 +49,7 @@ from perdure.storage.contract import (
     Commit,
     RemoveThread,
     Snapshot,
+    asked,
     check_thread_id,
     commit_now,
     looked,
@@ -184,8 +185,7 @@ class BackendSaver(BaseCheckpointSaver[Any]):
             EncodingError: it holds a value of a type that is not registered here.
         """
         place = place_of(config)
-        with self._backend().read() as snapshot:
-            return read_tuple(snapshot, self._pieces, place)
+        return asked(self._backend(), lambda snapshot: read_tuple(snapshot, self._pieces, place))
 
     def list(
         self,

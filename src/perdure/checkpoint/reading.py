@@ -16,7 +16,7 @@ from perdure.checkpoint.places import Place, Selection, config_of
 from perdure.checkpoint.rows import extras_of, matches, metadata_of, time_of, unpacked_run
 from perdure.constants import NO_WRITES
 from perdure.storage.chains import Head, Logs, Pieces, Stored, aad, fold, read_values
-from perdure.storage.contract import CheckpointRow, Snapshot, WriteRow
+from perdure.storage.contract import CheckpointRow, Snapshot, WriteRow, foretelling
 from perdure.storage.ids import path_text, task_id
 from perdure.storage.located import reading
 
@@ -39,15 +39,21 @@ class Page:
 def read_tuple(snapshot: Snapshot, pieces: Pieces, place: Place) -> CheckpointTuple | None:
     """The checkpoint, or the newest of the chain; None."""
     thread, ns, id = place
+    newest = id is None
     if id is None:
         id = snapshot.head(thread, ns)
         if id is None:
             return None
+    ahead = foretelling(snapshot)
+    if ahead is not None:
+        ahead.foretell_checkpoint(thread, ns, id, ("writes",) if newest else ("writes", "following"))
     rows = snapshot.lineage(thread, ns, id)
     if not rows:
         return None
     reader = Reader(snapshot, pieces)
     reader.know(rows)
+    if newest:
+        reader.know_newest(rows[0])
     return reader.tuple(rows[0])
 
 
@@ -71,7 +77,7 @@ def read_page(snapshot: Snapshot, pieces: Pieces, query: Query) -> Page:
             rows = whole or _all_of(snapshot, query, rows[-1].id)
     reader = Reader(snapshot, pieces)
     if where.checkpoint is None:
-        reader.know_page(rows)
+        reader.know_page(rows, from_newest=query.before is None)
     wanted = [row for row in rows if matches(reader.metadata(row), query.filter)]
     if query.limit is not None:
         wanted = wanted[: query.limit]
@@ -123,18 +129,34 @@ class Reader:
         for row in rows:
             self._rows[Place(row.thread, row.ns, row.id)] = row
 
-    def know_page(self, rows: Sequence[CheckpointRow]) -> None:
-        """These are all there is of their chains between the first and the last of each, newest first."""
+    def know_newest(self, row: CheckpointRow) -> None:
+        """Nothing follows this one in its chain."""
+        self._next[Place(row.thread, row.ns, row.id)] = None
+
+    def know_page(self, rows: Sequence[CheckpointRow], *, from_newest: bool) -> None:
+        """These are all there is of their chains between the first and the last of each, newest first.
+
+        `from_newest`: the first of each chain is its newest.
+        """
         self.know(rows)
         newer: dict[Place, CheckpointRow] = {}
         for row in rows:
             chain = Place(row.thread, row.ns)
             if chain in newer:
                 self._next[Place(row.thread, row.ns, row.id)] = newer[chain]
+            elif from_newest:
+                self.know_newest(row)
             newer[chain] = row
 
     def know_writes(self, rows: Sequence[CheckpointRow]) -> None:
         """Fetches the pending writes of all of these at once."""
+        ahead = foretelling(self._snapshot) if rows else None
+        if ahead is not None:
+            first, last = rows[0], rows[-1]
+            if not last.whole and Place(last.thread, last.ns, last.parent) not in self._rows:
+                ahead.foretell_checkpoint(last.thread, last.ns, last.id, ("lineage",))
+            if Place(first.thread, first.ns, first.id) not in self._next:
+                ahead.foretell_checkpoint(first.thread, first.ns, first.id, ("following",))
         places = [(row.thread, row.ns, row.id) for row in rows]
         found = self._snapshot.writes_of(places)
         self._writes.update((Place(*place), found.get(place, [])) for place in places)

@@ -39,6 +39,9 @@ from perdure.storage.contract import (
     RemoveStaged,
     RemoveWrites,
     RunRow,
+    Snapshot,
+    asked,
+    foretelling,
 )
 from perdure.storage.staging import Layer
 
@@ -104,25 +107,34 @@ class OwnChain:
         return await self.ports.storage(lambda: self._load(checkpoint, None))
 
     def _load(self, checkpoint: str | None, cached: Head | None) -> Loaded:
-        with self.backend.read() as snapshot:
-            standing = snapshot.standing(self.thread, self.ns)
-            newest, self.sender.standing = standing or (None, None)
-            wanted = checkpoint or newest
-            if wanted is None:
-                return Loaded(None, None)
-            fresh = cached is not None and (cached.id, cached.revision) == standing
-            if cached is not None and fresh and wanted == newest and intact(cached, self.pieces):
-                head: Head | None = cached
-            else:
-                head = chains.read_head(snapshot, self.pieces, self.thread, self.ns, wanted, shadows=True)
-            loaded = Loaded(head, newest)
-            if head is not None:
-                read_records(snapshot, self.pieces, head, loaded)
-                if self.memory.backend is self.backend:
-                    judge_records(snapshot, loaded)
+        loaded = asked(self.backend, lambda snapshot: self._loaded(snapshot, checkpoint, cached))
         if loaded.recorded:  # of items in another database; asked behind the first, never within
-            with (self.memory.backend or self.backend).read() as items:
-                judge_records(items, loaded)
+            asked(self.memory.backend or self.backend, lambda items: judge_records(items, loaded))
+        return loaded
+
+    def _loaded(self, snapshot: Snapshot, checkpoint: str | None, cached: Head | None) -> Loaded:
+        ahead = foretelling(snapshot)
+        if (
+            ahead is not None and cached is not None and checkpoint is None
+        ):  # most likely it is the head still
+            ahead.foretell_checkpoint(self.thread, self.ns, cached.id, ("writes",))
+        standing = snapshot.standing(self.thread, self.ns)
+        newest, self.sender.standing = standing or (None, None)
+        wanted = checkpoint or newest
+        if wanted is None:
+            return Loaded(None, None)
+        fresh = cached is not None and (cached.id, cached.revision) == standing
+        if cached is not None and fresh and wanted == newest and intact(cached, self.pieces):
+            head: Head | None = cached
+        else:
+            if ahead is not None:
+                ahead.foretell_checkpoint(self.thread, self.ns, wanted, ("writes",))
+            head = chains.read_head(snapshot, self.pieces, self.thread, self.ns, wanted, shadows=True)
+        loaded = Loaded(head, newest)
+        if head is not None:
+            read_records(snapshot, self.pieces, head, loaded)
+            if self.memory.backend is self.backend:
+                judge_records(snapshot, loaded)
         return loaded
 
     # -- beginning and ending ----------------------------------------------------------------------------------------

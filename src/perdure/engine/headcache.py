@@ -59,6 +59,12 @@ class HeadCache:
             made.values = {name: _own(value) for name, value in head.values.items()}
             return made
 
+    def likely(self, backend: Backend, thread: str, ns: str) -> str | None:
+        """The id that the chain's newest checkpoint had when a run of this process ended; None: not known."""
+        with self._lock:
+            head = self._heads.get((backend.identity, thread, ns))
+            return None if head is None else head.id
+
     def begin_anew(self) -> None:
         """In the child of a fork: nobody holds the lock, and nothing is known."""
         self._lock = threading.Lock()

@@ -6,12 +6,12 @@ somebody else's store (`staged_foreign.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from perdure.errors import PerdureError
-from perdure.storage.contract import Origin, Snapshot
+from perdure.storage.contract import Origin, Snapshot, asked
 from perdure.storage.forgetting import Forgetting
 from perdure.storage.item_store import FaceHandle, ItemStore
 from perdure.storage.refreshing import before_use, was_read
@@ -22,6 +22,8 @@ from perdure.store.base import BaseStore, Item
 
 if TYPE_CHECKING:
     from perdure.engine.context import TaskContext
+
+T = TypeVar("T")
 
 
 class TaskStore(ItemStore):
@@ -61,9 +63,20 @@ class TaskStore(ItemStore):
         before_use(self._backend)
         return self._backend.read() if self._as_of is None else self._as_of.read()
 
+    def _look_now(self, question: Callable[[Snapshot], T]) -> T:
+        if self._as_of is not None:
+            return super()._look_now(question)
+        check_open(self._task)
+        before_use(self._backend)
+        return asked(self._backend, question)
+
     def _committed(self) -> AbstractContextManager[Snapshot]:
         check_open(self._task)
         return self._backend.read()
+
+    def _of_committed(self, question: Callable[[Snapshot], T]) -> T:
+        check_open(self._task)
+        return asked(self._backend, question)
 
     def _was_read(self, items: Iterable[Item]) -> None:
         if self.supports_ttl:  # not staged: it makes no version, and holds whatever becomes of the task

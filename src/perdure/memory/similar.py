@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 from perdure.errors import QueryError
 from perdure.memory.alike_words import Groups, groups_by_words
 from perdure.memory.node import Colour
-from perdure.storage.contract import Namespace, Snapshot
+from perdure.storage.contract import Namespace, Snapshot, asked
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_store import FaceHandle
 from perdure.storage.text.analyser import analyser
@@ -108,7 +108,8 @@ def _looked_up(
     committed = {
         ((*scope, *one.item.namespace), one.item.key): one for one in known if is_committed(one.item)
     }
-    with handle.backend.read() as snapshot:
+
+    def looked_up(snapshot: Snapshot) -> dict[int, Known]:
         rows = snapshot.rows(list(snapshot.refs(list(committed))))
         at: dict[int, Known] = {}
         for ref, row in rows.items():
@@ -118,6 +119,9 @@ def _looked_up(
                 at[ref] = one
         if embedder is not None:
             _take_vectors(snapshot, (*scope, *prefix), embedder, at)
+        return at
+
+    at = asked(handle.backend, looked_up)
     here = {id(one) for one in at.values()}
     return [one for one in known if id(one) in here or not is_committed(one.item)]
 

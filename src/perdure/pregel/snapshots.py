@@ -24,7 +24,7 @@ from perdure.graph.spec import GraphSpec
 from perdure.pregel.faces import Saver
 from perdure.storage import chains
 from perdure.storage.chains import Head, Logs, Pieces
-from perdure.storage.contract import CheckpointRow, Snapshot, WriteRow, looked
+from perdure.storage.contract import CheckpointRow, Snapshot, WriteRow, asked, foretelling, looked
 from perdure.storage.located import reading
 from perdure.storage.sealing import opened
 from perdure.types import Interrupt, PregelTask, StateSnapshot
@@ -69,22 +69,31 @@ def _unpacked(packed: bytes) -> dict[str, Any]:
 
 def read_one(saver: Saver, thread: str, ns: str, checkpoint: str | None) -> Seen | None:
     """The checkpoint (None: the head) of our saver."""
-    with saver.backend.read() as snapshot:
-        seen = _read_one(snapshot, saver, thread, ns, checkpoint)
+    seen = asked(saver.backend, lambda snapshot: _read_one(snapshot, saver, thread, ns, checkpoint))
     if seen is not None:
         _judge_elsewhere(saver, [seen])
     return seen
 
 
 def _read_one(snapshot: Snapshot, saver: Saver, thread: str, ns: str, checkpoint: str | None) -> Seen | None:
-    id = checkpoint or snapshot.head(thread, ns)
-    row = None if id is None else snapshot.checkpoint(thread, ns, id)
+    ahead = foretelling(snapshot)
+    if checkpoint:
+        if ahead is not None:
+            ahead.foretell_checkpoint(thread, ns, checkpoint, ("lineage", "writes", "following"))
+        row = snapshot.checkpoint(thread, ns, checkpoint)
+    else:
+        likely = HEADS.likely(saver.backend, thread, ns) if ahead is not None else None
+        if ahead is not None and likely is not None:
+            ahead.foretell_checkpoint(thread, ns, likely, ("writes",))
+        row = next(iter(snapshot.checkpoints(thread, ns, None, 1)), None)
     if row is None:
         return None
     if checkpoint is None:
         head = HEADS.peek(saver.backend, row, saver.pieces)
         if head is not None:
             return _seen_head(snapshot, saver, head, row, {})
+        if ahead is not None:
+            ahead.foretell_checkpoint(thread, ns, row.id, ("writes",) if row.whole else ("lineage", "writes"))
     logs = Logs(snapshot, saver.pieces, thread)
     after = None if checkpoint is None else _steps_after(snapshot, [row]).get(row.id)
     return _seen(snapshot, saver, logs, row, after, {}, {}, None)
@@ -135,6 +144,9 @@ def read_page(
         runs: dict[str, dict[str, Any]] = {}
         for row in rows:
             _note_step(after, row)
+        ahead = foretelling(snapshot) if rows and not rows[-1].whole else None
+        if ahead is not None:
+            ahead.foretell_checkpoint(rows[-1].thread, rows[-1].ns, rows[-1].id, ("lineage",))
         writes = snapshot.writes_of([(row.thread, row.ns, row.id) for row in rows])
         return [
             _seen(

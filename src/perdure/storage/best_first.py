@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["best_of_arrays", "best_of_bounds", "best_of_dict"]
 
-NewestFirst: TypeAlias = Callable[[Iterable[int]], list[int]]
+NewestFirst: TypeAlias = Callable[[Sequence[int], Sequence[int]], list[int]]
+"""The first items in the order of their last writes, the latest first; the others are those that will be asked for, if that is known."""
 
 _SCORE: Final = itemgetter(1)
 _LEAST_PAGE: Final = 64
@@ -33,9 +34,9 @@ def best_of_dict(
     if len(scores) > 4 * likely:
         least = nlargest(max(likely, 1), scores.values())[-1]
         best = {name: score for name, score in scores.items() if score >= least}
-        yield from _in_order(best.items(), newest_first)
+        yield from _in_order(best.items(), newest_first, likely)
         scores = {name: score for name, score in scores.items() if score < least}
-    yield from _in_order(scores.items(), newest_first)
+    yield from _in_order(scores.items(), newest_first, likely, last=True)
 
 
 def best_of_arrays(
@@ -59,7 +60,7 @@ def best_of_arrays(
         (some,) = taken.nonzero() if places is None else (places[taken],)
         waiting += zip(names[some].tolist(), exact(some), strict=True)
         below = least - near  # whoever was not taken is there, whatever its exact score
-        yield from _in_order([one for one in waiting if one[1] > below], newest_first)
+        yield from _in_order([one for one in waiting if one[1] > below], newest_first, likely)
         waiting = [one for one in waiting if one[1] <= below]
         left = ~taken
         places, rough = left.nonzero()[0] if places is None else places[left], rough[left]
@@ -67,7 +68,7 @@ def best_of_arrays(
     if places is None:
         places = np.arange(len(names))
     waiting += zip(names[places].tolist(), exact(places), strict=True)
-    yield from _in_order(waiting, newest_first)
+    yield from _in_order(waiting, newest_first, likely, last=True)
 
 
 def best_of_bounds(
@@ -97,22 +98,40 @@ def best_of_bounds(
         size = min(2 * size, _LARGEST_PAGE)
         if at < len(names):
             sure = {name: score for name, score in waiting.items() if score > most[at]}
-            yield from _in_order(list(sure.items()), newest_first)
+            yield from _in_order(list(sure.items()), newest_first, likely)
             waiting = {name: score for name, score in waiting.items() if name not in sure}
-    yield from _in_order(list(waiting.items()), newest_first)
+    yield from _in_order(list(waiting.items()), newest_first, likely, last=True)
 
 
-def _in_order(scores: Iterable[tuple[int, float]], newest_first: NewestFirst) -> Iterable[tuple[int, float]]:
+def _in_order(
+    scores: Iterable[tuple[int, float]], newest_first: NewestFirst, likely: int, *, last: bool = False
+) -> Iterable[tuple[int, float]]:
+    """`last`: there are no others."""
     ordered = sorted(scores, key=_SCORE, reverse=True)
     if len({score for _, score in ordered}) == len(ordered):
         return ordered
-    return _ties_resolved(ordered, newest_first)
+    return _ties_resolved(ordered, newest_first, likely, last)
 
 
 def _ties_resolved(
-    ordered: list[tuple[int, float]], newest_first: NewestFirst
+    ordered: list[tuple[int, float]], newest_first: NewestFirst, likely: int, last: bool
 ) -> Iterator[tuple[int, float]]:
-    for score, equal in groupby(ordered, key=_SCORE):
-        names = [name for name, _ in equal]
-        for name in newest_first(names) if len(names) > 1 else names:
-            yield name, score
+    """As many at a time as are likely to be asked for, and those that equal the worst of them."""
+    size = max(likely, 1)
+    while ordered:
+        end = min(size, len(ordered))
+        while end < len(ordered) and ordered[end][1] == ordered[end - 1][1]:
+            end += 1
+        some, ordered = ordered[:end], ordered[end:]
+        size *= 2
+        names = [name for name, _ in some]
+        tied = [name for _, equal in groupby(some, key=_SCORE) for name, _ in _if_several(list(equal))]
+        if tied:
+            enough = len(some) >= likely or (last and not ordered)
+            places = {name: at for at, name in enumerate(newest_first(tied, names if enough else ()))}
+            some.sort(key=lambda one: (-one[1], places.get(one[0], 0)))
+        yield from some
+
+
+def _if_several(equal: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    return equal if len(equal) > 1 else []

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from perdure import clock
 from perdure.errors import QueryError
-from perdure.storage.contract import Namespace, Snapshot
+from perdure.storage.contract import Namespace, Snapshot, foretelling
 from perdure.storage.counts import counted
 from perdure.storage.drafts import Draft, Finish
 from perdure.storage.finding import Question, finding
@@ -21,7 +21,7 @@ from perdure.storage.listing import listing, refuse_order
 from perdure.storage.namespace_match import check_conditions, matching
 from perdure.storage.rank_checks import refuse_unranked
 from perdure.storage.ranked import PAGE
-from perdure.storage.staging import ANY, Guard, Layer, Operation, read_item
+from perdure.storage.staging import ANY, Guard, Layer, Operation, read_item, staged
 from perdure.store.base import (
     GetOp,
     Item,
@@ -40,11 +40,11 @@ __all__ = ["Plan", "counted", "deletion", "guard_of", "operation_of"]
 class Plan:
     """A batch: its reads as functions of a snapshot, its writes as operations. Raises if one op cannot be right."""
 
-    __slots__ = ("_gets", "_prompt", "finishes", "questions", "reads", "refreshes", "size", "writes")
+    __slots__ = ("_places", "_prompt", "finishes", "questions", "reads", "refreshes", "size", "writes")
 
     def __init__(self, codec: ItemCodec, ops: list[Op]) -> None:
         self.size = len(ops)
-        self._gets = False
+        self._places: list[tuple[Namespace, str]] = []  # of what is got
         self.reads: list[tuple[int, Callable[[Snapshot, Sequence[Layer]], Result | Draft]]] = []
         self.finishes: list[tuple[int, Finish]] = []  # what makes an answer of a draft, after the reads
         self.questions: list[Question] = []  # to be embedded before the reads
@@ -60,8 +60,8 @@ class Plan:
                     )  # so that the order is that of the last puts
                     last[operation.namespace, operation.key] = operation
                 case GetOp():
-                    self.reads.append((place, _getting(codec, op)))
-                    self._gets = True
+                    self._places.append((check_labels(op.namespace), str(op.key)))
+                    self.reads.append((place, _getting(codec, *self._places[-1])))
                     if op.refresh_ttl:
                         self.refreshes.append(place)
                 case SearchOp():
@@ -77,7 +77,13 @@ class Plan:
     @property
     def may_lag(self) -> bool:
         """Whether the reads may be of a moment ago: searches and listings by themselves. What is got is likely to be written anew."""
-        return not self.writes and not self._gets
+        return not self.writes and not self._places
+
+    def foretell(self, snapshot: Snapshot, layers: Sequence[Layer]) -> None:
+        """Tells the snapshot which items it will be asked for, where there are several and it wants to know."""
+        ahead = foretelling(snapshot) if len(self._places) > 1 else None
+        if ahead is not None:
+            ahead.foretell_items([place for place in self._places if staged(layers, *place) is None])
 
     def _search(self, codec: ItemCodec, op: SearchOp, place: int) -> None:
         prefix = check_labels(op.namespace_prefix)
@@ -172,9 +178,9 @@ def guard_of(if_version: int | None, if_absent: bool) -> Guard:
     return if_version
 
 
-def _getting(codec: ItemCodec, op: GetOp) -> Callable[[Snapshot, Sequence[Layer]], Item | None]:
-    namespace, key = check_labels(op.namespace), str(op.key)
-
+def _getting(
+    codec: ItemCodec, namespace: Namespace, key: str
+) -> Callable[[Snapshot, Sequence[Layer]], Item | None]:
     def answer(snapshot: Snapshot, layers: Sequence[Layer]) -> Item | None:
         row = read_item(snapshot, layers, namespace, key)
         return None if row is None else item_of(codec, row)

@@ -44,6 +44,10 @@ class ItemPast(ABC):
     def _look_back(self, question: Callable[[Snapshot], T], revision: Revision | None = None) -> T:
         """The answer of a snapshot of what was committed a moment ago, or up to that revision at least."""
         del revision  # what is committed now is behind it
+        return self._of_committed(question)
+
+    def _of_committed(self, question: Callable[[Snapshot], T]) -> T:
+        """The answer of a snapshot of what is committed now."""
         with self._committed() as snapshot:
             return question(snapshot)
 
@@ -106,8 +110,7 @@ class ItemPast(ABC):
     def _view(self, moment: Moment) -> PastStore:
         from perdure.storage.past_store import PastStore
 
-        with self._committed() as snapshot:
-            return PastStore(self, self._codec, *instant_of(snapshot, moment))
+        return PastStore(self, self._codec, *self._of_committed(lambda now: instant_of(now, moment)))
 
     # Differences.
 
@@ -136,11 +139,13 @@ class ItemPast(ABC):
         return await here._aside(lambda: here._diff(before, after, inside))
 
     def _diff(self, before: Moment, after: Moment | None, prefix: Namespace) -> list[Difference]:
-        with self._committed() as snapshot:
+        def differing(snapshot: Snapshot) -> list[Difference]:
             first = instant_of(snapshot, before)
             now = (snapshot.revision(), snapshot.now())
             second = now if after is None else instant_of(snapshot, after)
             return differences(self._codec, snapshot, first, second, prefix)
+
+        return self._of_committed(differing)
 
     # Provenance.
 

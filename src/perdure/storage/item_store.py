@@ -220,14 +220,19 @@ class ItemStore(
             layers = self._layers()
 
             def answer_all(snapshot: Snapshot) -> None:
+                plan.foretell(snapshot, layers)
                 for place, answer in plan.reads:
                     results[place] = answer(snapshot, layers)
 
             look(answer_all)
         return results
 
-    def _look_now(self, question: Callable[[Snapshot], None]) -> None:
-        _answered(self._read(), question)
+    def _look_now(self, question: Callable[[Snapshot], T]) -> T:
+        """The answer of a snapshot that is taken for it, as `_read` gives one."""
+        return _answered(self._read(), question)
+
+    def _look(self, question: Callable[[Snapshot], T]) -> T:
+        return self._look_now(question)
 
     def _refuse_ttl(self, ops: list[Op]) -> None:
         """Raises NotSupported for a time to live where nobody said what that means."""
@@ -253,8 +258,7 @@ class ItemStore(
     def _row(self, namespace: Namespace, key: str) -> ItemRow | None:
         """The item as this store sees it."""
         layers = self._layers()
-        with self._read() as snapshot:
-            return read_item(snapshot, layers, namespace, key)
+        return self._look_now(lambda snapshot: read_item(snapshot, layers, namespace, key))
 
     async def aget(
         self, namespace: tuple[str, ...], key: str, *, refresh_ttl: bool | None = None
@@ -420,6 +424,6 @@ class ItemStore(
         return change
 
 
-def _answered(read: AbstractContextManager[Snapshot], question: Callable[[Snapshot], None]) -> None:
+def _answered(read: AbstractContextManager[Snapshot], question: Callable[[Snapshot], T]) -> T:
     with read as snapshot:
-        question(snapshot)
+        return question(snapshot)

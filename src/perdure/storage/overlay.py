@@ -6,9 +6,9 @@ Here: `Overlay`, which items there are, their rows and times, which is newer. No
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from perdure.storage.contract import ItemRow, Namespace, Snapshot
+from perdure.storage.contract import ItemRow, Namespace, Snapshot, foretelling
 from perdure.storage.staging import Layers, Operation, staged_in
 
 __all__ = ["Overlay"]
@@ -53,12 +53,12 @@ class Overlay:
         found.update({name: self._rows[name].updated_at for name in names if name < 0})
         return found
 
-    def newest_first(self, names: Iterable[int]) -> list[int]:
-        """In the order of their last writes, the latest first."""
-        several = list(names)
-        if len(several) < 2:
-            return several
-        versions = self.now.versions([name for name in several if name >= 0])
+    def newest_first(self, names: Sequence[int], wanted: Sequence[int]) -> list[int]:
+        """The names in the order of their last writes, the latest first; `wanted`: items whose rows will be asked for, if that is known."""
+        ahead = foretelling(self.now) if wanted else None
+        if ahead is not None:
+            ahead.foretell_rows([name for name in wanted if name >= 0])
+        versions = self.now.versions([name for name in names if name >= 0])
         return sorted(
-            several, key=lambda name: (name < 0, name if name < 0 else versions.get(name, 0)), reverse=True
+            names, key=lambda name: (name < 0, name if name < 0 else versions.get(name, 0)), reverse=True
         )

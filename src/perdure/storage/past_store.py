@@ -138,6 +138,9 @@ class PastStore(ItemStore):
     def _read(self) -> AbstractContextManager[Snapshot]:
         return self._past()
 
+    def _look_now(self, question: Callable[[Snapshot], T]) -> T:
+        return self._store._of_committed(lambda snapshot: question(as_of(snapshot, self._at, self._time)))
+
     def _look(self, question: Callable[[Snapshot], T]) -> T:
         return self._store._look_back(
             lambda snapshot: question(as_of(snapshot, self._at, self._time)), self._at

@@ -21,7 +21,7 @@ from perdure.storage.item_rows import value_if, value_of, written_in
 from perdure.storage.overlay import Overlay
 from perdure.storage.text.analyser import TextQuery
 from perdure.storage.text.filer import Filer
-from perdure.storage.text.ranking import Ranking
+from perdure.storage.text.ranking import Ranking, foretell
 from perdure.storage.vectors.embedder import Embedder
 from perdure.storage.vectors.likeness import Likeness
 from perdure.store.base import RankBy
@@ -34,6 +34,7 @@ __all__ = ["PAGE", "Asked", "Hit", "Question", "Ranked"]
 PAGE: Final = 64
 """Rows that are fetched at first."""
 
+_DROPPED: Final = 3  # rows that are fetched at first for each that is asked for, where a filter may drop some
 _LARGEST_PAGE: Final = 256
 
 _MEANING_ALONE: Final = (0.0, 1.0)
@@ -102,10 +103,12 @@ class Ranked:
         rank_by = asked.rank_by
         blends = rank_by.recency is not None or rank_by.importance is not None
         if asked.words is not None and asked.filer is not None:
-            self._ranking = Ranking(view, asked.filer, codec)
             # With more beside, an item of few words may still be among the best.
-            alone = asked.question is None and not blends
-            self._text = self._ranking.scores(asked.words, enough if alone else None)
+            wanted = enough if asked.question is None and not blends else None
+            model = None if asked.question is None or asked.embedder is None else asked.embedder.name
+            foretell(view, asked.filer, asked.words, wanted, model)
+            self._ranking = Ranking(view, asked.filer, codec)
+            self._text = self._ranking.scores(asked.words, wanted)
         if asked.question is not None and asked.embedder is not None:
             alone = asked.words is None and not blends and not rank_by.diversity and rank_by.rerank is None
             self._likeness = Likeness(view, asked.embedder, asked.question.vector, enough if alone else None)
@@ -118,8 +121,9 @@ class Ranked:
         """The items that meet the filter, best first; what the query says of phrases is looked at, too."""
         words = self._asked.words
         phrases = words.phrases if words is not None else ()
-        best, codec, found = self._best(), self._codec, 0
-        size = min(max(self._likely, 1), PAGE)
+        codec, found = self._codec, 0
+        size = min(max(self._likely, 1) * (1 if fits is None else _DROPPED), PAGE)
+        best = self._best(size)
         while page := list(islice(best, size)):
             size = min(2 * size, _LARGEST_PAGE)  # where a filter drops many, many more will be looked at
             rows = self._view.rows([name for name, _ in page])
@@ -177,8 +181,8 @@ class Ranked:
                 self._fitting = self._both or Fused({}, self._likeness, _MEANING_ALONE)
         return self._fitting
 
-    def _best(self) -> Iterator[tuple[int, float]]:
-        newest_first, likely, likeness = self._view.newest_first, self._likely, self._likeness
+    def _best(self, likely: int) -> Iterator[tuple[int, float]]:
+        newest_first, likeness = self._view.newest_first, self._likeness
         if self._blend is not None:
             return self._blend.best(likely)
         if likeness is None:

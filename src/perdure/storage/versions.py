@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final, Literal, TypeAlias
 
-from perdure.storage.contract import ItemRow, Namespace, Origin, Revision, Snapshot, compacted
+from perdure.storage.contract import ItemRow, Namespace, Origin, Revision, Snapshot, compacted, foretelling
 from perdure.storage.filters import same
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.item_rows import moment_of
@@ -30,6 +30,7 @@ __all__ = [
 
 Instant: TypeAlias = tuple[Revision, int]
 """A revision, and the time by which items have expired (microseconds)."""
+_AT_ONCE: Final = 200  # items that are compared together, where that saves time
 _ALL: Final = (1 << 63) - 1
 _STEPS: Final = (20, 500, _ALL)  # of versions that are looked at until every field's writer is found
 
@@ -149,10 +150,15 @@ def differences(
     places = set(snapshot.touched(prefix, older, None))
     # Of what was not written since, only what has expired and was not swept can differ.
     places.update((row.namespace, row.key) for row in snapshot.lapsed(prefix, max(before[1], after[1]), _ALL))
-    for namespace, key in sorted(places):
-        rows = [snapshot.item_at(namespace, key, revision, at) for revision, at in (before, after)]
-        if not equal(codec, *rows):
-            found.append(Difference(namespace, key, *(_value(codec, row) for row in rows)))
+    ahead, ordered = foretelling(snapshot), sorted(places)
+    for first in range(0, len(ordered), _AT_ONCE):
+        some = ordered[first : first + _AT_ONCE]
+        if ahead is not None:
+            ahead.foretell_items_at(some, (before[0], after[0]))
+        for namespace, key in some:
+            rows = [snapshot.item_at(namespace, key, revision, at) for revision, at in (before, after)]
+            if not equal(codec, *rows):
+                found.append(Difference(namespace, key, *(_value(codec, row) for row in rows)))
     return found
 
 

@@ -31,6 +31,7 @@ from perdure.storage.contract import (
     PutItem,
     Revision,
     Snapshot,
+    asked,
     commit_now,
     looked,
 )
@@ -41,7 +42,7 @@ from perdure.storage.preselect import declared_paths
 from perdure.storage.refreshing import before_use, pay, was_read
 from perdure.storage.reverting import Reverted, Reverting, undoing
 from perdure.storage.scoped import ScopedStore
-from perdure.storage.staging import ANY, Operation, read_item
+from perdure.storage.staging import ANY, Operation
 from perdure.storage.upkeep import KeepHistory, keep, wrote
 from perdure.storage.vectors.catching_up import CatchingUp
 from perdure.storage.watching import Watch, Watching
@@ -215,6 +216,14 @@ class BackendStore(ItemStore):
     def _look(self, question: Callable[[Snapshot], T]) -> T:
         return self._look_back(question)
 
+    def _look_now(self, question: Callable[[Snapshot], T]) -> T:
+        backend = self._backend()
+        before_use(backend)
+        return asked(backend, question)
+
+    def _of_committed(self, question: Callable[[Snapshot], T]) -> T:
+        return self._look_now(question)
+
     def _look_back(self, question: Callable[[Snapshot], T], revision: Revision | None = None) -> T:
         backend = self._backend()
         before_use(backend)
@@ -252,8 +261,7 @@ class BackendStore(ItemStore):
     def _update(self, namespace: Namespace, key: str, fn: Change, ttl: int | None) -> Item | None:
         change = self._on_bytes(namespace, key, fn)
         for attempt in range(TRIES):
-            with self._read() as snapshot:
-                row = read_item(snapshot, (), namespace, key)
+            row = self._row(namespace, key)
             value = change(None if row is None else row.value)  # user code: outside the snapshot
             if row is None and value is None:
                 return None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import pytest
@@ -67,3 +68,28 @@ def other(pair: Pair) -> Iterator[Database]:
     made = Database(pair.url, PostgresBackend(pair.url), cipher=None, keep_history="all")
     yield made
     made.close()
+
+
+@pytest.fixture
+def trips(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], int]:
+    """Counts how often this thread waits for a connection."""
+    from perdure.storage.postgres import talking
+
+    said: list[int] = []
+    here: list[int] = []
+    real = talking._said
+
+    def counted(connection: Any, habits: Any, what: Any) -> Any:
+        if here == [get_ident()]:  # a step of the graph may be committed meanwhile
+            said.append(len(what))
+        return real(connection, habits, what)
+
+    monkeypatch.setattr(talking, "_said", counted)
+
+    def count(ask: Callable[[], Any]) -> int:
+        said.clear()
+        here[:] = [get_ident()]
+        ask()
+        return len(said)
+
+    return count

@@ -189,7 +189,7 @@ def test_each_block_has_a_twin_on_the_other_database() -> None:
         "as_replica", "newest_commit", "oldest_between",
         "bytes_of_tables", "checkers", "failed_checksums", "older_readers", "relations", "tables", "this_moment", "what_it_is",
         "history_of_many", "item_of_many", "numbers_given", "run_of_many", "segments_of", "staged_of", "time_of_many",
-        "find_items_by_name", "find_logs_by_name", "greatest_index", "newest_seqs", "seqs_of_commits",
+        "find_items_by_name", "find_logs_by_name", "greatest_index", "newest_seqs", "seqs_of_commits", "terms", "words",
     }  # fmt: skip
 
 

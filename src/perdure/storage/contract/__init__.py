@@ -36,6 +36,7 @@ from perdure.storage.contract.expectations import (
     unmet,
     version_conflict,
 )
+from perdure.storage.contract.foretelling import ForetoldAnswers, WordsAsked, foretelling
 from perdure.storage.contract.index_answers import (
     IndexAnswers,
     NearestAnswers,
@@ -59,7 +60,7 @@ from perdure.storage.contract.items import (
     SweepItem,
     check_items,
 )
-from perdure.storage.contract.looking import Replicated, looked
+from perdure.storage.contract.looking import AskedBackend, Replicated, asked, looked
 from perdure.storage.contract.many import (
     ManyAnswers,
     histories_of,
@@ -109,6 +110,7 @@ __all__ = [
     "About",
     "Administered",
     "Again",
+    "AskedBackend",
     "Backend",
     "Chained",
     "CheckpointIs",
@@ -118,6 +120,7 @@ __all__ = [
     "Embedded",
     "FileItem",
     "Filed",
+    "ForetoldAnswers",
     "ForgetItems",
     "Forgettable",
     "GroupBackend",
@@ -169,12 +172,15 @@ __all__ = [
     "ThreadSize",
     "UnfileItems",
     "VectorSpace",
+    "WordsAsked",
     "WriteRow",
+    "asked",
     "check_items",
     "check_thread_id",
     "chunks",
     "commit_now",
     "compacted",
+    "foretelling",
     "histories_of",
     "items_at_places",
     "looked",

@@ -1,7 +1,8 @@
-"""Questions that may be answered of a moment ago: histories, listings, searches, outside of tasks.
+"""Questions to one snapshot that is taken for them alone: of a moment ago, or of the present.
 
-Here: `looked`, what asks them. Not here: questions whose answer a commit is built on, which ask `Backend.read`; whatever is asked in a
-task is one of these.
+Here: `looked` for what may be answered of a moment ago: histories, listings, searches, outside of tasks; `asked` for the rest, such as
+what a commit is built on, and whatever is asked in a task. Both let a backend save what a snapshot costs to begin and to end. Not
+here: blocks whose moment is to be that in which they begin, which are `Backend.read`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from perdure.storage.contract.backend import Backend
 from perdure.storage.contract.marks import Revision
 from perdure.storage.contract.snapshot import Snapshot
 
-__all__ = ["Replicated", "looked"]
+__all__ = ["AskedBackend", "Replicated", "asked", "looked"]
 
 T = TypeVar("T")
 
@@ -33,10 +34,31 @@ class Replicated(Backend, Protocol):
         ...
 
 
+@runtime_checkable
+class AskedBackend(Backend, Protocol):
+    """A backend whose snapshots cost something to begin and to end."""
+
+    def ask(self, question: Callable[[Snapshot], T], /) -> T:
+        """The answer of one snapshot of the present, taken between this call and the first thing that the question asks.
+
+        Args:
+            question: changes nothing. It is asked once.
+        """
+        ...
+
+
 def looked(backend: Backend, question: Callable[[Snapshot], T], revision: Revision | None = None) -> T:
     """The answer of one snapshot, which may be a little old where the backend has replicas and this is no task. See `Replicated.look`."""
     look = getattr(backend, "look", None)
     if look is not None and CURRENT.get() is None:
         return look(question, revision)
+    return asked(backend, question)
+
+
+def asked(backend: Backend, question: Callable[[Snapshot], T]) -> T:
+    """The answer of one snapshot of the present, taken between this call and the first thing that the question asks."""
+    ask = getattr(backend, "ask", None)
+    if ask is not None:
+        return ask(question)
     with backend.read() as snapshot:
         return question(snapshot)

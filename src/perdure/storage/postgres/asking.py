@@ -6,20 +6,24 @@ Here: `PostgresAsking`, below all answers. Not here: when the transaction begins
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from perdure.errors import Unavailable
 from perdure.storage.contract import Revision
 from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import closed, translated
 from perdure.storage.postgres.parameters import columns_of
-from perdure.storage.postgres.talking import say
 from perdure.storage.tables.asking import Asking
 
 if TYPE_CHECKING:
     from perdure.storage.postgres.readings import Reading
 
-__all__ = ["PostgresAsking"]
+__all__ = ["Asked", "PostgresAsking"]
+
+_AGAIN: Final = frozenset({"floor", "terms", "count_namespaces"})
+
+Asked = tuple[str, Sequence[Any]]
+"""A block's name, and its values."""
 
 
 class PostgresAsking(Asking):
@@ -36,6 +40,9 @@ class PostgresAsking(Asking):
         self._reading: Reading | None = reading
         self._reached: int | None = None
         self._more = False  # commits are seen beyond that
+        self._early: set[str] = set()  # blocks that are asked before they are wanted: none takes columns
+        self._soon: dict[tuple[str, tuple[Any, ...]], None] = {}  # what is asked beside the next question
+        self._told: dict[tuple[str, tuple[Any, ...]], list[Any]] = {}  # what was asked before it is wanted
 
     def end(self) -> None:
         """Later questions are errors."""
@@ -47,18 +54,45 @@ class PostgresAsking(Asking):
         return self._reading
 
     def _ask(self, name: str, values: Sequence[Any] = ()) -> list[Any]:
+        told = self._answer_of(name, values) if name in self._early else None
+        if told is not None:
+            return told
+        others = [one for one in self._soon if one != (name, values)]
+        self._soon = {}
+        answer, *answers = self._ask_all([(name, values), *others])
+        self._told.update(zip(others, answers, strict=True))
+        if name in _AGAIN:
+            self._told[name, tuple(values)] = answer
+        return answer
+
+    def _answer_of(self, name: str, values: Sequence[Any]) -> list[Any] | None:
+        """What was answered before it was asked; None: nothing yet. Kept no longer, but for what is small and asked again."""
+        told = self._told.get if name in _AGAIN else self._told.pop
+        return told((name, tuple(values)), None)
+
+    def _foresee(self, name: str, values: tuple[Any, ...]) -> None:
+        """The block will be asked with these values: it goes with the next question."""
+        self._early.add(name)
+        if (name, values) not in self._told:
+            self._soon[name, values] = None
+
+    def _ask_all(self, asked: Sequence[Asked]) -> list[list[Any]]:
+        """The answers of several blocks, each to its values, in one round trip."""
         reading = self._open()
-        reading.asked = True
+        q = reading.statements
         try:
-            return say(reading.connection, reading.statements[name].text, values)
+            return reading.ask([(q[name].text, values) for name, values in asked])
         except psycopg.Error as error:
             raise translated(error, "read", self._where) from error
 
     def _ask_many(self, name: str, rows: Sequence[tuple[Any, ...]], *more: int) -> list[Any]:
         if not rows:
             return []
-        block = self._open().statements[name]
-        return self._ask(name, [*columns_of(block.kinds, rows), *more])
+        return self._ask(name, [*self._columns(name, rows), *more])
+
+    def _columns(self, name: str, rows: Sequence[tuple[Any, ...]]) -> Sequence[Any]:
+        """Rows of values as a block takes them."""
+        return columns_of(self._open().statements[name].kinds, rows)
 
     # -- how far it sees ---------------------------------------------------------------------------------------------
 

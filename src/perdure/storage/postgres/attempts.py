@@ -236,7 +236,7 @@ class Attempts:
     def _once(self) -> Sequence[Outcome]:
         if not self._open:
             return ()
-        connection = self._line.take()
+        connection = self._line.take(parting=True)
         sound = False
         try:
             self._kept.of(self._line.history)

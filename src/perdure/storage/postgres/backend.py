@@ -181,7 +181,12 @@ class PostgresBackend(Administering):
                 return self._replica.look(question, revision)
             except Elsewhere:
                 pass
-        with self.read() as snapshot:
+        return self.ask(question)
+
+    def ask(self, question: Callable[[Snapshot], T], /) -> T:
+        """The answer of one snapshot, whose moment is that of its first question: beginning and end cost no round trip."""
+        self._check_alive()
+        with Reading(self._line, at_once=False) as snapshot:
             return question(snapshot)
 
     def read_promptly(self) -> AbstractContextManager[Snapshot]:

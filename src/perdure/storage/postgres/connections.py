@@ -18,6 +18,7 @@ from perdure.storage.postgres.driver import pq, psycopg
 from perdure.storage.postgres.faults import closed
 from perdure.storage.postgres.opening import Connection, Opened, connect
 from perdure.storage.postgres.place import Place, place_of
+from perdure.storage.postgres.talking import parted
 
 __all__ = ["AllInUse", "Connection", "Opened", "Place", "Pool", "connect", "place_of"]
 
@@ -108,11 +109,12 @@ class Pool:
 
     # -- taking and giving -------------------------------------------------------------------------------------------
 
-    def take(self, seconds: float | None = None) -> Connection:
+    def take(self, seconds: float | None = None, *, parting: bool = False) -> Connection:
         """A living connection, in no transaction. To be given back.
 
         Args:
             seconds: how long to wait; None: `pool_timeout`.
+            parting: it may still be ending the one before: it will be used by `say` and `say_all` only.
 
         Raises:
             Unavailable: all are in use and none was given back in time, or no server answers.
@@ -136,7 +138,7 @@ class Pool:
             if idle is None:
                 return self._opened(until)
             try:
-                if self._lives(idle):
+                if self._lives(idle, parting=parting):
                     return idle.connection
             except BaseException:
                 self.give(idle.connection, sound=False)
@@ -154,8 +156,13 @@ class Pool:
         sound = (
             sound
             and pg.status == pq.ConnStatus.OK
-            and pg.transaction_status == pq.TransactionStatus.IDLE
-            and pg.pipeline_status == pq.PipelineStatus.OFF
+            and (
+                connection.parting
+                or (
+                    pg.transaction_status == pq.TransactionStatus.IDLE
+                    and pg.pipeline_status == pq.PipelineStatus.OFF
+                )
+            )
         )
         with self._lock:
             if connection not in self._mine:
@@ -255,12 +262,17 @@ class Pool:
             raise closed("connect", self.place.name)
         return connection
 
-    def _lives(self, idle: _Idle) -> bool:
+    def _lives(self, idle: _Idle, *, parting: bool) -> bool:
         """Whether it can be used. Asks the server only where there is a reason to doubt it."""
         pg = idle.connection.pgconn
         if pg.status != pq.ConnStatus.OK:
             return False
         doubt = idle.since <= self._suspect or time.monotonic() - idle.since > CHECK_AFTER
+        try:
+            if not parted(idle.connection, wait=doubt or not parting):
+                return True  # it was used a moment ago
+        except psycopg.Error:
+            return False
         # To whoever asks nothing the server says nothing but goodbye.
         if not doubt and not _readable(pg.socket):
             return True

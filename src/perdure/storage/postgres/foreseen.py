@@ -19,7 +19,7 @@ from typing import Any, Final
 from perdure.codec import decode_namespace
 from perdure.storage.contract import Namespace, VectorSpace
 
-__all__ = ["FEW", "Asked", "Foreseen", "Seen"]
+__all__ = ["FEW", "Below", "Foreseen", "Seen"]
 
 FEW: Final = 16
 """Namespaces whose rows are asked for again; of more, a digest."""
@@ -27,7 +27,7 @@ FEW: Final = 16
 _MOST_SPACES: Final = 100_000
 _LARGEST: Final = 10_000  # of one subtree
 
-Asked = tuple[bytes, bytes, bytes]
+Below = tuple[bytes, bytes, bytes]
 """First namespace, end, model."""
 
 
@@ -41,7 +41,7 @@ class Seen:
         digest: of these; None where they are few.
     """
 
-    asked: Asked
+    asked: Below
     spaces: list[VectorSpace]
     digest: bytes | None
 
@@ -61,13 +61,13 @@ class Foreseen:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Asked, Seen] = OrderedDict()
+        self._kept: OrderedDict[Below, Seen] = OrderedDict()
         self._size = 0
         # By session, for a server that crashes or is restored may give the names of transactions again: that ends all sessions.
         self._moments: weakref.WeakKeyDictionary[Any, _Moment] = weakref.WeakKeyDictionary()
         self._names: dict[bytes, Namespace] = {}
 
-    def get(self, asked: Asked) -> Seen | None:
+    def get(self, asked: Below) -> Seen | None:
         """What was answered; None: not known."""
         with self._lock:
             found = self._kept.get(asked)
@@ -93,7 +93,7 @@ class Foreseen:
             if self._kept.get(seen.asked) is seen:
                 self._drop(seen.asked)
 
-    def _drop(self, asked: Asked) -> None:
+    def _drop(self, asked: Below) -> None:
         before = self._kept.pop(asked, None)
         if before is not None:
             self._size -= len(before.spaces) + 1

@@ -21,6 +21,7 @@ from perdure.storage.postgres.connections import Pool
 from perdure.storage.postgres.driver import psycopg
 from perdure.storage.postgres.faults import is_lost, is_read_only, sqlstate_of, translated
 from perdure.storage.postgres.foreseen import Foreseen
+from perdure.storage.postgres.guesses import Guesses
 from perdure.storage.postgres.horizon import Horizon
 from perdure.storage.postgres.near import Near
 from perdure.storage.postgres.opening import Connection, connect
@@ -71,6 +72,7 @@ class Line:
         self.near = Near()
         self.index_numbers: dict[tuple[int, str], int] = {}  # by history and name
         self.foreseen = Foreseen()
+        self.few = Guesses()
         self.history = 0
         """Grows where the server turns out to have another history than the one before: what it gave away may be given again."""
         self.wrote = False
@@ -93,15 +95,16 @@ class Line:
         self.foreseen = Foreseen()
         self._one_more = threading.Lock()
 
-    def take(self, seconds: float | None = None) -> Connection:
+    def take(self, seconds: float | None = None, *, parting: bool = False) -> Connection:
         """A connection in no transaction. To be given back.
 
         Args:
             seconds: how long to wait; None: `pool_timeout`.
+            parting: it may still be ending the one before; see `Pool.take`.
         """
         until = time.monotonic() + (self.place.pool_timeout if seconds is None else seconds)
         while True:
-            connection = self.pool.take(max(0.0, until - time.monotonic()))
+            connection = self.pool.take(max(0.0, until - time.monotonic()), parting=parting)
             if connection in self._met or self._looked_at(connection, until):
                 return connection
             time.sleep(_PAUSE_SECONDS)

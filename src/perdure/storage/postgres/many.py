@@ -19,7 +19,21 @@ Place = tuple[Namespace, str]
 
 
 class PostgresMany(PastAnswers):
-    """See the contract, `ManyAnswers`."""
+    """See the contract, `ManyAnswers`; and of `ForetoldAnswers` what is of items."""
+
+    def __init__(self, where: str, source: object) -> None:
+        super().__init__(where, source)
+        self._items: dict[Place, ItemRow | None] = {}  # that were asked for together
+
+    def foretell_items(self, places: Sequence[Place]) -> None:
+        """In one question."""
+        new = list(dict.fromkeys(place for place in places if place not in self._items))
+        self._items.update(zip(new, self.items_at_places(new), strict=True))
+
+    def item(self, namespace: Namespace, key: str) -> ItemRow | None:
+        """The live item, or None."""
+        place = namespace, key
+        return self._items[place] if place in self._items else super().item(namespace, key)
 
     def histories(self, places: Sequence[Place]) -> list[list[ItemRow]]:
         """All kept versions of each item, newest first."""

@@ -23,6 +23,7 @@ class Connection(psycopg.Connection[Any]):
     """As psycopg's."""
 
     inherited = False  # by a fork: it is another process's, and not ours to close
+    parting = False  # its transaction ends with what was sent last, and whose answer was not waited for (`talking.part`)
 
     def __del__(self, *args: Any) -> None:
         if not self.inherited:

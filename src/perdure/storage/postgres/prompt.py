@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from perdure.codec import bytes_to_text, text_to_bytes
 from perdure.storage.contract import Again, ItemRow, Namespace, Snapshot, VectorSpace
+from perdure.storage.postgres.asking import Asked
 from perdure.storage.postgres.driver import psycopg
-from perdure.storage.postgres.foreseen import FEW, Asked, Seen
+from perdure.storage.postgres.foreseen import FEW, Below, Seen
 from perdure.storage.postgres.horizon import Reach
 from perdure.storage.postgres.near import LAG, as_text
 from perdure.storage.postgres.parameters import Ints
@@ -38,10 +39,10 @@ _LAST: Final = frozenset({"items_by_id", "items_of_few", "items_of_many"})  # wh
 class PromptReading(Reading):
     """The block of one."""
 
-    __slots__ = ("_begun", "_over", "_prompt")
+    __slots__ = ("_over", "_prompt")
 
     def __enter__(self) -> Snapshot:
-        self.connection = self.line.take()
+        self.connection = self.line.take(parting=True)
         self._begun = self._over = False
         self._prompt = PromptSnapshot(self, self.line)
         return self._prompt
@@ -80,14 +81,12 @@ class PromptReading(Reading):
         try:
             if error is None:
                 self._prompt.verify()
-            if self._begun and not self._over:
-                self.said([], last=True)
-        except Again:
-            if error is None:
-                raise
         finally:
             self._prompt.end()
-            self.line.give(self.connection)
+            if self._over:
+                self.line.give(self.connection)
+            else:
+                self._part()
 
 
 class PromptSnapshot(PostgresSnapshot):
@@ -111,15 +110,20 @@ class PromptSnapshot(PostgresSnapshot):
             self._number = self._index(model)
         return seen.spaces
 
-    def _learnt(self, asked: Asked) -> Seen:
+    def _learnt(self, asked: Below) -> Seen:
         self._open()
         q = self._prompt.statements
-        question: list[Said] = [(q["vector_spaces"].text, asked), (q["spaces_digest"].text, (*asked, b""))]
-        rows, ((moment, digest),) = self._answers(question)
+        digests: Said = (q["spaces_digest"].text, (*asked, b""))
+        rows, found = self._answer_of("vector_spaces", asked), []
+        if rows is None:
+            rows, found = self._answers([(q["vector_spaces"].text, asked), digests])
+        elif len(rows) > FEW:
+            (found,) = self._answers([digests])
         spaces = list(map(VectorSpace._make, rows))
         if len(spaces) <= FEW:
             seen = Seen(asked, spaces, None)
         else:
+            ((moment, digest),) = found
             seen = Seen(asked, spaces, digest)
             self._so_in(seen, moment)
         self._prompt.line.foreseen.learn(seen)
@@ -201,10 +205,15 @@ class PromptSnapshot(PostgresSnapshot):
         if self._foreseen is not None:
             self._answers([])
 
-    def _ask(self, name: str, values: Sequence[Any] = ()) -> list[Any]:
+    def _foresee_spaces(self, asked: Below) -> None:
+        if self._prompt.line.foreseen.get(asked) is None:
+            super()._foresee_spaces(asked)
+
+    def _ask_all(self, asked: Sequence[Asked]) -> list[list[Any]]:
         self._open()
-        statement = self._prompt.statements[name].text
-        return self._answers([(statement, values)], last=name in _LAST)[0]
+        q = self._prompt.statements
+        last = asked[-1][0] in _LAST
+        return self._answers([(q[name].text, values) for name, values in asked], last=last)
 
     def _answers(self, said: list[Said], *, last: bool = False) -> list[list[Any]]:
         seen, self._foreseen = self._foreseen, None

@@ -269,7 +269,7 @@ class _Moment(Reading):
         say_all(self.connection, said)
 
     def __enter__(self) -> Snapshot:
-        self.connection = self.line.take(self.line.place.read_wait)
+        self.connection = self.line.take(self.line.place.read_wait, parting=True)
         try:
             there = self._catch_up(self.connection)  # before the moment
             if there:

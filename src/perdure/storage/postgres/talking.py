@@ -4,7 +4,7 @@ Below psycopg's cursors, on its connection: what is said has few shapes, always 
 a statement costs some microseconds where a cursor costs thirty, which a commit of six statements feels.
 https://www.postgresql.org/docs/current/libpq-pipeline-mode.html
 
-Here: `say`, `say_all`. Not here: what is said, how arrays are sent (`parameters.py`), what an error means (`faults.py`).
+Here: `say`, `say_all`; `part`, which waits for no answer. Not here: what is said, how arrays are sent (`parameters.py`), what an error means (`faults.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from perdure.storage.postgres.driver import Transformer, Wait, error_from_result
 from perdure.storage.postgres.opening import Connection
 from perdure.storage.postgres.parameters import sent
 
-__all__ = ["Said", "say", "say_all"]
+__all__ = ["Said", "part", "parted", "say", "say_all"]
 
 Said = tuple[bytes, Sequence[Any]]
 """A statement and its values."""
@@ -62,12 +62,62 @@ def say_all(connection: Connection, said: Sequence[Said]) -> list[list[_Row]]:
         return _said(connection, habits, said)
 
 
+def part(connection: Connection, text: bytes) -> None:
+    """Says what ends a transaction in which nothing was changed, and waits for nothing: its answer is read with the next one.
+
+    Until then nobody can use the connection but by `say` and `say_all`, or behind `parted`.
+    """
+    pg = connection.pgconn
+    with connection.lock:
+        try:
+            pg.enter_pipeline_mode()
+            pg.send_query_params(text, None)
+            pg.pipeline_sync()
+            connection.parting = True
+            if pg.flush():  # the way is full
+                _read_parting(connection)
+        except BaseException:
+            connection.close()
+            raise
+
+
+def parted(connection: Connection, *, wait: bool) -> bool:
+    """Whether the answer to what ended the transaction was read; if it is not here yet, it is waited for, or not.
+
+    Raises:
+        psycopg.Error: the connection was lost.
+    """
+    pg = connection.pgconn
+    with connection.lock:
+        if connection.parting:
+            try:
+                if not wait:
+                    pg.consume_input()
+                    if pg.is_busy():
+                        return False
+                _read_parting(connection)  # it is sent in one piece
+            except BaseException:
+                connection.close()
+                raise
+    return True
+
+
+def _read_parting(connection: Connection) -> None:
+    pg = connection.pgconn
+    connection.wait(_results(pg))
+    connection.parting = False
+    if pg.status != pq.ConnStatus.OK:
+        raise psycopg.OperationalError("the connection was lost")
+    pg.exit_pipeline_mode()
+
+
 def _said(connection: Connection, habits: _Habits, said: Sequence[Said]) -> list[list[_Row]]:
     pg, names = connection.pgconn, habits.names
     prepares = connection.prepare_threshold is not None
     expected: list[_Key | None] = []  # of each result: None: an answer; else what is prepared by it
     new: dict[_Key, bytes] = {}
-    pg.enter_pipeline_mode()
+    if not connection.parting:
+        pg.enter_pipeline_mode()
     try:
         for text, values in said:
             types, bound = sent(values)
@@ -83,6 +133,9 @@ def _said(connection: Connection, habits: _Habits, said: Sequence[Said]) -> list
                 pg.send_query_params(text, bound, types, _FORMATS[len(bound)], _BINARY)
             expected.append(None)
         pg.pipeline_sync()
+        if connection.parting:
+            connection.wait(_results(pg))
+            connection.parting = False
         results = connection.wait(_results(pg))
     except BaseException:  # a signal, too: what the server has done and prepared meanwhile, nobody knows
         connection.close()

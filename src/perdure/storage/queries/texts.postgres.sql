@@ -69,6 +69,125 @@ SELECT p.item, p.times, p.length
 -- $1 from. The first term that is not less. One seek.
 SELECT term FROM perdure_postings WHERE term >= $1 ORDER BY term LIMIT 1;
 
+-- name: words
+-- $1 first namespace, $2 end, $3 name of the index, $4 terms, $5 items of a small subtree, $6 rows of a term elsewhere. What a search
+-- for these words asks first, in one: (0, number of the index, items, length, strays, namespaces) as `text_totals`; in a small subtree
+-- all `postings` of each term (its place, item, times, length), elsewhere some; and there (- its place, frequency, 1 where
+-- `postings_of_many` would be asked, 2 for the whole database). One range of namespaces with one of totals each; of terms what `postings`
+-- and `frequency` read.
+WITH known AS MATERIALIZED (
+       SELECT coalesce((SELECT x.no FROM perdure_indexes x WHERE x.name = $3), -1) AS no
+     ),
+     held AS MATERIALIZED (
+       SELECT (SELECT k.no FROM known k) AS no,
+              coalesce(sum(t.items) FILTER (WHERE t.idx = (SELECT k.no FROM known k)), 0)::bigint AS items,
+              coalesce(sum(t.length) FILTER (WHERE t.idx = (SELECT k.no FROM known k)), 0)::bigint AS length,
+              coalesce(sum(t.items + t.empty) FILTER (WHERE t.idx <> (SELECT k.no FROM known k)), 0)::bigint AS strays,
+              count(*) AS spaces
+         FROM perdure_namespaces n
+         JOIN perdure_totals t ON t.space = n.no
+        WHERE n.name >= $1
+          AND n.name < $2
+     ),
+     wanted AS MATERIALIZED (
+       SELECT w.place, f.term, h.items <= $5::bigint AS small,
+              CASE WHEN $1 = ''::bytea THEN 2
+                   WHEN h.spaces > 16
+                    AND (SELECT count(*) FROM (SELECT 1 FROM perdure_postings p WHERE p.term = f.term LIMIT h.spaces) AS few) < h.spaces
+                   THEN 1
+                   ELSE 0
+              END AS way
+         FROM held h
+        CROSS JOIN unnest($4::bytea[]) WITH ORDINALITY AS w (term, place)
+        CROSS JOIN LATERAL (SELECT set_byte('\x00'::bytea, 0, h.no::integer) || w.term AS term OFFSET 0) AS f
+        WHERE h.no >= 0
+     )
+SELECT 0::bigint, no, items, length, strays, spaces FROM held
+ UNION ALL
+SELECT w.place, found.item, found.times, found.length, 0, 0
+  FROM wanted w
+ CROSS JOIN LATERAL (
+         SELECT p.item, p.times, p.length
+           FROM perdure_namespaces n
+           JOIN perdure_postings p ON p.term = w.term AND p.item BETWEEN n.no << 32 AND (n.no << 32) | 4294967295
+          WHERE w.way = 0
+            AND n.name >= $1
+            AND n.name < $2
+          UNION ALL
+         SELECT p.item, p.times, p.length
+           FROM perdure_postings p
+           JOIN LATERAL (SELECT s.name FROM perdure_namespaces s WHERE s.no = p.item >> 32 OFFSET 0) AS n
+             ON n.name >= $1 AND n.name < $2
+          WHERE w.way = 1
+            AND p.term = w.term
+          UNION ALL
+         SELECT p.item, p.times, p.length
+           FROM perdure_postings p
+          WHERE w.way = 2
+            AND p.term = w.term
+          LIMIT CASE WHEN w.small THEN NULL ELSE $6::bigint END
+       ) AS found
+ UNION ALL
+SELECT - w.place, found.frequency, w.way, 0, 0, 0
+  FROM wanted w
+ CROSS JOIN LATERAL (
+         SELECT CASE w.way
+                WHEN 2
+                THEN (SELECT count(*) FROM perdure_postings p WHERE p.term = w.term)
+                WHEN 1
+                THEN (SELECT count(*)
+                        FROM perdure_postings p
+                        JOIN LATERAL (SELECT s.name FROM perdure_namespaces s WHERE s.no = p.item >> 32 OFFSET 0) AS n
+                          ON n.name >= $1 AND n.name < $2
+                       WHERE p.term = w.term)
+                ELSE (SELECT count(*)
+                        FROM perdure_namespaces n
+                        JOIN perdure_postings p ON p.term = w.term AND p.item BETWEEN n.no << 32 AND (n.no << 32) | 4294967295
+                       WHERE n.name >= $1
+                         AND n.name < $2)
+                END AS frequency
+         OFFSET 0
+       ) AS found
+ WHERE NOT w.small;
+
+-- name: terms
+-- $1 first namespace, $2 end, $3 name of the index, $4 beginning, $5 limit. Terms of the subtree that begin so, in order (that in which
+-- they are walked). One seek for each such term of the database, and what `frequency` reads for its first row.
+WITH RECURSIVE known AS MATERIALIZED (
+       SELECT set_byte('\x00'::bytea, 0, x.no::integer) || $4::bytea AS beginning,
+              (SELECT count(*) FROM (SELECT 1 FROM perdure_namespaces n WHERE n.name >= $1 AND n.name < $2 LIMIT 20000) AS few) AS spaces
+         FROM perdure_indexes x
+        WHERE x.name = $3
+     ),
+     walked (term) AS (
+       SELECT (SELECT p.term FROM perdure_postings p WHERE p.term >= k.beginning ORDER BY p.term LIMIT 1) FROM known k
+        UNION ALL
+       SELECT (SELECT p.term FROM perdure_postings p WHERE p.term > w.term ORDER BY p.term LIMIT 1)
+         FROM walked w, known k
+        WHERE substr(w.term, 1, length(k.beginning)) = k.beginning
+     )
+SELECT substr(w.term, 2)
+  FROM known k
+ CROSS JOIN walked w
+ WHERE substr(w.term, 1, length(k.beginning)) = k.beginning
+   AND CASE WHEN $1 = ''::bytea THEN true
+            WHEN k.spaces > 16
+             AND (SELECT count(*) FROM (SELECT 1 FROM perdure_postings p WHERE p.term = w.term LIMIT k.spaces) AS few) < k.spaces
+            THEN EXISTS (SELECT 1
+                           FROM perdure_postings p
+                           JOIN LATERAL (SELECT s.name FROM perdure_namespaces s WHERE s.no = p.item >> 32 OFFSET 0) AS n
+                             ON n.name >= $1 AND n.name < $2
+                          WHERE p.term = w.term
+                         OFFSET 0)
+            ELSE EXISTS (SELECT 1
+                           FROM perdure_namespaces n
+                           JOIN perdure_postings p ON p.term = w.term AND p.item BETWEEN n.no << 32 AND (n.no << 32) | 4294967295
+                          WHERE n.name >= $1
+                            AND n.name < $2
+                         OFFSET 0)
+       END
+ LIMIT $5;
+
 -- name: strays
 -- $1 first namespace, $2 end, $3 index, $4 now. Live items to be found that are filed otherwise. One range of items for each
 -- namespace that has any: asked only where the totals say so.

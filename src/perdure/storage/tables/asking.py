@@ -12,11 +12,11 @@ from typing import Any, Final
 from perdure import clock
 from perdure.storage.contract import Disagreement
 
-__all__ = ["LAST", "Asking", "bounded"]
+__all__ = ["FEW_NAMESPACES", "LAST", "Asking", "bounded"]
 
 LAST: Final = (1 << 63) - 1
 
-_FEW_NAMESPACES: Final = 200  # up to here a merge over them is faster than walking all versions
+FEW_NAMESPACES: Final = 200  # up to here a merge over them is faster than walking all versions
 
 
 class Asking(ABC):
@@ -48,8 +48,8 @@ class Asking(ABC):
 
     def _few(self, inside: tuple[bytes, bytes]) -> bool:
         """Whether a range has so few namespaces that one merges over them."""
-        (spaces,) = self._ask("count_namespaces", (*inside, _FEW_NAMESPACES + 1))[0]
-        return spaces <= _FEW_NAMESPACES
+        (spaces,) = self._ask("count_namespaces", (*inside, FEW_NAMESPACES + 1))[0]
+        return spaces <= FEW_NAMESPACES
 
 
 def bounded(at: int) -> int:

@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from heapq import nlargest
 from typing import Final, NamedTuple
 
-from perdure.storage.contract import Filed, Posting
+from perdure.storage.contract import Filed, Posting, WordsAsked, foretelling
 from perdure.storage.item_codec import ItemCodec
 from perdure.storage.overlay import Overlay
 from perdure.storage.text.analyser import TextQuery
 from perdure.storage.text.bm25 import LEAST, LENGTH_WEIGHT, SATURATION, idf, most
 from perdure.storage.text.filer import Filer
 
-__all__ = ["CUT", "EXACT", "Ranking"]
+__all__ = ["CUT", "EXACT", "Ranking", "foretell"]
 
 EXACT: Final = 20_000
 CUT: Final = 50_000
@@ -171,9 +171,18 @@ class Ranking:
             del left[0]
         if left and least is not None:
             scores = {name: score for name, score in scores.items() if score + bound >= least - _ROUNDING}
+        self._foretell(left, scores)
         for unit in left:
             self._add(scores, unit, self._read_of(unit, scores))
         return scores
+
+    def _foretell(self, left: Sequence[_Unit], candidates: dict[int, float]) -> None:
+        ahead = foretelling(self._now) if len(left) > 1 else None
+        if ahead is not None:
+            sought = [unit for unit in left if unit.frequency >= _SEEKS * len(candidates)]
+            terms = [term for unit in sought for term in unit.terms]
+            if len(terms) > 1:
+                ahead.foretell_postings_in([name for name in candidates if name >= 0], self._analysis, terms)
 
     def _new(self, scores: dict[int, float], unit: _Unit, room: int) -> list[Posting]:
         """All postings of the word; of a frequent one those of candidates, and of as many others as there is room for."""
@@ -205,3 +214,27 @@ class Ranking:
                 before = merged.get(name)
                 merged[name] = (name, times if before is None else before[1] + times, length)
         return [posting for name, posting in merged.items() if name in candidates]
+
+
+def foretell(view: Overlay, filer: Filer, query: TextQuery, enough: int | None, model: str | None) -> None:
+    """Tells the snapshot what `Ranking` will ask for this query, where it wants to know.
+
+    Args:
+        view: the subtree.
+        filer: how the store files.
+        query: the words.
+        enough: as for `scores`.
+        model: whose vectors will be asked for besides; None: nobody's.
+    """
+    ahead = foretelling(view.now)
+    if ahead is not None:
+        asked = WordsAsked(
+            filer.analysis,
+            query.terms,
+            query.prefixes,
+            _COMPLETIONS,
+            EXACT,
+            0 if enough is None else _LAPSED,
+            model,
+        )
+        ahead.foretell_words(view.prefix, asked)
