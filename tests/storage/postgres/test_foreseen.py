@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
@@ -13,11 +14,13 @@ pytest.importorskip("psycopg")
 
 import perdure
 from perdure.storage.contract import VectorSpace
-from perdure.storage.postgres import foreseen, prompt, talking
+from perdure.storage.postgres import foreseen, prompt
 from perdure.storage.postgres.backend import PostgresBackend
 from perdure.storage.postgres.foreseen import Foreseen, Seen
+from perdure.storage.postgres.statements import statements_of
 from perdure.store.face import BackendStore
 from perdure.store.memory import InMemoryStore
+from replicated import Pair
 
 MANY = 40
 
@@ -44,26 +47,6 @@ def elsewhere(db: perdure.Database) -> Iterator[BackendStore]:
     """The store of another process."""
     with closing(PostgresBackend(db.url)) as backend:
         yield BackendStore(backend, db.store._codec)
-
-
-@pytest.fixture
-def trips(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], int]:
-    """Counts how often a connection is waited for."""
-    said: list[int] = []
-    real = talking._said
-
-    def counted(connection: Any, habits: Any, what: Any) -> Any:
-        said.append(len(what))
-        return real(connection, habits, what)
-
-    monkeypatch.setattr(talking, "_said", counted)
-
-    def count(ask: Callable[[], Any]) -> int:
-        said.clear()
-        ask()
-        return len(said)
-
-    return count
 
 
 @pytest.fixture
@@ -207,3 +190,14 @@ def test_names_of_namespaces_are_decoded_as_they_are_and_not_kept_without_end(
         assert known.name_of(b"u%d\0\1" % n) == (f"u{n}",)
         assert known.name_of(b"u0\0\1") == ("u0",)
         assert len(known._names) <= 3
+
+
+def test_a_standby_gives_no_moment_twice(pair: Pair) -> None:
+    """Its snapshots do not name all that they do not see: two that are called the same may see different things."""
+    found = re.search(
+        r"\(SELECT (convert_to\(.*?) AS moment", statements_of("public")["spaces_digest"].text.decode(), re.S
+    )
+    assert found is not None
+    asked = f"SELECT {found[1]}"
+
+    assert len({pair.on_standby(asked)[0][0] for _ in range(5)}) == 5

@@ -16,6 +16,7 @@ import pytest
 
 pytest.importorskip("psycopg")
 
+from perdure import clock
 from perdure.database import Database
 from perdure.engine.headcache import HEADS
 from perdure.graph import END, START, StateGraph
@@ -106,8 +107,7 @@ OPERATIONS: Final[dict[str, Callable[[Room], Any]]] = {
 
 @pytest.fixture(scope="module")
 def url(postgres_server: str, postgres_admin: Any) -> Iterator[str]:
-    name = "round_trips"
-    postgres_admin.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+    name = f"round_trips_{clock.uuid6().hex}"
     yield f"{postgres_server}{'&' if '?' in postgres_server else '?'}schema={name}"
     postgres_admin.execute(f"DROP SCHEMA {name} CASCADE")
 
@@ -209,7 +209,7 @@ def test_in_a_task_as_outside(url: str, filled: tuple[str, Any], trips: Callable
     graph: Any = StateGraph(State).add_node("node", node).add_edge(START, "node").add_edge("node", END)
     try:
         graph.compile(room.db.checkpointer, store=room.store).invoke(
-            {"log": []}, {"configurable": {"thread_id": "other"}}
+            {"log": []}, {"configurable": {"thread_id": "other"}}, durability="sync"
         )
 
         assert counts == {name: told()[name][1] for name in names}

@@ -14,6 +14,7 @@ from hypothesis import given
 
 import perdure
 from databases import on_a_server
+from perdure import clock
 from perdure.storage.contract import WordsAsked, foretelling
 from perdure.storage.memory.backend import MemoryBackend
 from perdure.storage.postgres import words
@@ -39,8 +40,7 @@ def fill(store: BaseStore) -> None:
 
 @pytest.fixture(scope="module")
 def db(postgres_server: str, postgres_admin: Any) -> Iterator[perdure.Database]:
-    name = "foretold_words"
-    postgres_admin.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+    name = f"foretold_words_{clock.uuid6().hex}"
     sign = "&" if "?" in postgres_server else "?"
     with perdure.connect(f"{postgres_server}{sign}schema={name}") as opened:
         fill(opened.store)

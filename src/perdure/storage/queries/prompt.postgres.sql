@@ -1,5 +1,6 @@
 -- Searches of one round trip: whether what is remembered of a subtree's vectors is still so, and the items that were found by it. Each
--- is one statement, so of one moment. Postgres only.
+-- is one statement, so of one moment. Postgres only. A standby's snapshots do not name all that they do not see, so there no moment is the
+-- same as another.
 
 -- name: spaces_digest
 -- $1 first namespace, $2 end, $3 name of the model, $4 a moment. The moment of this answer; and of what `vector_spaces` would say, a digest of 17
@@ -18,7 +19,8 @@ SELECT m.moment,
                    WHERE n.name >= $1
                      AND n.name < $2)
        END
-  FROM (SELECT convert_to(pg_current_snapshot()::text, 'UTF8') AS moment OFFSET 0) AS m;
+  FROM (SELECT convert_to(pg_current_snapshot()::text
+                          || CASE WHEN pg_is_in_recovery() THEN clock_timestamp()::text ELSE '' END, 'UTF8') AS moment OFFSET 0) AS m;
 
 -- name: found_in_few
 -- $1 first namespace, $2 end, $3 number of the model, $4 items, $5 now. As `vector_spaces`: number, name, NULL, items, changed. And the live items
@@ -62,7 +64,8 @@ SELECT NULL::bigint, m.moment,
        END,
        NULL::bigint, NULL::bigint, NULL::bigint, NULL::bytea, NULL::bytea, NULL::bytea, NULL::bytea, NULL::bytea, NULL::bytea,
        NULL::bigint, NULL::bigint
-  FROM (SELECT convert_to(pg_current_snapshot()::text, 'UTF8') AS moment OFFSET 0) AS m
+  FROM (SELECT convert_to(pg_current_snapshot()::text
+                          || CASE WHEN pg_is_in_recovery() THEN clock_timestamp()::text ELSE '' END, 'UTF8') AS moment OFFSET 0) AS m
 UNION ALL
 SELECT i.id, n.name, i.key, v.version, v.created, v.updated, v.thread, v.checkpoint, v.node, v.actor, v.value, i.paths, v.expires, v.ttl
   FROM perdure_items i
