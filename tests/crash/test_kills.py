@@ -197,10 +197,13 @@ def together(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> dict
 def test_killed_while_it_leads_a_group(
     nursery: Nursery, together: dict[str, Any], fresh: Callable[[], str], moment: str, group: int
 ) -> None:
-    url = fresh()
     leading = ("--leader-of", group, "--leader-at", moment)
 
-    first = nursery.run(url, "--threads", 6, "--together", *leading)
+    for _ in range(5):  # on a busy machine the threads may meet in fewer groups
+        url = fresh()
+        first = nursery.run(url, "--threads", 6, "--together", *leading)
+        if first.killed:
+            break
     again = nursery.run(url, "--threads", 6, "--together")
 
     assert first.killed, first.out
