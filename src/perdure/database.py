@@ -5,7 +5,6 @@ Here: URLs and options. Not here: the faces (`checkpoint`, `store`), the databas
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from types import TracebackType
@@ -120,7 +119,7 @@ def _nothing() -> None:
 
 def _without_near(index: IndexConfig | PostgresIndexConfig | None) -> IndexConfig | None:
     """What every database may be asked for. Raises QueryError where the index of vectors cannot be right."""
-    if index is None or "ann_index_config" not in index:
+    if not isinstance(index, dict) or "ann_index_config" not in index:
         return index
     from perdure.store.postgres.indexed import checked_index
 
@@ -261,8 +260,7 @@ class Database:
         self._plaintext = plaintext
         self._closed = False
         self._saver: BackendSaver | None = None
-        self._store: SweptStore | None = None
-        self._making = threading.Lock()
+        self._stores: dict[str, SweptStore] = {}  # one, once it was asked for
         self._stop_tending: Callable[[], None] = _nothing
 
     def __repr__(self) -> str:
@@ -290,11 +288,8 @@ class Database:
     @property
     def store(self) -> SweptStore:
         """The store: memory across threads."""
-        if self._store is None:
-            with self._making:
-                if self._store is None:
-                    self._store = self._made_store()
-        return self._store
+        found = self._stores.get("store")
+        return self._made_store() if found is None else found
 
     def _made_store(self) -> SweptStore:
         from perdure.store.encoding import codec_of
@@ -303,11 +298,14 @@ class Database:
         index = _without_near(self._index)
         codec = codec_of(index, self._cipher, contracts=self._contracts, plaintext=self._plaintext)
         made = SweptStore(self.backend, codec, ttl=self._ttl)
-        if index is not self._index and is_postgres(self.url):
+        kept = self._stores.setdefault(
+            "store", made
+        )  # of several threads one is first; a lock would outlive a fork
+        if kept is made and index is not self._index and is_postgres(self.url):
             from perdure.store.postgres.indexed import near_of, tended
 
             self._stop_tending = tended(self.backend, codec, near_of(self._index, codec))
-        return made
+        return kept
 
     def threads(self, *, after: str | None = None, limit: int = 100) -> list[str]:
         """Ids of threads in the order of their UTF-8 bytes, from behind `after`."""
@@ -331,14 +329,15 @@ class Database:
         self._stop_tending()
         self._stop_tending = _nothing
         self.backend = backend
-        self._saver = self._store = None
+        self._saver = None
+        self._stores.clear()
 
     def close(self) -> None:
         """Waits for what is queued, then lets go. Again: nothing."""
         if not self._closed:
             self._closed = True
-            if self._store is not None:
-                self._store.close()
+            for store in list(self._stores.values()):
+                store.close()
             self._stop_tending()
             self.backend.close()
 

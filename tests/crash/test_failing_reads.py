@@ -30,7 +30,7 @@ class FailingOnce(Faulty):
         self.asked = 0
         self.at_work = True
 
-    def ask(self) -> None:
+    def count_one(self) -> None:
         with self._lock:
             self.asked += self.at_work
             if self.at_work and self.asked == self._number:
@@ -38,7 +38,7 @@ class FailingOnce(Faulty):
 
     @contextmanager
     def read(self) -> Iterator[Snapshot]:
-        self.ask()
+        self.count_one()
         with super().read() as snapshot:
             yield cast("Snapshot", Asked(snapshot, self))
 
@@ -53,7 +53,7 @@ class Asked:
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._snapshot, name)
         if callable(found):
-            self._backend.ask()
+            self._backend.count_one()
         return found
 
 

@@ -13,12 +13,13 @@ from perdure.engine.chain import Finished, Loaded, Step
 from perdure.engine.memory import compute, needs_answer
 from perdure.engine.records import answer_rows, tracked_value
 from perdure.engine.state import Record
+from perdure.errors import EncodingError
 from perdure.graph.spec import Write
 from perdure.storage.contract import RemoveStaged
 from perdure.storage.staging import ANY, Layer, Operation, conflict, read_item, staged
 
 if TYPE_CHECKING:
-    from perdure.engine.commit import OwnChain
+    from perdure.engine.commit import Left, OwnChain
     from perdure.engine.parts import Parts
     from perdure.storage.segments import Writer
 
@@ -33,6 +34,8 @@ class AtEnd:
         self.heads: dict[
             str, Loaded
         ] = {}  # of nested chains, by namespace: as their tasks find them when run again
+        self.refused: EncodingError | None = None  # what became of records that could not be written
+        self.found: Loaded | None = None  # of a nested chain: what an earlier attempt of this run had left
         self._values: dict[str, Any] = {}
         self._last: Step | None = None
         self._id = ""
@@ -79,15 +82,20 @@ class AtEnd:
 
         Where it fails, nothing is drafted or known as written: it may be called again.
         """
-        finished = chain.fixed(self.finished) if self.finished else []
+        left: Left | None = None
+        if self.finished:
+            try:
+                left = chain.left(self.finished)
+            except EncodingError as error:  # the steps that were done do not pay for it
+                self.refused = error
         parts, rows, step = chain.parts(), chain.rows, self._last
         writer = rows.new_writer()
         before = rows.mark(self._values, writer)
         try:
             if step is not None:
                 self._draft(chain, parts, writer, step)
-            if self.finished:
-                chain.add_records(parts, finished)
+            if left is not None:
+                chain.add_records(parts, left)
             for answers, updates, known in self.said:
                 rows_said = answer_rows(
                     chain.pieces, chain.thread, chain.ns, chain.at, answers, updates, known
@@ -100,9 +108,11 @@ class AtEnd:
             parts.removals = [*parts.removals, RemoveStaged(chain.thread, chain.ns, chain.loaded_at)]
         root = chain.enclosing[0].end if chain.enclosing else None
         if root is not None:
+            found = self._found_again(chain, step) if step is not None else self.found
+            if found is not None:
+                _remember(found, self.finished)
+                root.heads[chain.ns] = found
             root._take(self, parts)
-            if step is not None:
-                root.heads[chain.ns] = self._found_again(chain, step)
             return None
         for nested in self._nested:
             parts.add(nested)
@@ -126,9 +136,7 @@ class AtEnd:
         head.parent_ns = head.parent = None
         head.versions = dict(head.versions)
         head.seen = {node: dict(known) for node, known in head.seen.items()}
-        loaded = Loaded(head, chain.at)
-        _remember(loaded, self.finished)
-        return loaded
+        return Loaded(head, chain.at)
 
 
 def _remember(loaded: Loaded, finished: Iterable[Finished]) -> None:

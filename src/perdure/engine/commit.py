@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from perdure import clock
 from perdure.engine.atend import AtEnd
 from perdure.engine.chain import Finished, Loaded, Step
-from perdure.engine.drafts import Rows
+from perdure.engine.drafts import Draft, Mark, Rows
 from perdure.engine.headcache import HEADS, intact
 from perdure.engine.memory import (
     Memory,
@@ -40,10 +40,20 @@ from perdure.storage.contract import (
     RemoveWrites,
     RunRow,
     Snapshot,
+    StagedRow,
+    WriteRow,
     asked,
     foretelling,
 )
+from perdure.storage.segments import Writer
 from perdure.storage.staging import Layer
+
+
+class Left(NamedTuple):
+    """What tasks left whose step is not done, as rows."""
+
+    writes: Sequence[WriteRow]
+    staged: Sequence[StagedRow]
 
 
 class OwnChain:
@@ -100,7 +110,10 @@ class OwnChain:
         """The checkpoint (None: the head), through the cache of heads."""
         root = self.enclosing[0] if self.enclosing else None
         if root is not None and root.end is not None and self.ns in root.end.heads:
-            return root.end.heads.pop(self.ns)
+            found = root.end.heads.pop(self.ns)
+            if self.end is not None:
+                self.end.found = found
+            return found
         cached = HEADS.take(self.backend, self.thread, self.ns)
         if cached is not None or self.backend.inline:
             return self._load(checkpoint, cached)
@@ -180,6 +193,8 @@ class OwnChain:
             if parts is not None:
                 self.sender.durability = "sync"
                 await self.sender.send(parts, end.layer.operations, self.rows.parent)
+            if end.refused is not None:
+                raise end.refused
         await self.settle()
 
     def keep(self, live: Live) -> None:
@@ -217,8 +232,26 @@ class OwnChain:
         await self.sender.landed_ones()  # their revisions are what this one expects
         rows = self.rows
         held, writer = rows.held, rows.writer or rows.new_writer()
-        before = rows.mark(step.applied.changed, writer) if needs_answer(step.operations) else None
+        again = held is not None or needs_answer(
+            step.operations
+        )  # the held input may still be written without it
+        before = rows.mark(step.applied.changed, writer) if again else None
         run_written = self._run_written
+        try:
+            parts = self._drafted(step, new, held, writer)
+        except BaseException:
+            self._take_back(before, run_written)
+            raise
+        try:
+            await self.sender.send(parts, step.operations, self.rows.parent)
+        except (VersionConflict, UpdateFailed):
+            self._take_back(before, run_written)
+            raise
+        self.has_records = False
+
+    def _drafted(self, step: Step, new: str, held: Draft | None, writer: Writer) -> Parts:
+        """The step's rows, and those of the input that was held for it."""
+        rows = self.rows
         draft = rows.draft(writer, step, new)
         parts = self.parts()
         if held is not None:
@@ -230,14 +263,13 @@ class OwnChain:
         if self.has_records and held is None and draft.parent is not None:
             where = (self.thread, self.ns, draft.parent)
             parts.removals = [*writer.removals, RemoveStaged(*where), RemoveWrites(*where)]
-        try:
-            await self.sender.send(parts, step.operations, self.rows.parent)
-        except (VersionConflict, UpdateFailed):
-            if before is not None:
-                rows.undo(before)
-                self._run_written = run_written
-            raise
-        self.has_records = False
+        return parts
+
+    def _take_back(self, before: Mark | None, run_written: bool) -> None:
+        """Nothing of the step was written: what is drafted next does not build on it."""
+        if before is not None:
+            self.rows.undo(before)
+            self._run_written = run_written
 
     def _held_alone(self) -> Parts:
         """The held input alone: the step after it failed, or there is none."""
@@ -271,26 +303,29 @@ class OwnChain:
         if self.end is not None:
             self.end.finished += finished
             return
-        fixed = self.fixed(finished)  # it reads, which may fail: then the held input is still there
+        left = self.left(finished)  # which may fail: then the held input is still there
         parts = self._held_alone() if self.rows.held is not None else self.parts()
-        self.add_records(parts, fixed)
+        self.add_records(parts, left)
         self.has_records = True
         await self.sender.send(parts, (), self.rows.parent)
         self._lost.clear()
 
-    def add_records(self, parts: Parts, fixed: Sequence[Finished]) -> None:
-        """What these tasks left, as `fixed` gives it, joins `parts`, instead of all that is recorded of the step and counts no more."""
+    def left(self, finished: Sequence[Finished]) -> Left:
+        """What these tasks left, as rows. Where it fails, or they are not written, it may be asked again."""
+        return Left(
+            *record_rows(self.spec, self.pieces, self.thread, self.ns, self.at, self._fixed(finished))
+        )
+
+    def add_records(self, parts: Parts, left: Left) -> None:
+        """These rows join `parts`, instead of all that is recorded of the step and counts no more."""
         parts.removals = [
             *parts.removals,
             *(RemoveResult(self.thread, self.ns, self.at, task) for task in sorted(self._lost)),
         ]
-        parts.writes, parts.staged = record_rows(self.spec, self.pieces, self.thread, self.ns, self.at, fixed)
+        parts.writes, parts.staged = left
 
-    def fixed(self, finished: Sequence[Finished]) -> list[Finished]:
-        """The same, with memory as values. A task of which a value cannot be computed now is left out: it runs again.
-
-        Where it fails, or what it gave is not written, it may be asked again.
-        """
+    def _fixed(self, finished: Sequence[Finished]) -> list[Finished]:
+        """The same, with memory as values. A task of which a value cannot be computed now is left out: it runs again."""
         tails = self._tails.without({*self._lost, *(left.task.id for left in finished)})
         backend = self.memory.backend
         if backend is None or not any(left.operations for left in finished):

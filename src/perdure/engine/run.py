@@ -319,17 +319,19 @@ class Run:
         )
         if self.loaded.operations:
             operations = in_order(operations)
-        backup = self.live.copy() if operations and needs_answer(operations) else None
-        carried = set(self.carried) if self.carried else None
-        applied = self._apply(finished)
-        step = Step(self.live, applied, self.step, "loop", finished, operations)
-        if self._merged:
-            self._merge(step)
+        before, carried = self.live, set(self.carried) if self.carried else None
+        again = self.durability == "exit" or (operations and needs_answer(operations))
+        if again:  # as it was, it is what is tried again, or what is written at the end
+            self.live = before.copy()
         try:
+            applied = self._apply(finished)
+            step = Step(self.live, applied, self.step, "loop", finished, operations)
+            if self._merged:
+                self._merge(step)
             await self.chain.step(step)
-        except (VersionConflict, UpdateFailed):
-            if backup is not None:
-                self.live, self.carried = backup, carried or set()
+        except BaseException:
+            if again:
+                self.live, self.carried = before, carried or set()
             raise
         if self.loaded.records:
             self.loaded.records.clear()

@@ -182,6 +182,12 @@ class Sender:
             self.standing = answer
 
     async def settle(self) -> None:
-        """All commits in flight have landed; raises the first error."""
+        """All commits in flight have landed, whatever became of them; then raises the first error."""
+        first: Exception | None = None
         while self._flight:
-            await self._landed()
+            try:
+                await self._landed()
+            except Exception as error:  # noqa: BLE001 - raised when all have landed
+                first = first or error
+        if first is not None:
+            raise first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -37,6 +38,18 @@ if TYPE_CHECKING:
 DURABILITIES: Final = ("sync", "async", "exit")
 _busy: dict[tuple[str, str], occupied] = {}
 _busy_lock = threading.Lock()
+
+
+def _after_fork() -> None:
+    """In the child: runs of other threads are the parent's; whoever held the lock is not here."""
+    global _busy_lock
+    _busy_lock = threading.Lock()
+    _busy.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
 free: Final = cast("Callable[[Any, None], object]", _busy.pop)
 """Takes the mark of `occupied` away. Not a function of Python's, at whose first line a signal could keep it from its work."""
 _TURNS: Final = 4  # of the loop, until it has begun to close an async generator that nobody reads any more

@@ -52,6 +52,8 @@ def codec_of(
         PerdureError: an unknown setting, or one that cannot be right.
     """
     if index is not None:
+        if not isinstance(index, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped callers come here, too
+            raise QueryError(f"index={index!r}: give a dict with {', '.join(_KNOWN)}.", part="index")
         unknown = [name for name in index if name not in _KNOWN]
         if unknown:
             raise QueryError(

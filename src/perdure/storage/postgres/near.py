@@ -171,6 +171,15 @@ class Copy:
         """Takes the index away, while others read and write."""
         return f"DROP INDEX CONCURRENTLY IF EXISTS {self.index_with_schema}".encode()
 
+    def drop_unfinished(self) -> bytes:
+        """What drops the index if it cannot be used: another program may have made one of that name."""
+        name = self.index_with_schema
+        literal = name.replace("'", "''")
+        return (  # nothing but a name of ours, quoted
+            f"DO $do$ BEGIN IF EXISTS (SELECT 1 FROM pg_index WHERE indexrelid = to_regclass('{literal}') AND NOT indisvalid)"  # noqa: S608 - see above
+            f" THEN DROP INDEX {name}; END IF; END $do$"
+        ).encode()
+
     def fill(self) -> bytes:
         """Columns item, place, model and vector (as text): of those that are there still. What was copied before is replaced."""
         return self._text(

@@ -82,11 +82,13 @@ class PromptReading(Reading):
             if error is None:
                 self._prompt.verify()
         finally:
-            self._prompt.end()
-            if self._over:
-                self.line.give(self.connection)
-            else:
-                self._part()
+            try:
+                self._prompt.end()
+            finally:
+                if self._over:
+                    self.line.give(self.connection)
+                else:
+                    self._part()
 
 
 class PromptSnapshot(PostgresSnapshot):

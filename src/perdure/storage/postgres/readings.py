@@ -163,8 +163,10 @@ class Reading:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        self._snapshot.end()
-        self._part()
+        try:
+            self._snapshot.end()
+        finally:
+            self._part()
 
     def _part(self) -> None:
         """The moment is over, and nobody waits for the server to say so."""

@@ -100,9 +100,7 @@ def _tend_one(
         _unlimited(line, copy.drop(), halting)
         state = []
     if not state:
-        _unlimited(
-            line, copy.create(count), halting, f"DROP INDEX IF EXISTS {copy.index_with_schema}".encode()
-        )
+        _unlimited(line, copy.create(count), halting, copy.drop_unfinished())
     elif reached == seq and ready:
         return True
     _set(line, space, number, reached, 1, setting)

@@ -120,6 +120,8 @@ class PostgresWords(PostgresAsking, ItemAnswers, IndexAnswers):
     def foretell_postings_in(self, refs: Sequence[int], index: str, terms: Sequence[str]) -> None:
         """In one question."""
         number, wanted = self._index(index), dict.fromkeys(refs)
+        if number < 0:  # nothing is filed so
+            return
         asked: list[Asked] = []
         for term in terms:
             filed = prefixed(number, text_to_bytes(term))

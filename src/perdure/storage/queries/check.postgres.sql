@@ -191,7 +191,8 @@ DO $$
 DECLARE
   leaf REGCLASS;
 BEGIN
-  FOR leaf IN SELECT t.relid FROM pg_partition_tree('perdure_versions') AS t WHERE t.isleaf LOOP
+  FOR leaf IN SELECT t.relid FROM pg_partition_tree('perdure_versions') AS t WHERE t.isleaf
+              UNION ALL SELECT 'perdure_versions'::regclass WHERE NOT EXISTS (SELECT 1 FROM pg_partition_tree('perdure_versions')) LOOP
     EXECUTE format('REINDEX TABLE %s', leaf);
   END LOOP;
 END
@@ -207,7 +208,8 @@ DO $$
 DECLARE
   leaf REGCLASS;
 BEGIN
-  FOR leaf IN SELECT t.relid FROM pg_partition_tree('perdure_vectors') AS t WHERE t.isleaf LOOP
+  FOR leaf IN SELECT t.relid FROM pg_partition_tree('perdure_vectors') AS t WHERE t.isleaf
+              UNION ALL SELECT 'perdure_vectors'::regclass WHERE NOT EXISTS (SELECT 1 FROM pg_partition_tree('perdure_vectors')) LOOP
     EXECUTE format('REINDEX TABLE %s', leaf);
   END LOOP;
 END

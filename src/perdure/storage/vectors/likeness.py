@@ -8,6 +8,7 @@ Here: scores. Not here: matrices (`spaces.py`), the order of what is found.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable
 from math import sqrt
@@ -39,6 +40,17 @@ and waits for all of them: a tenth of a millisecond's work took ten where the co
 
 _lock = threading.Lock()
 _spaces: WeakKeyDictionary[Any, dict[tuple[str, bool], Spaces]] = WeakKeyDictionary()
+
+
+def _after_fork() -> None:
+    """In the child: whoever held a lock is not here, and what it was about to change may be half changed."""
+    global _lock
+    _lock = threading.Lock()
+    _spaces.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _spaces_of(source: object, embedder: Embedder) -> Spaces:
