@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from perdure import clock
+from perdure.pregel import launch
 from perdure.storage import bells, owing, refreshing, upkeep
+from perdure.storage.vectors import likeness
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
@@ -17,12 +19,17 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("module", [bells, clock, owing, refreshing, upkeep], ids=lambda one: one.__name__)
-def test_a_lock_that_another_thread_held_is_free_in_the_child(module: Any) -> None:
+LOCKS = {one.__name__: (one, "_lock") for one in (bells, clock, likeness, owing, refreshing, upkeep)}
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [*LOCKS.values(), (launch, "_busy_lock")], ids=[*LOCKS, launch.__name__]
+)
+def test_a_lock_that_another_thread_held_is_free_in_the_child(module: Any, name: str) -> None:
     inside, go = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with module._lock:
+        with getattr(module, name):
             inside.set()
             go.wait(20)
 
@@ -31,7 +38,7 @@ def test_a_lock_that_another_thread_held_is_free_in_the_child(module: Any) -> No
     assert inside.wait(20)
     child = os.fork()
     if not child:
-        os._exit(0 if module._lock.acquire(timeout=5) else 1)
+        os._exit(0 if getattr(module, name).acquire(timeout=5) else 1)
     go.set()
     thread.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -232,3 +232,24 @@ def test_amcheck_is_left_out_where_this_role_may_not_call_it(own_database: str) 
         finally:
             admin.execute(f"DROP OWNED BY {role}")
             admin.execute(f"DROP ROLE {role}")
+
+
+@pytest.mark.parametrize("table", ["versions", "vectors", "items"])
+def test_indexes_are_made_anew(
+    opened: Callable[..., PostgresBackend], postgres_admin: Any, table: str
+) -> None:
+    backend = opened()
+    backend.commit(putting("k"))
+
+    def files() -> set[int]:
+        found = postgres_admin.execute(
+            "SELECT c.relfilenode FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid WHERE x.indrelid = %s::regclass",
+            (f"{schema_of(backend)}.perdure_{table}",),
+        )
+        return {file for (file,) in found.fetchall()}
+
+    before = files()
+    readings.patiently(backend._line, backend._line.statements[f"remake_indexes_of_{table}"].text)
+
+    assert before
+    assert files().isdisjoint(before)

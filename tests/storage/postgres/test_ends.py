@@ -17,6 +17,7 @@ from perdure.errors import StorageError
 from perdure.storage.contract import Commit, PutItem, Snapshot, asked, commit_now
 from perdure.storage.memory.backend import MemoryBackend
 from perdure.storage.postgres.backend import PostgresBackend
+from perdure.storage.postgres.snapshot import PostgresSnapshot
 
 ME = ("users", "ada")
 
@@ -168,3 +169,34 @@ def test_where_a_snapshot_costs_nothing_it_is_taken_as_ever() -> None:
     with closing(MemoryBackend()) as made:
         made.commit(put("k"))
         assert asked(made, keys) == ["k"]
+
+
+def listed(reading: Any) -> None:
+    with reading as now:
+        keys(now)
+
+
+WAYS: dict[str, Callable[[Any], object]] = {
+    "read": lambda backend: listed(backend.read()),
+    "promptly": lambda backend: listed(backend.read_promptly()),
+    "asked": lambda backend: asked(backend, keys),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_signal_at_the_end_of_a_snapshot_does_not_cost_its_connection(
+    backend: Any, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend.commit(put("k"))
+    ended = PostgresSnapshot.end
+
+    def interrupted(self: Any) -> None:
+        monkeypatch.undo()
+        ended(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PostgresSnapshot, "end", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        WAYS[way](backend)
+
+    assert asked(backend, keys) == ["k"]

@@ -450,3 +450,30 @@ def test_items_of_many_vectors_leave_room_for_others_among_the_nearest(
         line: Any = store._backend()._line
         copies = qualified("TABLE perdure_near_halfvec", line.place.schema).encode()
         assert len(patiently(line, copies)) == 2 * SIZE + 1
+
+
+def test_what_was_cut_short_takes_away_only_an_index_that_is_not_whole(extended: str) -> None:
+    """Another program may have made one of that name."""
+    with opened(extended) as store:
+        store.put_many(puts())
+        assert tended(store)
+        found(store)
+        line: Any = store._backend()._line
+        (copy,) = line.near._copies.values()
+        own = (
+            b"SELECT i.indisvalid FROM pg_index i WHERE i.indexrelid::regclass::text LIKE '%"
+            + copy.index.encode()
+            + b"'"
+        )
+
+        tending._undo(connection := line.take(), copy.drop_unfinished())
+        line.give(connection)
+        assert patiently(line, own) == [(True,)]
+
+        invalid = own.replace(
+            b"SELECT i.indisvalid FROM pg_index i", b"UPDATE pg_index i SET indisvalid = false"
+        )
+        patiently(line, invalid)
+        tending._undo(connection := line.take(), copy.drop_unfinished())
+        line.give(connection)
+        assert patiently(line, own) == []

@@ -162,3 +162,22 @@ def test_a_large_subtree_is_searched_as_it_is_in_memory(
                     for store in (db.store, plain.store)
                 )
                 assert found == same
+
+
+def test_a_large_subtree_that_is_filed_in_another_language_is_searched_as_it_is_in_memory(
+    postgres_urls: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is filed as it is searched: all of it is looked at."""
+    from perdure.storage.text import ranking
+
+    monkeypatch.setattr(ranking, "EXACT", 10)
+    url, found = postgres_urls(), []
+    with perdure.connect(url) as db, perdure.connect("memory://") as plain:
+        for store in (db.store, plain.store):
+            for n in range(40):
+                rare = " rarest rarest" if n == 7 else " other words"
+                store.put(("users", "ada"), f"k{n}", {"text": f"tea cup{rare}"})
+        with perdure.connect(url, index={"language": "german"}) as other:
+            found = other.store.search(("users",), query="rarest tea cup", limit=1)
+
+    assert [hit.key for hit in found] == ["k7"]
