@@ -51,6 +51,11 @@ class PromptReading(Reading):
         """Not from here: raises Again."""
         raise Again
 
+    @property
+    def decided(self) -> int:
+        """Not here: who asks how far it sees needs an ordinary snapshot."""
+        raise Again
+
     def said(self, said: list[Said], *, last: bool) -> list[list[Any]]:
         """The answers, in one round trip with the beginning or the end of the transaction. One statement is a snapshot by itself."""
         if self._over:
@@ -218,6 +223,7 @@ class PromptSnapshot(PostgresSnapshot):
         return self._answers([(q[name].text, values) for name, values in asked], last=last)
 
     def _answers(self, said: list[Said], *, last: bool = False) -> list[list[Any]]:
+        self._open()
         seen, self._foreseen = self._foreseen, None
         if seen is None:
             return self._prompt.said(said, last=last)

@@ -70,6 +70,8 @@ def part(connection: Connection, text: bytes) -> None:
     pg = connection.pgconn
     with connection.lock:
         try:
+            if connection.parting:  # it was taken, and then a signal came before anything was asked
+                _read_parting(connection)
             pg.enter_pipeline_mode()
             pg.send_query_params(text, None)
             pg.pipeline_sync()
