@@ -12,9 +12,9 @@ import pytest
 
 from perdure import Database, connect
 from perdure.engine.headcache import HEADS
-from perdure.errors import EncodingError
+from perdure.errors import EncodingError, QueryError
 from perdure.graph import START, StateGraph
-from perdure.types import RetryPolicy
+from perdure.types import Command, RetryPolicy, interrupt
 
 LONG = "".join(random.Random(3).choices("abcdefghijklmnopqrstuvwxyz", k=600))
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
@@ -157,3 +157,72 @@ def test_a_record_that_cannot_be_saved_does_not_cost_the_steps_before_it(
         graph.invoke({"log": ["in"]}, CONFIG, durability=durability)
 
     assert graph.get_state(CONFIG).values == {"log": ["in", "first"]}
+
+
+def test_when_a_run_ends_every_commit_on_its_way_has_landed_whatever_became_of_the_first() -> None:
+    from perdure.engine.driving import drive
+    from perdure.engine.sending import Sender
+    from perdure.storage.contract import Revision
+    from perdure.storage.staging import Layer
+
+    class Landed:
+        done = True
+
+        def __init__(self, outcome: Any) -> None:
+            self.outcome = outcome
+
+    nothing: Any = None
+    sender = Sender(nothing, nothing, nothing, "async")
+    for outcome in (ValueError("first"), ValueError("second"), Revision(0, 1)):
+        landed: Any = Landed(outcome)
+        sender._flight.append((landed, Layer(), None))
+
+    with pytest.raises(ValueError, match="first"):
+        drive(sender.settle())
+
+    assert not sender.layers()
+
+
+@pytest.mark.parametrize("index", [True, 5, ["text"]])
+def test_an_index_that_is_no_dict_is_refused_by_name(index: Any) -> None:
+    with connect("memory://", index=index) as db, pytest.raises(QueryError, match="give a dict"):
+        assert db.store
+
+
+def test_what_failed_once_while_it_was_written_at_the_end_is_written_whole_and_once(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of durability `exit` is written again where it ends with an error: nothing of the first attempt counts."""
+    from perdure.engine.drafts import Rows
+
+    results, failed = Rows.results, []
+
+    def failing(self: Rows, *given: Any) -> Any:
+        if not failed:
+            failed.append(given)
+            raise OSError("once")
+        return results(self, *given)
+
+    class State(TypedDict, total=False):
+        log: Annotated[list[str], operator.add]
+
+    def counts(state: State, *, store: Any) -> State:
+        store.update(("c",), "k", lambda value: {"n": (value or {"n": 0})["n"] + 1})
+        return {"log": ["counts"]}
+
+    graph: Any = StateGraph(State).add_node("first", lambda state: {"log": [LONG]}).add_node("counts", counts)
+    graph.add_node("asks", lambda state: {"log": [interrupt("?")]}).add_edge(START, "first")
+    graph = graph.add_edge("first", "counts").add_edge("first", "asks").compile(db)
+    monkeypatch.setattr(Rows, "results", failing)
+    config: Any = {**CONFIG, "metadata": {"who": "ada"}}
+
+    with pytest.raises(OSError, match="once"):
+        graph.invoke({"log": ["in"]}, config, durability="exit")
+    HEADS.clear()
+
+    assert graph.get_state(CONFIG).values == {"log": ["in", LONG, "counts"]}  # with what is recorded
+    with db.backend.read() as snapshot:
+        assert snapshot.count("runs") == 1
+    graph.invoke(Command(resume="!"), CONFIG, durability="exit")
+    assert graph.get_state(CONFIG).values == {"log": ["in", LONG, "!", "counts"]}
+    assert [item.value for item in db.store.history(("c",), "k")] == [{"n": 1}]

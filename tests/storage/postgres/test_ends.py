@@ -14,8 +14,9 @@ pytest.importorskip("psycopg")
 from psycopg import pq
 
 from perdure.errors import StorageError
-from perdure.storage.contract import Commit, PutItem, Snapshot, asked, commit_now
+from perdure.storage.contract import Again, Commit, PutItem, Snapshot, asked, commit_now
 from perdure.storage.memory.backend import MemoryBackend
+from perdure.storage.postgres import talking
 from perdure.storage.postgres.backend import PostgresBackend
 from perdure.storage.postgres.snapshot import PostgresSnapshot
 
@@ -200,3 +201,34 @@ def test_a_signal_at_the_end_of_a_snapshot_does_not_cost_its_connection(
         WAYS[way](backend)
 
     assert asked(backend, keys) == ["k"]
+
+
+def test_an_end_that_comes_again_before_the_first_was_heard_leaves_a_connection_to_work_with(
+    backend: Any,
+) -> None:
+    backend.commit(put("k"))
+    connection = backend._line.take()
+    rollback = backend._line.statements["rollback"].text
+    for _ in range(2):
+        talking.part(connection, rollback)
+    assert talking.parted(connection, wait=True)
+    assert talking.say(connection, b"SELECT 1::bigint") == [(1,)]
+    backend._line.give(connection)
+
+    assert asked(backend, keys) == ["k"]
+
+
+def test_a_snapshot_of_one_round_trip_does_not_say_how_far_it_sees(backend: Any) -> None:
+    with backend.read_promptly() as now:
+        keys(now)
+        with pytest.raises(Again):
+            _ = now._prompt.decided
+
+
+def test_a_snapshot_of_one_round_trip_that_is_over_answers_nothing_on_a_connection_of_others(
+    backend: Any,
+) -> None:
+    with backend.read_promptly() as now:
+        keys(now)
+    with pytest.raises(StorageError, match="closed"):
+        now._answers([])
