@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import perdure
 from perdure.database import Database
 from perdure.testing.postgres import PostgresServer
-
-PATIENCE: Final = 60.0
-
-
-def until(what: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < end, "it does not come about"
-        time.sleep(0.005)
+from under_load import until
 
 
 class Pair:

@@ -25,7 +25,7 @@ from perdure.storage.postgres.opening import connect
 from perdure.storage.postgres.place import place_of
 from perdure.storage.postgres.talking import say
 from perdure.store.postgres import PostgresStore
-from replicated import until
+from under_load import until
 
 DIMS, SIZE = 8, 300
 ME = ("users", "ada")

@@ -15,7 +15,8 @@ from perdure.cli import main
 from perdure.database import Database
 from perdure.storage.contract import ReplicaStatus
 from perdure.storage.postgres.place import each_host, place_of
-from replicated import Pair, until
+from replicated import Pair
+from under_load import until
 
 pytestmark = [pytest.mark.postgres, pytest.mark.xdist_group("replicas")]
 

@@ -26,7 +26,8 @@ from perdure.storage.contract import Snapshot
 from perdure.storage.postgres import PostgresBackend, replica
 from perdure.storage.postgres.place import place_of
 from perdure.testing.postgres import PostgresServer
-from replicated import PATIENCE, Pair, until
+from replicated import Pair
+from under_load import PATIENCE, until
 
 pytestmark = [pytest.mark.postgres, pytest.mark.xdist_group("replicas")]
 
